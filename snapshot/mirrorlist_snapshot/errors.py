@@ -1,0 +1,60 @@
+"""Everything this package can raise on purpose, under one root.
+
+A message names what was expected, what was found and what to do about it; the same facts are attributes,
+so that another program need not parse the message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class MirrorlistSnapshotError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class SnapshotError(MirrorlistSnapshotError):
+    """The bytes are not a snapshot that this version can serve: the one error of the reader.
+
+    `expected` and `found` say in words what was checked; `fix` says what an operator can do.
+    """
+
+    def __init__(self, expected: str, found: str, fix: str = "compile the snapshot again") -> None:
+        super().__init__(f"expected {expected}, found {found}; {fix}")
+        self.expected = expected
+        self.found = found
+        self.fix = fix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complaint:
+    """One mistake in one source: where it stands, what was found, what is allowed."""
+
+    file: str
+    """The file as the user named it."""
+    line: int | None
+    """1-based line, or None where the format does not tell."""
+    key: str
+    """Key path in the file, e.g. `mirrors."ftp.example.org".country`; empty for the whole file."""
+    message: str
+    """What was found and what is allowed."""
+    warning: bool = False
+    """True: suspicious but compiled; False: a mistake that refuses the whole compilation."""
+
+    def __str__(self) -> str:
+        """`file:line: key: message`, the shape that editors make clickable."""
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        kind = "warning: " if self.warning else ""
+        return f"{place}: {kind}{self.key}: {self.message}" if self.key else f"{place}: {kind}{self.message}"
+
+
+class SourceError(MirrorlistSnapshotError):
+    """Sources that cannot be compiled: carries every mistake of every file, not just the first."""
+
+    def __init__(self, complaints: tuple[Complaint, ...]) -> None:
+        super().__init__("\n".join(map(str, complaints)))
+        self.complaints = complaints
+
+
+class PublishError(MirrorlistSnapshotError):
+    """The snapshot could not be put in place; what was there before is still there."""

@@ -1,0 +1,257 @@
+"""What a snapshot says, in the field's words: frozen values without behaviour beyond looking things up.
+
+A snapshot is made for serving, so two things look different from the sources it was compiled from. Which mirrors
+carry a directory is a numbered *carrier set*: most directories of a category share one, so it is stored once.
+And the tables that grow with the number of directories, files or netblocks stay flat bytes (see `tables`).
+Everywhere, a mirror's number is its position in `Snapshot.mirrors`, a category's in `Snapshot.categories`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mirrorlist_snapshot.tables import KeyTable, NetTable
+
+DEFAULT_BANDWIDTH: Final = 100
+"""Mbit/s of a mirror that states none (design rule: selection, order within a tier)."""
+BANDWIDTH_RANGE: Final = (1, 1_000_000)
+"""Mbit/s; weights are clamped to this range, so that a typing mistake cannot take all the traffic."""
+CONTINENTS: Final = ("AF", "AN", "AS", "EU", "NA", "OC", "SA")
+"""The continent codes of every geo database in use."""
+MAX_MIRRORS: Final = 0xFFFF
+"""Mirror numbers are u16 on the wire."""
+
+
+class CategoryKind(StrEnum):
+    """Which paths of a category exist."""
+
+    LISTED = "listed"
+    """Only the directories in the snapshot; any other is unknown."""
+    OPEN = "open"
+    """Any path below the top is deemed carried by the mirrors whose prefixes allow it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Category:
+    """A content tree that mirrors carry."""
+
+    name: str
+    kind: CategoryKind
+    top: str
+    """What `path=` starts with for this tree: no slash at either end, possibly empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientNetblock:
+    """A network whose clients a mirror serves first."""
+
+    prefix: str
+    """Canonical CIDR, e.g. `192.0.2.0/24`."""
+    exclusive: bool
+    """Clients in this network get only such mirrors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What one mirror offers of one category."""
+
+    category: int
+    """Category number."""
+    urls: tuple[str, ...]
+    """Base URLs, ASCII, each ending in `/`; at most one per protocol (the part before `://`), https first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """A host that carries categories."""
+
+    name: str
+    country: str | None
+    """ISO 3166-1 alpha-2, upper case."""
+    bandwidth: int
+    """Mbit/s, within BANDWIDTH_RANGE: the shuffle weight."""
+    asns: tuple[int, ...]
+    """The autonomous systems whose clients it serves first; never 0."""
+    netblocks: tuple[ClientNetblock, ...]
+    private: bool
+    """Offered only to its netblocks and autonomous systems."""
+    fallback: bool
+    """Only the last resort: never counted, always last."""
+    active: bool
+    allowed_countries: tuple[str, ...]
+    """Client countries, upper case, sorted; empty means every country."""
+    denied_countries: tuple[str, ...]
+    contents: tuple[Content, ...]
+    """In ascending order of category; at most one each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryDirectory:
+    """Where a repository lies for one architecture."""
+
+    arch: str
+    """Empty where the repository has no architectures (then it is the only one)."""
+    category: int
+    path: str
+    """Below the category's top: no slash at either end, empty for the top itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """What clients ask for by name."""
+
+    name: str
+    disabled: bool
+    directories: tuple[RepositoryDirectory, ...]
+    """In ascending order of architecture; never empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileVersion:
+    """One version of one file: what a metalink states."""
+
+    timestamp: int
+    """Modification time, seconds since 1970 UTC."""
+    size: int
+    """Bytes."""
+    md5: str | None = None
+    """Hashes are lower-case hexadecimal."""
+    sha1: str | None = None
+    sha256: str | None = None
+    sha512: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDetails:
+    """The versions of one file that mirrors may hold."""
+
+    current: FileVersion
+    alternates: tuple[FileVersion, ...]
+    """Earlier versions, newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """Where the map of the world is not the map of the network."""
+
+    continents: Mapping[str, str]
+    """Client country -> continent."""
+    neighbours: Mapping[str, tuple[tuple[str, ...], ...]]
+    """Client country -> groups of neighbour countries, nearest group first."""
+    never_served: Mapping[str, tuple[str, ...]]
+    """Client country -> mirror countries that are never offered to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetblockMatch:
+    """One mirror's netblock that contains an address."""
+
+    length: int
+    """Prefix length in the address's own family."""
+    mirror: int
+    """Mirror number."""
+    exclusive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierSets:
+    """Numbered sets of mirrors, one bit a mirror: bit m of byte m // 8, lowest bit first."""
+
+    width: int
+    """Bytes in a set."""
+    data: memoryview
+    """The sets, one after the other."""
+
+    def __len__(self) -> int:
+        return len(self.data) // self.width if self.width else 0
+
+    def __getitem__(self, number: int) -> frozenset[int]:
+        """The mirror numbers in a set; IndexError past the end."""
+        return frozenset(self.members(number))
+
+    def members(self, number: int) -> list[int]:
+        """The mirror numbers in a set, ascending; IndexError past the end."""
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        bits = int.from_bytes(self.data[number * self.width : (number + 1) * self.width], "little")
+        return [mirror for mirror in range(8 * self.width) if bits >> mirror & 1]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryTable:
+    """(category, path) -> carrier set, over a key table whose keys are u16 big-endian category + path in UTF-8.
+
+    For a listed category the rows are its directories. For an open one they are the prefixes at which the set of
+    mirrors changes, the top always among them: the set of a path is that of its nearest listed ancestor.
+    """
+
+    keys: KeyTable
+    sets: Sequence[int]
+    """Carrier set number of each row."""
+
+    def find(self, category: int, path: bytes) -> int | None:
+        """Set number of exactly this directory, or None."""
+        row = self.keys.find(category.to_bytes(2, "big") + path)
+        return self.sets[row] if row >= 0 else None
+
+    def nearest(self, category: int, path: bytes) -> int | None:
+        """Set number of the directory or its nearest listed ancestor, on path boundaries; None where there is none."""
+        while (found := self.find(category, path)) is None and path:
+            path = path.rpartition(b"/")[0]
+        return found
+
+    def __iter__(self) -> Iterator[tuple[int, bytes, int]]:
+        """(category, path, set number) in table order."""
+        return (
+            (int.from_bytes(key[:2], "big"), key[2:], number) for key, number in zip(self.keys, self.sets, strict=True)
+        )
+
+    def __len__(self) -> int:
+        return len(self.sets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Netblocks:
+    """Address -> what the sources say about its network; IPv4 and IPv6 tables over one list of values."""
+
+    v4: NetTable
+    v6: NetTable
+
+    def find(self, packed: bytes) -> int:
+        """Value of an address of 4 or 16 bytes in network byte order; 0 where nothing is known."""
+        return (self.v4 if len(packed) == 4 else self.v6).find(packed)  # noqa: PLR2004 - bytes of an IPv4 address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One immutable state of the mirror network, as compiled."""
+
+    serial: int
+    """Grows with every publication."""
+    built: int
+    """Seconds since 1970 UTC."""
+    generator: str
+    """Program and version that compiled it; for people."""
+    categories: tuple[Category, ...]
+    mirrors: tuple[Mirror, ...]
+    repositories: tuple[Repository, ...]
+    """In ascending order of name."""
+    aliases: Mapping[str, str]
+    """Alias -> name of a repository; already followed to the end, so never an alias of an alias."""
+    overrides: Overrides
+    sets: CarrierSets
+    directories: DirectoryTable
+    files: Mapping[bytes, FileDetails]
+    """u16 big-endian category + path of the file in UTF-8 -> details; looked up in place."""
+    client_netblocks: Netblocks
+    """Address -> number of a chain in `netblock_chains`."""
+    netblock_chains: tuple[tuple[NetblockMatch, ...], ...]
+    """Chain 0 is empty; the others hold every match, longest prefix first, then by mirror number."""
+    country_netblocks: Netblocks
+    """Address -> 1 + position in `netblock_countries`, 0 for none: netblock -> country overrides."""
+    netblock_countries: tuple[str, ...]

@@ -1,0 +1,213 @@
+"""Sorted, fixed-width tables that are searched in place: loading one costs nothing, dropping one costs nothing.
+
+Two kinds. A `KeyTable` numbers sorted byte strings (directories, files). A `NetTable` maps addresses to small
+numbers by disjoint ranges, so that one bisection answers "which netblocks contain this address", however deeply
+they nest. Neither unpacks its bytes into Python objects: a snapshot of 150,000 directories stays one buffer.
+The layouts are specified in FORMAT.md; integers are little-endian unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from bisect import bisect_right
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from mirrorlist_snapshot.errors import SnapshotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+T = TypeVar("T")
+
+_COUNT: Final = struct.Struct("<I")
+U32_MAX: Final = 0xFFFF_FFFF
+
+
+def read_u32s(data: memoryview) -> Sequence[int]:
+    """Little-endian u32 integers as a sequence; no copy on a little-endian machine."""
+    return _integers(data, "I")
+
+
+def read_u16s(data: memoryview) -> Sequence[int]:
+    """Little-endian u16 integers as a sequence; no copy on a little-endian machine."""
+    return _integers(data, "H")
+
+
+def write_integers(code: str, values: Iterable[int]) -> bytes:
+    """Integers as little-endian bytes; `code` is `I` (u32) or `H` (u16)."""
+    numbers = array(code, values)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _integers(data: memoryview, code: str) -> Sequence[int]:
+    width = struct.calcsize(f"<{code}")
+    if len(data) % width:
+        raise SnapshotError(f"a whole number of {width}-byte integers", f"{len(data)} bytes")
+    if sys.byteorder == "little":
+        return data.cast(code)
+    numbers = array(code, data.tobytes())
+    numbers.byteswap()
+    return numbers
+
+
+class KeyTable:
+    """Sorted distinct byte strings; `find` gives a key's row number.
+
+    Layout: u32 count, count + 1 u32 offsets into the heap, the heap of concatenated keys in ascending byte order.
+    """
+
+    __slots__ = ("_heap", "_offsets", "data")
+
+    def __init__(self, data: memoryview) -> None:
+        """Open the table in `data`, which is kept; raise SnapshotError where its counts do not fit its length."""
+        if len(data) < _COUNT.size:
+            raise SnapshotError("a key table of at least 4 bytes", f"{len(data)} bytes")
+        (count,) = _COUNT.unpack_from(data)
+        heap = _COUNT.size + 4 * (count + 1)
+        if heap > len(data):
+            raise SnapshotError(f"a key table with {count} keys", f"only {len(data)} bytes")
+        self.data = data
+        self._offsets = read_u32s(data[_COUNT.size : heap])
+        self._heap = data[heap:].toreadonly()
+        if self._offsets[0] != 0 or self._offsets[count] != len(self._heap):
+            raise SnapshotError(
+                f"a key heap of {len(self._heap)} bytes", f"offsets {self._offsets[0]} to {self._offsets[count]}"
+            )
+
+    @classmethod
+    def build(cls, keys: Sequence[bytes]) -> KeyTable:
+        """Make a table of keys that are already sorted and distinct."""
+        offsets = array("Q", [0])
+        for key in keys:
+            offsets.append(offsets[-1] + len(key))
+        if offsets[-1] > U32_MAX:
+            raise SnapshotError("at most 4 GiB of keys", f"{offsets[-1]} bytes")
+        return cls(memoryview(_COUNT.pack(len(keys)) + write_integers("I", offsets) + b"".join(keys)))
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, row: int) -> bytes:
+        """The key of a row; IndexError past the end, as for any sequence."""
+        if row < 0:
+            raise IndexError(row)
+        return bytes(self._heap[self._offsets[row] : self._offsets[row + 1]])
+
+    def __iter__(self) -> Iterator[bytes]:
+        heap = self._heap
+        return (bytes(heap[start:end]) for start, end in pairwise(self._offsets))
+
+    def find(self, key: bytes) -> int:
+        """Row of `key`, or -1."""
+        heap, offsets = self._heap, self._offsets
+        low, high = 0, len(offsets) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if bytes(heap[offsets[middle] : offsets[middle + 1]]) < key:
+                low = middle + 1
+            else:
+                high = middle
+        return low if low < len(offsets) - 1 and heap[offsets[low] : offsets[low + 1]] == key else -1
+
+    def check(self) -> None:
+        """Raise SnapshotError unless keys ascend strictly and offsets never go back (O(rows); for `verify`)."""
+        for row, (start, end) in enumerate(pairwise(self._offsets)):
+            if start > end:
+                raise SnapshotError("ascending offsets in a key table", f"{start} before {end} at row {row}")
+        for row, (left, right) in enumerate(pairwise(self)):
+            if left >= right:
+                raise SnapshotError("keys in ascending order", f"{left!r} before {right!r} at row {row}")
+
+
+class NetTable:
+    """Addresses of one family -> a small number, 0 where nothing is known.
+
+    Layout: u32 count, `count` range starts of `width` bytes each (an address in network byte order, ascending),
+    `count` u32 values. A range reaches to the next start; below the first start the value is 0.
+    """
+
+    __slots__ = ("_starts", "_values", "_width", "data")
+
+    def __init__(self, data: memoryview, width: int) -> None:
+        """Open the table in `data` for addresses of `width` bytes (4 or 16)."""
+        if len(data) < _COUNT.size:
+            raise SnapshotError("a netblock table of at least 4 bytes", f"{len(data)} bytes")
+        (count,) = _COUNT.unpack_from(data)
+        values = _COUNT.size + width * count
+        if len(data) != values + 4 * count:
+            raise SnapshotError(f"a netblock table with {count} ranges", f"{len(data)} bytes")
+        self.data = data
+        self._width = width
+        self._starts = data[_COUNT.size : values].toreadonly()
+        self._values = read_u32s(data[values:])
+
+    @classmethod
+    def build(cls, ranges: Sequence[tuple[int, int]], width: int) -> NetTable:
+        """Make a table from ascending (first address as integer, value) pairs."""
+        starts = b"".join(start.to_bytes(width, "big") for start, _ in ranges)
+        values = write_integers("I", (value for _, value in ranges))
+        return cls(memoryview(_COUNT.pack(len(ranges)) + starts + values), width)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[tuple[bytes, int]]:
+        return ((self._start(row), value) for row, value in enumerate(self._values))
+
+    @property
+    def highest(self) -> int:
+        """The largest value in the table (0 for an empty one): what a reader checks references with."""
+        return max(self._values, default=0)
+
+    def find(self, packed: bytes) -> int:
+        """The value of the range that holds the address; `packed` has this table's width."""
+        row = bisect_right(range(len(self._values)), packed, key=self._start) - 1
+        return self._values[row] if row >= 0 else 0
+
+    def _start(self, row: int) -> bytes:
+        return bytes(self._starts[row * self._width : (row + 1) * self._width])
+
+    def check(self) -> None:
+        """Raise SnapshotError unless the starts ascend strictly (O(rows); for `verify`)."""
+        for row, ((left, _), (right, _)) in enumerate(pairwise(self)):
+            if left >= right:
+                raise SnapshotError("ascending netblock ranges", f"{left.hex()} before {right.hex()} at {row}")
+
+
+def flatten(netblocks: Iterable[tuple[int, int, T]], bits: int) -> list[tuple[int, tuple[tuple[int, T], ...]]]:
+    """Nested netblocks -> disjoint ranges, each with every netblock that holds it, longest prefix first.
+
+    `netblocks` are (network address, prefix length, payload); `bits` is 32 or 128. The result's items are
+    (first address of the range, ((prefix length, payload), ...)); equal prefixes keep their input order.
+    """
+    ordered = sorted(netblocks, key=lambda item: item[:2])
+    chains: list[tuple[int, tuple[tuple[int, T], ...]]] = []
+    open_blocks: list[tuple[int, int, T]] = []  # (first address past the block, prefix length, payload), outermost first
+
+    def emit(start: int) -> None:
+        # Longest prefix first; the sort is stable, so equal prefixes stay in input order.
+        chain = tuple(sorted(((length, load) for _, length, load in open_blocks), key=lambda pair: -pair[0]))
+        if chains and chains[-1][0] == start:
+            chains.pop()
+        if (chains[-1][1] if chains else ()) != chain:
+            chains.append((start, chain))
+
+    def close(until: int) -> None:
+        while open_blocks and open_blocks[-1][0] <= until:
+            end = open_blocks[-1][0]
+            while open_blocks and open_blocks[-1][0] == end:
+                open_blocks.pop()
+            if end < 1 << bits:
+                emit(end)
+
+    for network, length, payload in ordered:
+        close(network)
+        open_blocks.append((network + (1 << (bits - length)), length, payload))
+        emit(network)
+    close(1 << bits)
+    return chains

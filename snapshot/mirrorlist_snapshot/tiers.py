@@ -1,0 +1,124 @@
+"""Which mirrors a country may be offered, and how near each is: the country half of the selection rules.
+
+The rules that look only at a client's country and continent (selection rules 3 and 4) give one byte per mirror: the
+tier in which the mirror would stand, or the reason why it never would. The server combines such a *tier map* with
+the carrier set of what was asked for; `diff` compares the maps of two snapshots. One truth for both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.countries import CONTINENT_OF
+
+if TYPE_CHECKING:
+    from mirrorlist_snapshot.model import Mirror, Overrides, Snapshot
+
+# Tier codes ascend in the order in which tiers fill a list, so that sorting by code sorts by nearness.
+NETBLOCK: Final = 1
+"""Tier 1: one of the mirror's client netblocks contains the client. Never in a tier map: it depends on the address."""
+ASN: Final = 2
+"""Tier 2: the mirror serves the client's autonomous system. Never in a tier map."""
+COUNTRY: Final = 3
+"""Tier 3: in the client's country."""
+NEIGHBOURS: Final = 4
+"""Tier 4: NEIGHBOURS + g for the g-th neighbour group, nearest first."""
+MAX_NEIGHBOUR_GROUPS: Final = 90
+CONTINENT: Final = 100
+"""Tier 5: on the client's continent, overrides applied."""
+GLOBAL: Final = 101
+"""Tier 6: everywhere else."""
+FALLBACK: Final = 102
+"""Tier 7: the last resort."""
+
+# From here on: reasons for being left out, the weightier first where several hold.
+INACTIVE: Final = 200
+"""Switched off in the sources."""
+DENIED: Final = 201
+"""The mirror denies the client's country."""
+NOT_ALLOWED: Final = 202
+"""The mirror lists the countries it serves, and the client's is not (known to be) among them."""
+EXCLUDED_PAIR: Final = 203
+"""An override never serves the client's country from the mirror's."""
+PRIVATE: Final = 204
+"""Offered only to the mirror's own netblocks and autonomous systems: tiers 1 and 2."""
+FIRST_REASON: Final = INACTIVE
+
+
+def tier_name(code: int) -> str:
+    """The word for a tier code in answers, metrics and logs."""
+    if NEIGHBOURS <= code < NEIGHBOURS + MAX_NEIGHBOUR_GROUPS:
+        return "neighbours"
+    return _TIER_NAMES[code]
+
+
+_TIER_NAMES: Final = {
+    NETBLOCK: "netblock",
+    ASN: "asn",
+    COUNTRY: "country",
+    CONTINENT: "continent",
+    GLOBAL: "global",
+    FALLBACK: "fallback",
+}
+TIER_NAMES: Final = ("netblock", "asn", "country", "neighbours", "continent", "global", "fallback")
+"""Every name that `tier_name` gives, nearest first."""
+
+
+def continent_of(country: str | None, known: str | None, overrides: Overrides) -> str | None:
+    """A client's continent: the override for its country, else what a database `known`, else the ISO table."""
+    if country is None:
+        return known
+    return overrides.continents.get(country) or known or CONTINENT_OF.get(country)
+
+
+def tier_map(snapshot: Snapshot, country: str | None, continent: str | None) -> bytes:
+    """One byte per mirror for clients of a country on a continent (overrides applied): a tier code or a reason.
+
+    None stands for unknown: an unknown country skips tiers 3 and 4, fails every list of allowed countries and
+    passes every list of denied ones; an unknown continent skips tier 5.
+    """
+    overrides = snapshot.overrides
+    never = frozenset(overrides.never_served.get(country, ())) if country else frozenset[str]()
+    group_of: dict[str, int] = {}
+    for number, group in enumerate(overrides.neighbours.get(country, ()) if country else ()):
+        for neighbour in group:
+            group_of.setdefault(neighbour, NEIGHBOURS + number)
+    return bytes(_code(mirror, country, continent, never, group_of, overrides) for mirror in snapshot.mirrors)
+
+
+def _code(  # noqa: PLR0913 - the inputs of the rules, each once
+    mirror: Mirror,
+    country: str | None,
+    continent: str | None,
+    never: frozenset[str],
+    group_of: dict[str, int],
+    overrides: Overrides,
+) -> int:
+    if not mirror.active:
+        return INACTIVE
+    if country in mirror.denied_countries:
+        return DENIED
+    if mirror.allowed_countries and country not in mirror.allowed_countries:
+        return NOT_ALLOWED
+    if mirror.country in never:
+        return EXCLUDED_PAIR
+    if mirror.private:
+        return PRIVATE
+    if mirror.fallback:
+        return FALLBACK
+    if mirror.country is not None:
+        if mirror.country == country:
+            return COUNTRY
+        if mirror.country in group_of:
+            return group_of[mirror.country]
+        if continent is not None and mirror_continent(mirror, overrides) == continent:
+            return CONTINENT
+    return GLOBAL
+
+
+def mirror_continent(mirror: Mirror, overrides: Overrides) -> str | None:
+    """A mirror's continent, overrides applied: a country that connects to another continent does so both ways.
+
+    MirrorManager applies its country -> continent redirects to clients and mirrors alike, too.
+    """
+    return continent_of(mirror.country, None, overrides)
