@@ -1,0 +1,152 @@
+"""One snapshot with its databases, ready to decide: everything that is swapped at once on a reload.
+
+A `Decider` puts the pure parts together (query, place, tiers) and remembers their results in bounded memos, so that a
+hot request costs a few dictionary hits and the draw. Nothing outside it refers to a part of it: a request that has
+got hold of one sees it to the end, never a mixture of two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.tiers import tier_map
+
+from mirrorlistd.errors import NotServedError, QueryError
+from mirrorlistd.geo import UNKNOWN
+from mirrorlistd.memo import Memo
+from mirrorlistd.query import Query, parse_query
+from mirrorlistd.render import FORMATS, TEXT, Renderer
+from mirrorlistd.selection import Ask, Case, Choice, candidates, rank
+
+if TYPE_CHECKING:
+    from mirrorlistd.address import Address
+    from mirrorlistd.geo import Geo
+    from mirrorlistd.index import Index, Offers, Place, Target
+
+# Memo sizes, in entries. Queries: some hundred distinct ones are normal, a key is at most the longest target.
+_QUERIES: Final = 4_096
+# Addresses: 70 bytes of key and a shared place each.
+_PLACES: Final = 65_536
+# Tiers: one per content set, options and place; the heaviest entry, up to some 50 bytes a mirror.
+_CHOICES: Final = 4_096
+# Tier maps: one byte per mirror for each (country, continent); there are 250 countries.
+_TIER_MAPS: Final = 1_024
+_CANDIDATES: Final = 1_024
+_LONGEST_REMEMBERED: Final = 512
+"""Longer targets are answered, not remembered: bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A target understood: all of an answer that does not depend on who asks."""
+
+    query: Query
+    target: Target
+    ask: Ask
+    offers: Offers
+    renderer: Renderer
+    limit: int
+    times: bytes
+    """The second comment line that `time` asks for, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator can set about lists."""
+
+    minimum: int = 5
+    """Mirrors that the tiers before the global one must hold to do without it."""
+    limit: int = 20
+    """Mirrors in a list, unless the client asks for another number."""
+
+
+class Decider:
+    """Snapshot, databases and settings, with the memos that belong to exactly these."""
+
+    __slots__ = ("_candidates", "_choices", "_offers", "_places", "_queries", "_tier_maps", "geo", "index", "settings")
+
+    def __init__(self, index: Index, geo: Geo, settings: Settings) -> None:
+        """Take the parts as they are; nothing is computed before it is asked for."""
+        self.index = index
+        self.geo = geo
+        self.settings = settings
+        self._queries: Memo[bytes, Prepared | QueryError | NotServedError] = Memo(_QUERIES)
+        self._places: Memo[str, Place] = Memo(_PLACES)
+        self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(_CHOICES)
+        self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
+        self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
+        self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
+
+    def prepare(self, query_string: bytes) -> Prepared | QueryError | NotServedError:
+        """Understand what stands after the `?`; mistakes are values here, because they too are remembered."""
+        known = self._queries.get(query_string)
+        if known is not None:
+            return known
+        prepared: Prepared | QueryError | NotServedError
+        try:
+            prepared = self._prepare(query_string)
+        except (QueryError, NotServedError) as error:
+            prepared = error.with_traceback(None)
+        if len(query_string) <= _LONGEST_REMEMBERED:
+            self._queries.remember(query_string, prepared)
+        return prepared
+
+    def _prepare(self, query_string: bytes) -> Prepared:
+        query = parse_query(query_string)
+        renderer = FORMATS.get(query.format or TEXT.name)
+        if renderer is None:
+            raise QueryError(f"unknown format; write format={' or format='.join(FORMATS)}")
+        target = self.index.resolve(query)
+        ask = Ask(
+            carriers=target.carriers,
+            countries=query.countries,
+            everywhere=query.everywhere,
+            own_network=query.netblock,
+            private=query.ip is None,
+        )
+        return Prepared(
+            query=query,
+            target=target,
+            ask=ask,
+            offers=self.offers(target, query),
+            renderer=renderer,
+            limit=query.limit or self.settings.limit,
+            times=b"# database creation time: %d\n" % self.index.snapshot.built if query.time else b"",
+        )
+
+    def offers(self, target: Target, query: Query) -> Offers:
+        """The base URLs of the target's category for the protocols asked for."""
+        key = (target.category, query.protocols)
+        return self._offers.get(key) or self._offers.remember(key, self.index.offers(*key))
+
+    def place(self, address: Address | None) -> Place:
+        """Where a client is; None is an address nobody could tell."""
+        if address is None:
+            return self.index.place(None, UNKNOWN)
+        return self._places.get(address.text) or self._places.remember(
+            address.text, self.index.place(address, self.geo.locate(address))
+        )
+
+    def choice(self, prepared: Prepared, place: Place, *, private: bool = True) -> Choice:
+        """The tiers for a place; `private` says that the client asks for itself, with `ip=` or without."""
+        ask = prepared.ask._replace(private=True) if private and not prepared.ask.private else prepared.ask
+        key = (ask, prepared.target.category, prepared.query.protocols, place)
+        known = self._choices.get(key)
+        if known is None:
+            case = Case(self.index, ask, place, self.codes(place), self.candidates(prepared), self.settings.minimum)
+            known = self._choices.remember(key, rank(case))
+        return known
+
+    def codes(self, place: Place) -> bytes:
+        """The tier map of a place: a tier code or a reason for each mirror."""
+        key = (place.country, place.continent)
+        return self._tier_maps.get(key) or self._tier_maps.remember(key, tier_map(self.index.snapshot, *key))
+
+    def candidates(self, prepared: Prepared) -> list[int]:
+        """The mirrors that carry what is asked and have a URL of a wanted protocol."""
+        key = (prepared.ask.carriers, prepared.target.category, prepared.query.protocols)
+        known = self._candidates.get(key)
+        if known is None:
+            known = self._candidates.remember(key, candidates(self.index, prepared.ask.carriers, prepared.offers))
+        return known

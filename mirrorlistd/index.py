@@ -1,0 +1,255 @@
+"""A snapshot made ready for answering: names to content, protocols to base URLs, networks to places.
+
+Built once per snapshot and never changed. What a request needs is found by a dictionary or one bisection; nothing here
+is copied per directory or per netblock, so building an index is quick and dropping one is cheap. Pure: no clock,
+no file, no randomness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote
+
+from mirrorlist_snapshot.model import CategoryKind
+from mirrorlist_snapshot.tiers import continent_of
+
+from mirrorlistd.errors import NotServedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mirrorlist_snapshot.model import NetblockMatch, Repository, Snapshot
+
+    from mirrorlistd.address import Address
+    from mirrorlistd.geo import Location
+    from mirrorlistd.query import Query
+
+DEFAULT_PROTOCOLS: Final = ("https", "http")
+"""One mirror gives the first of these that it has, unless the client asks otherwise (clients.md, trap 10)."""
+KNOWN_REPOSITORIES_SHOWN: Final = 60
+"""How many names a 404 lists: a screenful, and a bound on what an error costs."""
+# Everything that may stand unescaped in the path of a URL (RFC 3986, 3.3) and in a comment line.
+_SAFE_IN_PATH: Final = "/!$&'()*+,;=:@~"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Content that was asked for, resolved: which directory (or file) of which category."""
+
+    category: int
+    path: bytes
+    """Below the category's top, not escaped; no slash at either end; empty for the top."""
+    suffix: bytes
+    """What follows a mirror's base URL: the path, percent-encoded, ending in `/` for a directory."""
+    carriers: int
+    """Carrier set number."""
+    label: bytes
+    """The head of the comment line, e.g. `# repo = debian` or `# path = debian/dists/`."""
+
+
+class Place(NamedTuple):
+    """Everything about a client that a choice of mirrors may depend on; equal places get equal choices."""
+
+    country: str | None
+    """ISO 3166-1 alpha-2, netblock overrides applied."""
+    continent: str | None
+    """Continent code, overrides applied."""
+    asn: int
+    """Autonomous system that has mirrors, else 0."""
+    chain: int
+    """Number of the netblock chain that contains the client, 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """The base URLs of one category for one choice of protocols, by mirror number."""
+
+    urls: tuple[tuple[bytes, ...], ...]
+    """Base URLs of each mirror, each ending in `/`; empty where it has none of the wanted protocols."""
+    first: tuple[bytes, ...]
+    """The first of these, or empty bytes: what a text list joins."""
+    single: bool
+    """No mirror has more than one: `first` says it all."""
+
+
+class Index:
+    """What selection needs of one snapshot, precomputed."""
+
+    __slots__ = (
+        "_asns",
+        "_base_urls",
+        "_known",
+        "_repositories",
+        "_repository_directories",
+        "_tops",
+        "snapshot",
+        "weights",
+    )
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Precompute; costs time in proportion to mirrors and repositories, not to directories."""
+        self.snapshot = snapshot
+        self.weights: Sequence[int] = tuple(mirror.bandwidth for mirror in snapshot.mirrors)
+        asns: dict[int, list[int]] = {}
+        for number, mirror in enumerate(snapshot.mirrors):
+            for asn in mirror.asns:
+                asns.setdefault(asn, []).append(number)
+        self._asns = {asn: frozenset(mirrors) for asn, mirrors in asns.items()}
+        self._base_urls = _base_urls(snapshot)
+        named = {repository.name: repository for repository in snapshot.repositories}
+        self._repositories = {**{alias: named[name] for alias, name in snapshot.aliases.items()}, **named}
+        self._repository_directories = frozenset(
+            (directory.category, directory.path.encode())
+            for repository in snapshot.repositories
+            for directory in repository.directories
+        )
+        # Longest top first: `pub/epel` before `pub`.
+        self._tops = sorted(
+            ((category.top.encode(), number) for number, category in enumerate(snapshot.categories)),
+            key=lambda pair: (-len(pair[0]), pair[0]),
+        )
+        self._known = _known(snapshot)
+
+    def resolve(self, query: Query) -> Target:
+        """What the query asks for; raise NotServedError with the status and a line for people.
+
+        `path=` wins over `repo=`. A path is looked up as a directory, then as a directory and a file name (selection
+        rules, 1).
+        """
+        if query.path is not None:
+            return self._resolve_path(query.path, directory=query.directory)
+        if query.repo is None:
+            raise NotServedError(400, f"say what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; {self._known}")
+        return self._resolve_repository(query.repo, query.arch)
+
+    def place(self, address: Address | None, location: Location) -> Place:
+        """Where a client is, with the snapshot's overrides on top of what the geo databases say."""
+        snapshot = self.snapshot
+        country = location.country
+        continent = location.continent
+        chain = 0
+        if address is not None:
+            chain = snapshot.client_netblocks.find(address.packed)
+            override = snapshot.country_netblocks.find(address.packed)
+            if override:
+                country = snapshot.netblock_countries[override - 1]
+                continent = None  # the database spoke of another country
+        asn = location.asn if location.asn in self._asns else 0
+        return Place(country, continent_of(country, continent, snapshot.overrides), asn, chain)
+
+    def matches(self, chain: int) -> tuple[NetblockMatch, ...]:
+        """The client netblocks of a chain, longest prefix first."""
+        return self.snapshot.netblock_chains[chain]
+
+    def mirrors_of_asn(self, asn: int) -> frozenset[int]:
+        """The mirrors that serve an autonomous system first; none for 0, which means "no autonomous system"."""
+        return self._asns.get(asn, frozenset()) if asn else frozenset()
+
+    def offers(self, category: int, protocols: tuple[str, ...]) -> Offers:
+        """Base URLs for the wanted protocols, one URL each; () means the one best of the default protocols."""
+        by_mirror = self._base_urls[category]
+        everyone: list[tuple[bytes, ...]] = []
+        for number in range(len(self.snapshot.mirrors)):
+            urls = by_mirror.get(number, {})
+            wanted = tuple(urls[protocol] for protocol in protocols or DEFAULT_PROTOCOLS if protocol in urls)
+            everyone.append(wanted if protocols else wanted[:1])
+        return Offers(
+            urls=tuple(everyone),
+            first=tuple(urls[0] if urls else b"" for urls in everyone),
+            single=all(len(urls) <= 1 for urls in everyone),
+        )
+
+    def _resolve_repository(self, name: str, arch: str | None) -> Target:
+        repository = self._repositories.get(name)
+        if repository is None:
+            raise NotServedError(404, f"no such repository; {self._known}")
+        if repository.disabled:
+            raise NotServedError(403, f"repository {repository.name} is disabled")
+        directory = repository.directories[0]
+        label = f"# repo = {repository.name}"
+        if directory.arch:  # a repository without architectures ignores arch=: apt always sends it
+            arches = {candidate.arch: candidate for candidate in repository.directories}
+            if arch is None and len(arches) > 1:
+                raise NotServedError(400, f"repository {repository.name} needs arch=; {_arches(repository)}")
+            if arch is not None and arch not in arches:
+                raise NotServedError(
+                    404, f"repository {repository.name} has no such architecture; {_arches(repository)}"
+                )
+            directory = arches[arch] if arch is not None else directory
+            label += f" arch = {directory.arch}"
+        path = directory.path.encode()
+        carriers = self._carriers(directory.category, path)
+        if carriers is None:
+            raise NotServedError(404, f"repository {repository.name} is carried by no mirror")
+        return Target(directory.category, path, _suffix(path, directory=True), carriers, label.encode())
+
+    def _resolve_path(self, path: bytes, *, directory: bool) -> Target:
+        for top, category in self._tops:
+            if path == top or not top:
+                below = path
+            elif path.startswith(top + b"/"):
+                below = path[len(top) + 1 :]
+            else:
+                continue
+            if path == top:
+                below = b""
+            target = self._below(category, below, directory=directory)
+            if target is not None:
+                return target
+        raise NotServedError(404, f"no such path; {self._known}")
+
+    def _below(self, category: int, path: bytes, *, directory: bool) -> Target | None:
+        listed = self.snapshot.categories[category].kind is CategoryKind.LISTED
+        exact = self.snapshot.directories.find(category, path)
+        if exact is not None or not path:
+            carriers = exact
+            directory = True
+        elif listed:
+            if directory:
+                return None
+            carriers = self.snapshot.directories.find(category, path.rpartition(b"/")[0])
+        else:
+            directory = directory or (category, path) in self._repository_directories
+            carriers = self._carriers(category, path)
+        if carriers is None:
+            return None
+        top = self.snapshot.categories[category].top.encode()
+        suffix = _suffix(path, directory=directory)
+        label = b"# path = " + (_quote(top) + b"/" if top else b"") + suffix
+        return Target(category, path, suffix, carriers, label)
+
+    def _carriers(self, category: int, path: bytes) -> int | None:
+        directories = self.snapshot.directories
+        if self.snapshot.categories[category].kind is CategoryKind.LISTED:
+            return directories.find(category, path)
+        return directories.nearest(category, path)
+
+
+def _base_urls(snapshot: Snapshot) -> tuple[Mapping[int, Mapping[str, bytes]], ...]:
+    """Category -> mirror -> protocol -> base URL."""
+    tables: tuple[dict[int, dict[str, bytes]], ...] = tuple({} for _ in snapshot.categories)
+    for number, mirror in enumerate(snapshot.mirrors):
+        for content in mirror.contents:
+            tables[content.category][number] = {url.partition("://")[0]: url.encode() for url in content.urls}
+    return tables
+
+
+def _known(snapshot: Snapshot) -> str:
+    names = [repository.name for repository in snapshot.repositories if not repository.disabled]
+    more = len(names) - KNOWN_REPOSITORIES_SHOWN
+    return (
+        "known repositories: " + " ".join(names[:KNOWN_REPOSITORIES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    )
+
+
+def _arches(repository: Repository) -> str:
+    return "architectures: " + " ".join(directory.arch for directory in repository.directories)
+
+
+def _quote(path: bytes) -> bytes:
+    return quote(path, safe=_SAFE_IN_PATH).encode()
+
+
+def _suffix(path: bytes, *, directory: bool) -> bytes:
+    return _quote(path) + (b"/" if directory and path else b"")

@@ -1,0 +1,29 @@
+"""Dictionaries that cannot grow without bound: what the hot path remembers between requests.
+
+A memo never changes an answer, only what it costs. It is emptied when full: cheaper than keeping an order on every
+request, and a client who fills it on purpose costs others one recomputation each.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Memo(dict[K, V]):
+    """A dictionary that is emptied before it would exceed `limit` entries. Read it like any dictionary."""
+
+    __slots__ = ("limit",)
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def remember(self, key: K, value: V) -> V:
+        """Store and give back `value`."""
+        if len(self) >= self.limit:
+            self.clear()
+        self[key] = value
+        return value

@@ -1,0 +1,237 @@
+"""Which mirrors, in which order: the selection rules, as two pure functions.
+
+`rank` sorts the candidates into tiers; it depends on what is asked and on the client's place, never on chance, so its
+result can be remembered and explained. `draw` fills a list from the tiers with a weighted shuffle; it is the only
+part that uses randomness. No I/O, no clock. The rules are those of the design note on selection; the country rules
+live in `mirrorlist_snapshot.tiers`, because the admin side's `diff` needs the same ones.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from dataclasses import dataclass
+from itertools import accumulate, repeat, starmap
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mirrorlist_snapshot.tiers import (
+    ASN,
+    CONTINENT,
+    COUNTRY,
+    FALLBACK,
+    FIRST_REASON,
+    GLOBAL,
+    NETBLOCK,
+    PRIVATE,
+    continent_of,
+    mirror_continent,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from random import Random
+
+    from mirrorlistd.index import Index, Offers, Place
+
+# Below this many mirrors sorting random keys is quicker than drawing one by one and rejecting repetitions.
+_SORT_BELOW: Final = 48
+
+
+class Ask(NamedTuple):
+    """What is asked, reduced to what the choice of mirrors depends on."""
+
+    carriers: int
+    """Carrier set number of the content."""
+    countries: tuple[str, ...] = ()
+    """`country=`: only mirrors of these, with `everywhere` or at least one code given."""
+    everywhere: bool = False
+    """`country=global`: mirrors of every country."""
+    own_network: bool = True
+    """Tiers 1 and 2 apply (not with `netblock=0`)."""
+    private: bool = True
+    """Private mirrors may be offered (not on behalf of another address)."""
+
+
+class Tier:
+    """Mirrors that are equally near, with what drawing them by weight needs."""
+
+    __slots__ = ("code", "cumulative", "exponents", "mirrors")
+
+    def __init__(self, code: int, mirrors: Iterable[int], weights: Sequence[int]) -> None:
+        """Prepare `mirrors` (numbers) for drawing by `weights` (Mbit/s, by mirror number)."""
+        self.code = code
+        """Tier code, see `mirrorlist_snapshot.tiers`."""
+        self.mirrors = tuple(mirrors)
+        own = [weights[mirror] for mirror in self.mirrors]
+        lightest = min(own)
+        # A mirror's key is a uniform number to the power of 1 / weight; the keys in descending order are a weighted
+        # shuffle (Efraimidis and Spirakis, 2006). Scaled so that exponents stay in (0, 1]: nothing underflows.
+        self.exponents = None if lightest == max(own) else tuple(lightest / weight for weight in own)
+        self.cumulative = tuple(accumulate(own))
+
+    def draw(self, count: int, random: Random) -> Sequence[int]:
+        """Draw the first `count` mirrors of a weighted shuffle without replacement."""
+        mirrors = self.mirrors
+        size = len(mirrors)
+        if size == 1:
+            return mirrors[:count]
+        if size < _SORT_BELOW or 2 * count > size:
+            return self._sort(count, random)
+        return self._reject(count, random)
+
+    def _sort(self, count: int, random: Random) -> list[int]:
+        size = len(self.mirrors)
+        uniform = starmap(random.random, repeat((), size))
+        keys = list(uniform) if self.exponents is None else list(map(pow, uniform, self.exponents))
+        order = sorted(range(size), key=keys.__getitem__, reverse=True)
+        return [self.mirrors[position] for position in order[:count]]
+
+    def _reject(self, count: int, random: Random) -> Sequence[int]:
+        # Drawing from all and rejecting what was drawn before is drawing from the rest: exact. Where a few heavy
+        # mirrors make repetitions frequent, the exact sort takes over from the start.
+        mirrors, cumulative, total = self.mirrors, self.cumulative, self.cumulative[-1]
+        uniform = random.random
+        drawn: dict[int, None] = {}
+        for _ in range(4 * count):
+            drawn[bisect(cumulative, uniform() * total)] = None
+            if len(drawn) == count:
+                return [mirrors[position] for position in drawn]
+        return self._sort_rest(drawn, count, random)
+
+    def _sort_rest(self, drawn: dict[int, None], count: int, random: Random) -> list[int]:
+        """Finish a draw that met too many repetitions: the rest is again a weighted shuffle of what is left."""
+        size = len(self.mirrors)
+        keys = [random.random() ** (1.0 if self.exponents is None else self.exponents[i]) for i in range(size)]
+        rest = sorted((i for i in range(size) if i not in drawn), key=keys.__getitem__, reverse=True)
+        return [self.mirrors[position] for position in (*drawn, *rest[: count - len(drawn)])]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The candidates of an answer, by tier: everything but chance is decided."""
+
+    tiers: tuple[Tier, ...]
+    """Nearest first; the global tier only where the nearer ones hold fewer than the minimum."""
+    fallback: Tier | None
+    """The last resort."""
+    exclusive: bool = False
+    """An exclusive netblock decided: no other mirror is offered."""
+
+    @property
+    def first_code(self) -> int:
+        """Tier code of the mirror that stands first; 0 where there is none."""
+        if self.tiers:
+            return self.tiers[0].code
+        return self.fallback.code if self.fallback else 0
+
+    def draw(self, limit: int, random: Random) -> list[int]:
+        """Up to `limit` mirror numbers, best first; fallback mirrors hold the last places, but never the first."""
+        order: list[int] = []
+        fallback = self.fallback
+        places = limit if fallback is None or not self.tiers else max(1, limit - len(fallback.mirrors))
+        for tier in self.tiers:
+            order += tier.draw(places - len(order), random)
+            if len(order) >= places:
+                break
+        if fallback is not None and len(order) < limit:
+            order += fallback.draw(limit - len(order), random)
+        return order
+
+
+def candidates(index: Index, carriers: int, offers: Offers) -> list[int]:
+    """The mirrors that carry the content and have a URL of a wanted protocol, ascending."""
+    first = offers.first
+    return [mirror for mirror in index.snapshot.sets.members(carriers) if first[mirror]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that a choice of mirrors depends on."""
+
+    index: Index
+    ask: Ask
+    place: Place
+    codes: bytes
+    """The tier map of the client's country and continent: a tier code or a reason for each mirror."""
+    carried: Sequence[int]
+    """The `candidates` of the content, ascending."""
+    minimum: int
+    """How many mirrors the tiers before the global one must hold to do without it."""
+
+
+def rank(case: Case) -> Choice:
+    """Sort the candidates for a client into tiers (selection rules, 3 and 4)."""
+    weights = case.index.weights
+    by_country = bool(case.ask.countries) or case.ask.everywhere
+    if by_country and (chosen := _by_country(case)) is not None:
+        return Choice(tiers=(chosen,), fallback=None)
+    near: list[tuple[int, list[int]]] = []
+    if case.ask.own_network and not by_country:
+        exclusive, near = _by_netblock(case)
+        if exclusive:
+            return Choice(tiers=(Tier(NETBLOCK, exclusive, weights),), fallback=None, exclusive=True)
+        near += _by_asn(case, {mirror for _, mirrors in near for mirror in mirrors})
+    taken = {mirror for _, mirrors in near for mirror in mirrors}
+    buckets: dict[int, list[int]] = {}
+    for mirror in case.carried:
+        if case.codes[mirror] < FIRST_REASON and mirror not in taken:
+            buckets.setdefault(case.codes[mirror], []).append(mirror)
+    last = buckets.pop(FALLBACK, None)
+    far = buckets.pop(GLOBAL, None)
+    near += sorted(buckets.items())
+    if far and sum(len(mirrors) for _, mirrors in near) < case.minimum:
+        near.append((GLOBAL, far))
+    return Choice(
+        tiers=tuple(Tier(code, mirrors, weights) for code, mirrors in near),
+        fallback=Tier(FALLBACK, last, weights) if last else None,
+    )
+
+
+def _by_country(case: Case) -> Tier | None:
+    """Rank for `country=`: mirrors of those countries, else of their continents, else None: the client's own tiers."""
+    offered = [mirror for mirror in case.carried if case.codes[mirror] < FALLBACK]
+    weights = case.index.weights
+    if case.ask.everywhere:
+        return Tier(GLOBAL, offered, weights) if offered else None
+    mirrors = case.index.snapshot.mirrors
+    there = [mirror for mirror in offered if mirrors[mirror].country in case.ask.countries]
+    if there:
+        return Tier(COUNTRY, there, weights)
+    overrides = case.index.snapshot.overrides
+    continents = {continent_of(country, None, overrides) for country in case.ask.countries} - {None}
+    near = [mirror for mirror in offered if mirror_continent(mirrors[mirror], overrides) in continents]
+    return Tier(CONTINENT, near, weights) if near else None
+
+
+def _by_netblock(case: Case) -> tuple[list[int], list[tuple[int, list[int]]]]:
+    """Rank tier 1: (exclusive candidates of the longest such prefix, tiers by prefix length, longest first)."""
+    mirrors = case.index.snapshot.mirrors
+    carrying = frozenset(case.carried) if case.place.chain else frozenset[int]()
+    taken: set[int] = set()
+    by_length: dict[int, list[int]] = {}
+    exclusive: dict[int, list[int]] = {}
+    for match in case.index.matches(case.place.chain):
+        mirror = mirrors[match.mirror]
+        # Country rules do not hold here: a netblock that the mirror itself lists is the stronger statement.
+        barred = not mirror.active or mirror.fallback or (mirror.private and not case.ask.private)
+        if barred or match.mirror not in carrying:
+            continue
+        if match.exclusive:
+            exclusive.setdefault(match.length, []).append(match.mirror)
+        if match.mirror not in taken:
+            taken.add(match.mirror)
+            by_length.setdefault(match.length, []).append(match.mirror)
+    return next(iter(exclusive.values()), []), [(NETBLOCK, block) for block in by_length.values()]
+
+
+def _by_asn(case: Case, taken: set[int]) -> list[tuple[int, list[int]]]:
+    """Rank tier 2: mirrors that serve the client's autonomous system; private ones too, but no country rule bends."""
+    serving = case.index.mirrors_of_asn(case.place.asn) - taken
+    if not serving:
+        return []
+    codes = case.codes
+    allowed = [
+        mirror
+        for mirror in case.carried
+        if mirror in serving and (codes[mirror] < FALLBACK or (codes[mirror] == PRIVATE and case.ask.private))
+    ]
+    return [(ASN, allowed)] if allowed else []

@@ -1,0 +1,33 @@
+"""The one thing that changes while the server runs: which State answers, and what has happened so far.
+
+Requests read `state` once and use what they got to the end; a reload replaces the reference. Everything else in the
+package is immutable or belongs to one of the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from mirrorlistd.metrics import Counters
+
+if TYPE_CHECKING:
+    from mirrorlistd.state import State
+
+
+@dataclass(slots=True)
+class Service:
+    """Shared by the lanes, the reloader and the signal handlers of one process."""
+
+    state: State | None = None
+    """None only before the first state is loaded."""
+    draining: bool = False
+    """The process has been told to stop: /readyz says so, requests are still answered."""
+    reload_error: str | None = None
+    """Why the last reload kept the old state, None where it succeeded; may name files, so not for strangers."""
+    geo_failures_before: int = 0
+    """Failed lookups of the databases that earlier states had."""
+    counters: Counters = field(default_factory=Counters)
+    random: Random = field(default_factory=Random)
+    """Seeded from the system's entropy: no two processes shuffle alike."""

@@ -1,0 +1,180 @@
+"""The container: header, table of contents and digests. It knows sections by name, not what they mean.
+
+Its layout is the same in every version of the format, so that any reader can tell a file that is damaged
+from one that is merely too new. Everything here is specified in FORMAT.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.errors import SnapshotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAGIC: Final = b"\x8dMLS\r\n\x1a\n"
+"""As PNG's: a byte that no text starts with, a name, and line ends that a transfer as text would change."""
+VERSION: Final = 2
+"""The version that is written unless another is asked for."""
+VERSIONS: Final = (1, 2)
+"""The versions that are read and can be written: the current one and the one before."""
+HEADER_SIZE: Final = 192
+MAX_SERIAL: Final = (1 << 63) - 1
+"""Fits the signed integers of other languages and of databases."""
+MAX_TIME: Final = 253_402_300_799
+"""The last second of the year 9999: what calendars can show."""
+
+_HEADER: Final = struct.Struct("<8sHHIQQQ32s32s8s64s16s")
+_COVERED: Final = 72
+"""Bytes of the header that its check and the signature cover."""
+_ENTRY: Final = struct.Struct("<8sQQ")
+_NAME: Final = re.compile(rb"([A-Za-z][A-Za-z0-9]*)\0*")
+_SIGNED: Final = 1
+_DAMAGED: Final = "the file was damaged on its way or on disk: copy it again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What the first 192 bytes say."""
+
+    version: int
+    """Format version."""
+    sections: int
+    """How many the table of contents lists."""
+    signed: bool
+    """Whether the signature fields are filled; this version does not look at them."""
+    length: int
+    """Bytes of the whole file."""
+    serial: int
+    built: int
+    """Seconds since 1970 UTC."""
+    digest: str
+    """SHA-256 over everything after the header, in hexadecimal: says nothing of serial and build time."""
+
+
+def pack(version: int, serial: int, built: int, sections: Iterable[tuple[str, bytes]]) -> bytes:
+    """Lay out a file from its sections, in their order."""
+    parts = list(sections)
+    if not 0 <= serial <= MAX_SERIAL:
+        raise SnapshotError(f"a serial of 0 to {MAX_SERIAL}", str(serial), "choose another serial")
+    if not 0 <= built <= MAX_TIME:
+        raise SnapshotError(
+            f"a build time of 0 to {MAX_TIME}", str(built), "set the clock or SOURCE_DATE_EPOCH"
+        )
+    body = pack_body(parts)
+    return _pack_header(version, len(parts), serial, built, body) + body
+
+
+def pack_body(sections: list[tuple[str, bytes]]) -> bytes:
+    """Lay out what follows the header, table of contents and sections: what the content digest covers."""
+    offset = HEADER_SIZE + _ENTRY.size * len(sections)
+    entries: list[bytes] = []
+    contents: list[bytes] = []
+    for name, content in sections:
+        entries.append(_ENTRY.pack(name.encode("ascii"), offset, len(content)))
+        contents.append(content + bytes(-len(content) % 8))
+        offset += len(contents[-1])
+    return b"".join(entries + contents)
+
+
+def _pack_header(version: int, count: int, serial: int, built: int, body: bytes) -> bytes:
+    length = HEADER_SIZE + len(body)
+    covered = (
+        struct.pack("<8sHHIQQQ", MAGIC, version, count, 0, length, serial, built)
+        + hashlib.sha256(body).digest()
+    )
+    return (covered + hashlib.sha256(covered).digest()).ljust(HEADER_SIZE, b"\0")
+
+
+def unpack(data: memoryview) -> tuple[Header, dict[str, memoryview]]:
+    """Check a file as a whole and open its sections, as views into it; raise SnapshotError."""
+    header = read_header(data)
+    if hashlib.sha256(data[HEADER_SIZE:]).hexdigest() != header.digest:
+        raise SnapshotError("content that matches its SHA-256 digest", "other content", _DAMAGED)
+    return header, dict(_sections(data, header.sections))
+
+
+def read_header(data: memoryview) -> Header:
+    """Check and read the header alone; raise SnapshotError.
+
+    The order of the checks decides the advice: damage comes first, so that nobody upgrades because of it.
+    """
+    _check_magic(bytes(data[:8]))
+    if len(data) < HEADER_SIZE:
+        raise SnapshotError(f"at least {HEADER_SIZE} bytes", f"{len(data)}: the file was cut off", _DAMAGED)
+    _, version, sections, flags, length, serial, built, digest, check, *unsigned, rest = _HEADER.unpack_from(
+        data
+    )
+    if hashlib.sha256(data[:_COVERED]).digest() != check:
+        raise SnapshotError("a header that matches its SHA-256 check", "another header", _DAMAGED)
+    if version not in VERSIONS:
+        known = " or ".join(map(str, VERSIONS))
+        fix = (
+            f"upgrade mirrorlistd, or compile with --format-version {VERSION}" if version > VERSION else None
+        )
+        found = f"version {version}"
+        raise SnapshotError(
+            f"format version {known}", found, fix or "compile again with a newer mirrorlist-snapshot"
+        )
+    if flags & ~_SIGNED:
+        raise SnapshotError("no flags but bit 0", f"flags {flags:#x}", "upgrade mirrorlistd")
+    if any(rest) or (not flags & _SIGNED and any(map(any, unsigned))):
+        raise SnapshotError("zeros in the unused part of the header", "other bytes", _DAMAGED)
+    if length != len(data):
+        how = "the file was cut off" if len(data) < length else "something was appended"
+        raise SnapshotError(f"{length} bytes", f"{len(data)}: {how}", _DAMAGED)
+    if serial > MAX_SERIAL or built > MAX_TIME:
+        raise SnapshotError("a serial below 2**63 and a time before the year 10000", f"{serial} and {built}")
+    return Header(
+        version=version,
+        sections=sections,
+        signed=bool(flags & _SIGNED),
+        length=length,
+        serial=serial,
+        built=built,
+        digest=digest.hex(),
+    )
+
+
+def _check_magic(start: bytes) -> None:
+    if start == MAGIC:
+        return
+    if start[:4] == MAGIC[:4] or start[1:4] == MAGIC[1:4]:
+        raise SnapshotError(
+            "the snapshot's first 8 bytes", start.hex(" "), "copy it again, as binary and not as text"
+        )
+    raise SnapshotError(
+        "a snapshot file", f"a file that starts with {start!r}", "name a file made by compile"
+    )
+
+
+def _sections(data: memoryview, count: int) -> Iterable[tuple[str, memoryview]]:
+    """Yield the sections that the table of contents lists; no byte is left unaccounted for."""
+    offset = HEADER_SIZE + _ENTRY.size * count
+    if offset > len(data):
+        raise SnapshotError(f"a table of contents with {count} sections", f"a file of {len(data)} bytes")
+    seen: set[str] = set()
+    for padded, start, length in _ENTRY.iter_unpack(data[HEADER_SIZE:offset]):
+        name = _NAME.fullmatch(padded)
+        if name is None:
+            raise SnapshotError("a section name of letters and digits, padded with zeros", repr(padded))
+        word = name[1].decode("ascii")
+        if word in seen:
+            raise SnapshotError("each section once", f"{word} twice")
+        seen.add(word)
+        if start != offset or length > len(data) - start:
+            raise SnapshotError(
+                f"section {word} at byte {offset}, within the file", f"{length} bytes at {start}"
+            )
+        end = start + length
+        offset = end + -length % 8
+        if offset > len(data) or any(data[end:offset]):
+            raise SnapshotError(f"zeros up to a multiple of 8 after section {word}", "something else")
+        yield word, data[start:end]
+    if offset != len(data):
+        raise SnapshotError(f"the end of the file at byte {offset}", f"{len(data) - offset} bytes more")

@@ -1,0 +1,174 @@
+"""The small sections: msgpack maps with readable keys; a default is left out, an unknown key is ignored.
+
+Reading is where hostile bytes meet a parser that builds objects, so it goes item by item: an item's extent is
+found without building it, an item of more than MAX_ITEM bytes is refused, and what the model does not keep is
+freed before the next item. An empty map of one byte becomes 72 bytes of objects: with this rule that factor
+applies to one item, not to the file.
+"""
+
+from __future__ import annotations
+
+from reprlib import repr as brief
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+
+import msgpack  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs] - it has no types
+
+from mirrorlist_snapshot.errors import SnapshotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MAX_ITEM: Final = 1 << 20
+"""Bytes of one item: a mirror with 40,000 client netblocks."""
+_msgpack: Any = msgpack
+_ANY_MSGPACK_ERROR: Final[tuple[type[Exception], ...]] = (ValueError, TypeError, _msgpack.UnpackException)
+"""What msgpack raises for bytes that are not msgpack, or not within the limits."""
+
+
+class Fields:
+    """One map, whose values are taken by key and type; any other type is a SnapshotError."""
+
+    __slots__ = ("_place", "_values")
+
+    def __init__(self, place: str, value: object) -> None:
+        """Take `value` as the map that stands at `place`, in words for messages."""
+        if type(value) is not dict:
+            raise SnapshotError(f"a map in {place}", brief(value))
+        self._place = place
+        self._values = cast("dict[str, object]", value)
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Take a string; without a default it must be there."""
+        value = self._values.get(key, default)
+        return value if type(value) is str else self._wrong(key, "a string", value)
+
+    def optional_text(self, key: str) -> str | None:
+        """Take a string or nothing."""
+        return None if self._values.get(key) is None else self.text(key)
+
+    def number(self, key: str, default: int | None = None) -> int:
+        """Take a non-negative integer; without a default it must be there."""
+        value = self._values.get(key, default)
+        return (
+            value if type(value) is int and value >= 0 else self._wrong(key, "a non-negative integer", value)
+        )
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Take true or false."""
+        value = self._values.get(key, default)
+        return value if type(value) is bool else self._wrong(key, "true or false", value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Take an array of strings; empty where it is left out."""
+        return texts(f"{key} of {self._place}", self._values[key]) if key in self._values else ()
+
+    def numbers(self, key: str) -> tuple[int, ...]:
+        """Take an array of non-negative integers; empty where it is left out."""
+        values = self._array(key)
+        for value in values:
+            if type(value) is not int or value < 0:
+                self._wrong(key, "an array of non-negative integers", value)
+        return cast("tuple[int, ...]", values)
+
+    def maps(self, key: str) -> list[Fields]:
+        """Take an array of maps; empty where it is left out."""
+        return [Fields(f"{key} of {self._place}", value) for value in self._array(key)]
+
+    def map(self, key: str) -> dict[str, object]:
+        """Take a map with string keys, its values unchecked; empty where it is left out."""
+        return Fields(f"{key} of {self._place}", self._values.get(key, {})).values()
+
+    def values(self) -> dict[str, object]:
+        """Return all of this map, its keys checked to be strings."""
+        if not all(type(key) is str for key in self._values):
+            raise SnapshotError(f"strings as keys of {self._place}", brief(list(self._values)))
+        return self._values
+
+    def _array(self, key: str) -> tuple[object, ...]:
+        value: object = self._values.get(key, ())
+        if type(value) is not tuple:
+            self._wrong(key, "an array", value)
+        return cast("tuple[object, ...]", value)
+
+    def _wrong(self, key: str, expected: str, value: object) -> NoReturn:
+        raise SnapshotError(f"{expected} as {key} of {self._place}", brief(value))
+
+
+def texts(place: str, values: object) -> tuple[str, ...]:
+    """Return `values` as the array of strings that it should be."""
+    items = cast("tuple[object, ...]", values)
+    if type(values) is not tuple or any(type(item) is not str for item in items):
+        raise SnapshotError(f"an array of strings in {place}", brief(items))
+    return cast("tuple[str, ...]", items)
+
+
+def array_of_maps(place: str, data: memoryview) -> Iterator[Fields]:
+    """Read a section that is one array of maps, unpacking one at a time; `place` names an item."""
+    try:
+        # The buffer is msgpack's copy of the section; a limit of 0 would mean 100 MB.
+        unpacker = _msgpack.Unpacker(max_buffer_size=len(data) or 1)
+        unpacker.feed(data)
+        count = unpacker.read_array_header()
+        start = unpacker.tell()
+        for number in range(count):
+            unpacker.skip()
+            end = unpacker.tell()
+            yield Fields(f"{place} {number}", unpack_item(place, data[start:end]))
+            start = end
+    except _ANY_MSGPACK_ERROR as error:
+        raise SnapshotError(f"an array of maps ({place})", f"bad msgpack: {_reason(error)}") from error
+    if start != len(data):
+        raise SnapshotError(f"the end of the section ({place})", f"{len(data) - start} bytes more")
+
+
+def unpack_item(place: str, data: memoryview) -> object:
+    """Unpack one msgpack item that fills `data`: arrays become tuples, there are no extension types."""
+    if len(data) > MAX_ITEM:
+        raise SnapshotError(f"at most {MAX_ITEM} bytes in one item ({place})", str(len(data)))
+    try:
+        return cast(
+            "object",
+            _msgpack.unpackb(
+                data,
+                use_list=False,
+                raw=False,
+                strict_map_key=True,
+                ext_hook=_refuse_extension,
+                max_str_len=len(data),
+                max_bin_len=len(data),
+                max_array_len=len(data),
+                max_map_len=len(data),
+                max_ext_len=0,
+            ),
+        )
+    except _ANY_MSGPACK_ERROR as error:
+        raise SnapshotError(f"msgpack ({place})", f"bad msgpack: {_reason(error)}") from error
+
+
+def _refuse_extension(_code: int, _data: bytes) -> NoReturn:
+    raise ValueError("extension types are not used")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def pack_item(place: str, value: object) -> bytes:
+    """Pack one msgpack item; SnapshotError where readers would refuse its size."""
+    packed = cast("bytes", _msgpack.packb(value))
+    if len(packed) > MAX_ITEM:
+        raise SnapshotError(
+            f"at most {MAX_ITEM} bytes in one item ({place})", str(len(packed)), "describe less there"
+        )
+    return packed
+
+
+def pack_array(place: str, items: Iterable[Mapping[str, object]]) -> bytes:
+    """Pack one array of maps, the counterpart of `array_of_maps`."""
+    packed = [pack_item(place, item) for item in items]
+    return cast("bytes", _msgpack.Packer().pack_array_header(len(packed))) + b"".join(packed)
+
+
+def without(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that differ from their defaults: what is written of a map."""
+    return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}

@@ -1,0 +1,245 @@
+"""The small sections, one pair of functions each: model -> msgpack, msgpack -> model.
+
+The keys and defaults are those of FORMAT.md. Types are checked here; what the values may say, in `check`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from mirrorlist_snapshot.errors import SnapshotError
+from mirrorlist_snapshot.format.packed import (
+    Fields,
+    array_of_maps,
+    pack_array,
+    pack_item,
+    texts,
+    unpack_item,
+    without,
+)
+from mirrorlist_snapshot.model import (
+    DEFAULT_BANDWIDTH,
+    Category,
+    CategoryKind,
+    ClientNetblock,
+    Content,
+    Mirror,
+    Overrides,
+    Repository,
+    RepositoryDirectory,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CATEGORY: Final[dict[str, Any]] = {"kind": str(CategoryKind.LISTED), "top": ""}
+_MIRROR: Final[dict[str, Any]] = {
+    "country": None,
+    "bandwidth": DEFAULT_BANDWIDTH,
+    "asns": (),
+    "netblocks": (),
+    "exclusive": (),
+    "private": False,
+    "fallback": False,
+    "active": True,
+    "allowed": (),
+    "denied": (),
+    "contents": [],
+}
+_CONTENT: Final[dict[str, Any]] = {"category": 0}
+_REPOSITORY: Final[dict[str, Any]] = {"disabled": False}
+_DIRECTORY: Final[dict[str, Any]] = {"arch": "", "category": 0, "path": ""}
+_OVERRIDES: Final[dict[str, Any]] = {"continents": {}, "neighbours": {}, "never": {}}
+
+
+def pack_meta(generator: str) -> bytes:
+    """Section meta."""
+    return pack_item("meta", without({"generator": ""}, {"generator": generator}))
+
+
+def unpack_meta(data: memoryview) -> str:
+    """Section meta: the generator."""
+    return Fields("meta", unpack_item("meta", data)).text("generator", "")
+
+
+def pack_categories(categories: tuple[Category, ...]) -> bytes:
+    """Section Category."""
+    return pack_array(
+        "category",
+        (without(_CATEGORY, {"name": one.name, "kind": str(one.kind), "top": one.top}) for one in categories),
+    )
+
+
+def unpack_categories(data: memoryview) -> tuple[Category, ...]:
+    """Section Category."""
+    return tuple(
+        Category(
+            name=one.text("name"), kind=_kind(one.text("kind", _CATEGORY["kind"])), top=one.text("top", "")
+        )
+        for one in array_of_maps("category", data)
+    )
+
+
+def _kind(word: str) -> CategoryKind:
+    try:
+        return CategoryKind(word)
+    except ValueError:
+        raise SnapshotError(
+            "listed or open as kind of a category", repr(word), "upgrade mirrorlistd"
+        ) from None
+
+
+def pack_mirrors(mirrors: tuple[Mirror, ...]) -> bytes:
+    """Section Mirrors."""
+    return pack_array("mirror", map(_pack_mirror, mirrors))
+
+
+def _pack_mirror(mirror: Mirror) -> dict[str, Any]:
+    return without(
+        _MIRROR,
+        {
+            "name": mirror.name,
+            "country": mirror.country,
+            "bandwidth": mirror.bandwidth,
+            "asns": mirror.asns,
+            "netblocks": tuple(netblock.prefix for netblock in mirror.netblocks),
+            "exclusive": tuple(
+                number for number, netblock in enumerate(mirror.netblocks) if netblock.exclusive
+            ),
+            "private": mirror.private,
+            "fallback": mirror.fallback,
+            "active": mirror.active,
+            "allowed": mirror.allowed_countries,
+            "denied": mirror.denied_countries,
+            "contents": [
+                without(_CONTENT, {"category": content.category, "urls": content.urls})
+                for content in mirror.contents
+            ],
+        },
+    )
+
+
+def unpack_mirrors(data: memoryview) -> tuple[Mirror, ...]:
+    """Section Mirrors."""
+    return tuple(
+        Mirror(
+            name=one.text("name"),
+            country=one.optional_text("country"),
+            bandwidth=one.number("bandwidth", DEFAULT_BANDWIDTH),
+            asns=one.numbers("asns"),
+            netblocks=_netblocks(one.texts("netblocks"), frozenset(one.numbers("exclusive"))),
+            private=one.flag("private", default=False),
+            fallback=one.flag("fallback", default=False),
+            active=one.flag("active", default=True),
+            allowed_countries=one.texts("allowed"),
+            denied_countries=one.texts("denied"),
+            contents=tuple(
+                Content(category=content.number("category", 0), urls=content.texts("urls"))
+                for content in one.maps("contents")
+            ),
+        )
+        for one in array_of_maps("mirror", data)
+    )
+
+
+def _netblocks(prefixes: tuple[str, ...], exclusive: frozenset[int]) -> tuple[ClientNetblock, ...]:
+    if exclusive and max(exclusive) >= len(prefixes):
+        raise SnapshotError(
+            f"exclusive netblocks among the {len(prefixes)} listed", f"number {max(exclusive)}"
+        )
+    return tuple(
+        ClientNetblock(prefix=prefix, exclusive=number in exclusive) for number, prefix in enumerate(prefixes)
+    )
+
+
+def pack_repositories(repositories: tuple[Repository, ...]) -> bytes:
+    """Section Repos."""
+    return pack_array(
+        "repository",
+        (
+            without(
+                _REPOSITORY,
+                {
+                    "name": one.name,
+                    "disabled": one.disabled,
+                    "directories": [
+                        without(
+                            _DIRECTORY, {"arch": place.arch, "category": place.category, "path": place.path}
+                        )
+                        for place in one.directories
+                    ],
+                },
+            )
+            for one in repositories
+        ),
+    )
+
+
+def unpack_repositories(data: memoryview) -> tuple[Repository, ...]:
+    """Section Repos."""
+    return tuple(
+        Repository(
+            name=one.text("name"),
+            disabled=one.flag("disabled", default=False),
+            directories=tuple(
+                RepositoryDirectory(
+                    arch=place.text("arch", ""),
+                    category=place.number("category", 0),
+                    path=place.text("path", ""),
+                )
+                for place in one.maps("directories")
+            ),
+        )
+        for one in array_of_maps("repository", data)
+    )
+
+
+def pack_aliases(aliases: Mapping[str, str]) -> bytes:
+    """Section Aliases."""
+    return pack_item("aliases", dict(sorted(aliases.items())))
+
+
+def unpack_aliases(data: memoryview) -> dict[str, str]:
+    """Section Aliases."""
+    return _texts_by_text("aliases", Fields("aliases", unpack_item("aliases", data)).values())
+
+
+def pack_overrides(overrides: Overrides) -> bytes:
+    """Section Override."""
+    values = {
+        "continents": dict(sorted(overrides.continents.items())),
+        "neighbours": dict(sorted(overrides.neighbours.items())),
+        "never": dict(sorted(overrides.never_served.items())),
+    }
+    return pack_item("overrides", without(_OVERRIDES, values))
+
+
+def unpack_overrides(data: memoryview) -> Overrides:
+    """Section Override."""
+    fields = Fields("overrides", unpack_item("overrides", data))
+    return Overrides(
+        continents=_texts_by_text("continents", fields.map("continents")),
+        neighbours={country: _groups(groups) for country, groups in fields.map("neighbours").items()},
+        never_served={country: texts("never", pairs) for country, pairs in fields.map("never").items()},
+    )
+
+
+def _groups(value: object) -> tuple[tuple[str, ...], ...]:
+    if type(value) is not tuple:
+        raise SnapshotError("an array of arrays of countries in neighbours", type(value).__name__)
+    return tuple(texts("neighbours", group) for group in cast("tuple[object, ...]", value))
+
+
+def _texts_by_text(place: str, values: dict[str, object]) -> dict[str, str]:
+    texts(place, tuple(values.values()))
+    return cast("dict[str, str]", values)
+
+
+def pack_places(countries: tuple[str, ...]) -> bytes:
+    """Section Places."""
+    return pack_item("netblock countries", countries)
+
+
+def unpack_places(data: memoryview) -> tuple[str, ...]:
+    """Section Places."""
+    return texts("netblock countries", unpack_item("netblock countries", data))

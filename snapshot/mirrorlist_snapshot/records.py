@@ -1,0 +1,113 @@
+"""What every kind of source produces and the compiler takes: validated facts, still in names rather than numbers.
+
+A source of the first kind, files that people write, has some hundred mirrors; an imported cache has 150,000
+directories with 3,000 distinct sets of carriers. So the directories of listed categories map to `frozenset` objects
+that are *shared* wherever they are equal: the compiler does its work once per distinct object.
+
+Every reference holds (`source` sees to it): categories and mirrors that are named exist, aliases end at a repository,
+paths have no slash at either end, countries are upper case, prefixes canonical, URLs ASCII with a trailing slash.
+Order carries no meaning anywhere except in neighbour groups and alternates; the compiler sorts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mirrorlist_snapshot.model import CategoryKind, ClientNetblock, FileDetails, Overrides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryRecord:
+    """A content tree that mirrors carry."""
+
+    name: str
+    kind: CategoryKind
+    top: str
+    """What `path=` starts with for this tree; possibly empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentRecord:
+    """What one mirror offers of one category.
+
+    The mirror carries directory D if there is no `include` or one of them is D or an ancestor of D, and no `exclude`
+    is D or an ancestor of D. In a listed category it must also be among the carriers in `Records.directories`.
+    """
+
+    category: str
+    urls: tuple[str, ...]
+    """Base URLs, ASCII, each ending in `/`; at most one per protocol."""
+    include: tuple[str, ...] = ()
+    """Path prefixes below the category's top, on path boundaries; never empty strings."""
+    exclude: tuple[str, ...] = ()
+
+    def allows(self, directory: str) -> bool:
+        """Whether the path prefixes let the mirror carry a directory of the category."""
+        return (not self.include or _below_any(directory, self.include)) and not _below_any(directory, self.exclude)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorRecord:
+    """A host that carries categories; the fields mean what they mean in `model.Mirror`."""
+
+    name: str
+    country: str | None
+    bandwidth: int
+    """Mbit/s, within model.BANDWIDTH_RANGE."""
+    asns: tuple[int, ...]
+    netblocks: tuple[ClientNetblock, ...]
+    """Distinct prefixes."""
+    private: bool
+    fallback: bool
+    active: bool
+    allowed_countries: tuple[str, ...]
+    denied_countries: tuple[str, ...]
+    contents: tuple[ContentRecord, ...]
+    """At most one per category."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceRecord:
+    """Where a repository lies for one architecture."""
+
+    arch: str
+    """Empty where the repository has no architectures (then it is the only one)."""
+    category: str
+    path: str
+    """Below the category's top; empty for the top itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryRecord:
+    """What clients ask for by name."""
+
+    name: str
+    disabled: bool
+    places: tuple[PlaceRecord, ...]
+    """One per architecture; never empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """All that a compilation needs to know about a mirror network."""
+
+    categories: tuple[CategoryRecord, ...]
+    mirrors: tuple[MirrorRecord, ...]
+    repositories: tuple[RepositoryRecord, ...]
+    aliases: Mapping[str, str]
+    """Alias -> repository or another alias; free of loops."""
+    directories: Mapping[str, Mapping[str, frozenset[str]]]
+    """Listed category -> directory below its top -> names of the mirrors that hold it up to date (shared sets)."""
+    files: Mapping[tuple[str, str], FileDetails]
+    """(category, path of the file below its top) -> what a metalink states about it."""
+    overrides: Overrides
+    netblock_countries: Mapping[str, str]
+    """CIDR prefix -> country of the clients in it; the longest prefix holds."""
+
+
+def _below_any(directory: str, prefixes: tuple[str, ...]) -> bool:
+    return any(directory == prefix or directory.startswith(f"{prefix}/") for prefix in prefixes)

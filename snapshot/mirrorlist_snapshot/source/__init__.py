@@ -1,0 +1,71 @@
+"""Sources of a snapshot: files that people write, read, validated and checked together.
+
+    files -> reading -> validation (schema, rules) -> merging -> checks -> assembly -> Records
+
+Every step adds to one list of complaints, and only the end decides: an operator sees all mistakes of all files in
+one run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mirrorlist_snapshot.errors import Complaint, SourceError
+from mirrorlist_snapshot.source.assembly import assemble, file_details, nobody_carries
+from mirrorlist_snapshot.source.checks import check
+from mirrorlist_snapshot.source.merging import merge
+from mirrorlist_snapshot.source.reading import read
+from mirrorlist_snapshot.source.schema import json_schema
+from mirrorlist_snapshot.source.validation import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from mirrorlist_snapshot.records import Records
+    from mirrorlist_snapshot.source.merging import Merged
+    from mirrorlist_snapshot.source.validation import Part
+
+__all__ = ["json_schema", "read_sources"]
+
+
+def read_sources(paths: Sequence[Path]) -> tuple[Records, tuple[Complaint, ...]]:
+    """Read files, and folders of files, that describe mirrors; return the records and the warnings.
+
+    Raises SourceError with every complaint, mistakes and warnings, of all files, if there is any mistake.
+    """
+    documents, complaints = read(paths)
+    unread = bool(_mistakes(complaints))
+    parts: list[Part] = []
+    for document in documents:
+        part, mistakes = validate(document)
+        parts.append(part)
+        complaints += mistakes
+    merged, twice = merge(parts)
+    files, conflicts = file_details(merged)
+    complaints += [*twice, *check(merged), *conflicts]
+    if not unread:
+        complaints += _check_any(merged, [document.file for document in documents])
+    if _mistakes(complaints):
+        raise SourceError(_in_order(complaints))
+    records = assemble(merged, files)
+    return records, _in_order([*complaints, *nobody_carries(merged, records)])
+
+
+def _check_any(merged: Merged, files: Sequence[str]) -> Iterator[Complaint]:
+    """Refuse a description of nothing: served, it would take every mirror away from every client."""
+    for section in ("mirrors", "repositories"):
+        if not merged.names(section):
+            message = "there are none in any source; describe at least one"
+            yield Complaint(file=", ".join(files), line=None, key=section, message=message)
+
+
+def _mistakes(complaints: Iterable[Complaint]) -> list[Complaint]:
+    return [complaint for complaint in complaints if not complaint.warning]
+
+
+def _in_order(complaints: Iterable[Complaint]) -> tuple[Complaint, ...]:
+    """By place: files as first met, then lines; each complaint once."""
+    distinct = dict.fromkeys(complaints)
+    files = {file: rank for rank, file in enumerate(dict.fromkeys(complaint.file for complaint in distinct))}
+    return tuple(sorted(distinct, key=lambda complaint: (files[complaint.file], complaint.line or 0)))

@@ -1,0 +1,190 @@
+"""One checked description -> Records: shorthands resolved, defaults filled in, equal sets of carriers shared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mirrorlist_snapshot.model import CategoryKind, ClientNetblock, FileDetails, Overrides
+from mirrorlist_snapshot.records import (
+    CategoryRecord,
+    ContentRecord,
+    MirrorRecord,
+    PlaceRecord,
+    Records,
+    RepositoryRecord,
+)
+from mirrorlist_snapshot.source import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mirrorlist_snapshot.errors import Complaint
+    from mirrorlist_snapshot.source.merging import Entry, Merged
+    from mirrorlist_snapshot.source.schema import Category, CategoryFile, Content, Mirror, Repository
+
+
+Files = dict[tuple[str, str], FileDetails]
+"""(category, path of the file below its top) -> its details."""
+
+
+def assemble(merged: Merged, files: Files) -> Records:
+    """Make the records of a description without mistakes."""
+    return Records(
+        categories=tuple(
+            CategoryRecord(
+                name=name,
+                kind=CategoryKind(entry.value.kind),
+                top=name if entry.value.top is None else entry.value.top,
+            )
+            for name, entry in merged.categories.items()
+        ),
+        mirrors=tuple(_mirror(name, entry.value) for name, entry in merged.mirrors.items()),
+        repositories=tuple(
+            RepositoryRecord(name=name, disabled=entry.value.disabled, places=_places(entry.value))
+            for name, entry in merged.repositories.items()
+            if entry.value.alias is None
+        ),
+        aliases={
+            name: entry.value.alias for name, entry in merged.repositories.items() if entry.value.alias is not None
+        },
+        directories={
+            name: _directories(merged, name)
+            for name, entry in merged.categories.items()
+            if entry.value.kind == "listed"
+        },
+        files=files,
+        overrides=Overrides(
+            continents={country: entry.value for country, entry in merged.continents.items()},
+            neighbours={
+                country: tuple(tuple(group) for group in entry.value) for country, entry in merged.neighbours.items()
+            },
+            never_served={country: tuple(sorted(set(entry.value))) for country, entry in merged.never_served.items()},
+        ),
+        netblock_countries={prefix: entry.value for prefix, entry in merged.netblocks.items()},
+    )
+
+
+def _mirror(name: str, mirror: Mirror) -> MirrorRecord:
+    return MirrorRecord(
+        name=name,
+        country=mirror.country,
+        bandwidth=mirror.bandwidth,
+        asns=tuple(sorted(set(mirror.asns))),
+        netblocks=tuple(ClientNetblock(prefix=net.prefix, exclusive=net.exclusive) for net in mirror.netblocks),
+        private=mirror.private,
+        fallback=mirror.fallback,
+        active=mirror.active,
+        allowed_countries=tuple(sorted(set(mirror.allowed_countries))),
+        denied_countries=tuple(sorted(set(mirror.denied_countries))),
+        contents=tuple(_content(category, content) for category, content in mirror.categories.items()),
+    )
+
+
+def _content(category: str, content: Content) -> ContentRecord:
+    return ContentRecord(
+        category=category,
+        urls=tuple(content.urls),
+        include=tuple(sorted(set(content.include))),
+        exclude=tuple(sorted(set(content.exclude))),
+    )
+
+
+def _places(repository: Repository) -> tuple[PlaceRecord, ...]:
+    path = repository.path or ""
+    if not repository.arches:
+        return (PlaceRecord(arch="", category=repository.category or "", path=path),)
+    return tuple(
+        PlaceRecord(
+            arch=arch,
+            category=place.category or repository.category or "",
+            path=(path if place.path is None else place.path).replace("{arch}", arch),
+        )
+        for arch, place in repository.arches.items()
+    )
+
+
+def _directories(merged: Merged, category: str) -> dict[str, frozenset[str]]:
+    """The directories of a listed category and who has each up to date; equal sets are one object."""
+    everyone: list[str] = []
+    listed: dict[str, list[str]] = {}
+    for name, mirror in merged.mirrors.items():
+        content = mirror.value.categories.get(category)
+        if content is None:
+            continue
+        if content.directories is None:
+            everyone.append(name)
+        else:
+            for directory in set(content.directories):
+                listed.setdefault(directory, []).append(name)
+    common = set(merged.categories[category].value.directories)
+    shared: dict[tuple[bool, tuple[str, ...]], frozenset[str]] = {}
+    found: dict[str, frozenset[str]] = {}
+    for directory in common | listed.keys():
+        key = (directory in common, tuple(listed.get(directory, ())))
+        if key not in shared:
+            shared[key] = frozenset(key[1]).union(everyone if key[0] else ())
+        found[directory] = shared[key]
+    return found
+
+
+def file_details(merged: Merged) -> tuple[Files, list[Complaint]]:
+    """Every file's details; a second, different description of one is a mistake."""
+    found: Files = {}
+    first: dict[tuple[str, str], tuple[Entry[Category] | Entry[Repository], int]] = {}
+    complaints: list[Complaint] = []
+    for key, details, entry, position in _described(merged):
+        if found.setdefault(key, details) == details:
+            first.setdefault(key, (entry, position))
+            continue
+        other, number = first[key]
+        place = other.place("files", number)
+        complaints.append(
+            entry.error(f"{rules.shown(key[1])} has other details in {place}; keep one of them", "files", position)
+        )
+    return found, complaints
+
+
+def _described(
+    merged: Merged,
+) -> Iterator[tuple[tuple[str, str], FileDetails, Entry[Category] | Entry[Repository], int]]:
+    for name, category in merged.categories.items():
+        for position, file in enumerate(category.value.files):
+            yield (name, file.path), _details(file), category, position
+    for repository in merged.repositories.values():
+        places = {place.arch: place for place in _places(repository.value)}
+        for position, file in enumerate(repository.value.files):
+            place = next(iter(places.values())) if file.arch is None else places.get(file.arch)
+            if place is None or repository.flawed:
+                continue  # complained about by now
+            path = f"{place.path}/{file.path}" if place.path else file.path
+            yield (place.category, path), _details(file), repository, position
+
+
+def _details(file: CategoryFile) -> FileDetails:
+    current = file.version()
+    # An alternate that says the same twice, or the same as the current version, adds nothing.
+    alternates = {version.version() for version in file.alternates} - {current}
+    ordered = sorted(alternates, key=lambda version: (-version.timestamp, version.size, repr(version)))
+    return FileDetails(current=current, alternates=tuple(ordered))
+
+
+def nobody_carries(merged: Merged, records: Records) -> Iterator[Complaint]:
+    """Warn about repositories that would answer 404 to everyone."""
+    contents = [(mirror.name, content) for mirror in records.mirrors if mirror.active for content in mirror.contents]
+    for repository in records.repositories:
+        entry = merged.repositories[repository.name]
+        for place in repository.places if not repository.disabled else ():
+            directories = records.directories.get(place.category)
+            carriers = directories.get(place.path, frozenset[str]()) if directories is not None else None
+            if not any(
+                content.category == place.category
+                and (carriers is None or name in carriers)
+                and content.allows(place.path)
+                for name, content in contents
+            ):
+                where = ("arches", place.arch) if place.arch else ()
+                unlisted = directories is not None and place.path not in directories
+                reason = (
+                    f"the category lists no directory {rules.shown(place.path)}" if unlisted else "no active mirror"
+                )
+                yield entry.warning(f"nobody carries it: {reason}; clients will get 404", *where)

@@ -1,0 +1,237 @@
+"""Rules that take more than one value to see: references, contradictions, and what an operator surely did not mean.
+
+A mistake refuses the compilation; a warning names something that compiles and yet will not do what it says. What is
+missing from a flawed record is not complained about: it may be the value that was wrong.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.model import MAX_MIRRORS
+from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.validation import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mirrorlist_snapshot.errors import Complaint
+    from mirrorlist_snapshot.source.merging import Entry, Merged
+    from mirrorlist_snapshot.source.schema import Category, Content, Mirror, Place, Repository
+
+_WIDE: Final = {4: 8, 6: 16}
+"""Prefix lengths below which a netblock is wider than any one network's clients."""
+MAX_CATEGORIES: Final = 0xFFFF
+"""Category numbers are u16 on the wire."""
+
+
+def check(merged: Merged) -> Iterator[Complaint]:
+    """Complain about everything that only shows across records."""
+    yield from _check_counts(merged)
+    yield from _check_tops(merged)
+    for category in merged.categories.values():
+        yield from _check_category(category)
+    for mirror in merged.mirrors.values():
+        yield from _check_mirror(mirror, merged)
+    yield from _check_shared_urls(merged)
+    for name, repository in merged.repositories.items():
+        yield from _check_alias(name, repository, merged)
+        yield from _check_repository(repository, merged)
+    yield from _check_overrides(merged)
+
+
+def _check_counts(merged: Merged) -> Iterator[Complaint]:
+    for mirror in list(merged.mirrors.values())[MAX_MIRRORS:][:1]:
+        yield mirror.error(f"there are {len(merged.mirrors)} mirrors; a snapshot holds at most {MAX_MIRRORS}")
+    for category in list(merged.categories.values())[MAX_CATEGORIES:][:1]:
+        yield category.error(f"there are {len(merged.categories)} categories; at most {MAX_CATEGORIES} are allowed")
+
+
+def _check_tops(merged: Merged) -> Iterator[Complaint]:
+    first: dict[str, tuple[str, Entry[Category]]] = {}
+    for name, entry in merged.categories.items():
+        top = name if entry.value.top is None else entry.value.top
+        other, known = first.setdefault(top, (name, entry))
+        if known is not entry:
+            yield entry.error(
+                f"has the same top as {rules.shown(other)} in {known.place()}; path= could not tell them apart", "top"
+            )
+
+
+def _check_category(entry: Entry[Category]) -> Iterator[Complaint]:
+    if entry.value.kind == "open" and entry.value.directories and not entry.flawed:
+        yield entry.error(
+            'an open category has every directory below its top; write kind = "listed", or leave this out',
+            "directories",
+        )
+
+
+def _check_mirror(entry: Entry[Mirror], merged: Merged) -> Iterator[Complaint]:
+    mirror = entry.value
+    yield from _check_reach(entry)
+    if both := sorted({*mirror.allowed_countries} & {*mirror.denied_countries}):
+        yield entry.error(f"{', '.join(both)} is both allowed and denied; decide on one", "denied_countries")
+    yield from _check_netblocks(entry)
+    if not mirror.categories and not entry.flawed:
+        yield entry.warning("has no categories, so it is never offered")
+    for name, content in mirror.categories.items():
+        yield from _check_content(entry, name, content, merged)
+
+
+def _check_reach(entry: Entry[Mirror]) -> Iterator[Complaint]:
+    """Whom the mirror can be offered to at all."""
+    mirror = entry.value
+    near = bool(mirror.netblocks or mirror.asns)
+    if mirror.private and mirror.fallback:
+        yield entry.error("a private mirror cannot be everyone's last resort; decide on one", "fallback")
+    elif mirror.fallback and near:
+        yield entry.warning("netblocks and asns have no effect on a fallback mirror: it always stands last", "fallback")
+    if entry.flawed:
+        return
+    if mirror.private and not near:
+        yield entry.warning("has neither netblocks nor asns, so it is never offered to anyone", "private")
+    if mirror.country is None and not mirror.private and not mirror.fallback:
+        yield entry.warning("has no country, so it is offered only after all that have one")
+
+
+def _check_netblocks(entry: Entry[Mirror]) -> Iterator[Complaint]:
+    seen: set[str] = set()
+    for position, netblock in enumerate(entry.value.netblocks):
+        if netblock.prefix in seen:
+            yield entry.error(f"the netblock {netblock.prefix} is listed twice", "netblocks", position)
+        elif _is_wide(netblock.prefix):
+            yield entry.warning(
+                f"{netblock.prefix} is very wide: everyone in it gets this mirror first", "netblocks", position
+            )
+        seen.add(netblock.prefix)
+
+
+def _check_content(entry: Entry[Mirror], name: str, content: Content, merged: Merged) -> Iterator[Complaint]:
+    where = ("categories", name)
+    known = merged.categories.get(name)
+    if ("categories", name) not in merged.named:
+        yield entry.error(_unknown("category", name, merged.names("categories")), *where)
+    if known and known.value.kind == "open" and content.directories is not None and not known.flawed:
+        yield entry.error(
+            f'{rules.shown(name)} is an open category, its directories are not tracked; make it kind = "listed",'
+            " or say what the mirror lacks with include and exclude",
+            *where,
+            "directories",
+        )
+    if content.include and all(_is_below(prefix, content.exclude) for prefix in content.include):
+        yield entry.warning("excludes everything that it includes", *where, "exclude")
+
+
+def _check_shared_urls(merged: Merged) -> Iterator[Complaint]:
+    first: dict[tuple[str, str], str] = {}
+    for name, entry in merged.mirrors.items():
+        for category, content in entry.value.categories.items():
+            for url in content.urls:
+                if (other := first.setdefault((category, url), name)) != name:
+                    yield entry.warning(
+                        f"{url} is also the URL of {rules.shown(other)}; a list may have it twice",
+                        "categories",
+                        category,
+                    )
+
+
+def _check_alias(name: str, entry: Entry[Repository], merged: Merged) -> Iterator[Complaint]:
+    repository = entry.value
+    if repository.alias is None:
+        return
+    if others := sorted(repository.model_fields_set - {"alias"}):
+        yield entry.error(f"an alias has nothing of its own, but there is {', '.join(others)}; leave one out", "alias")
+    if ("repositories", repository.alias) not in merged.named:
+        others = [other for other in merged.names("repositories") if other != name]
+        yield entry.error(_unknown("repository", repository.alias, others), "alias")
+        return
+    chain = [name]
+    following = repository
+    while following.alias is not None and following.alias not in chain:
+        chain.append(following.alias)
+        if (after := merged.repositories.get(following.alias)) is None:
+            return
+        following = after.value
+    # Each loop is reported once, at the first of its names; aliases that only lead into it are not to blame.
+    if following.alias == name == min(chain):
+        yield entry.error(f"the aliases go round in a loop: {' -> '.join([*chain, name])}", "alias")
+
+
+def _check_repository(entry: Entry[Repository], merged: Merged) -> Iterator[Complaint]:
+    repository = entry.value
+    if repository.alias is not None:
+        return
+    path = repository.path or ""
+    if not repository.arches:
+        if repository.category is None and not entry.flawed:
+            yield entry.error("is missing; name the category that the repository lies in", "category")
+        if "{arch}" in path and not entry.flawed:
+            yield entry.error("has {arch}, but the repository lists no arches", "path")
+    if repository.category is not None and ("categories", repository.category) not in merged.named:
+        yield entry.error(_unknown("category", repository.category, merged.names("categories")), "category")
+    alike: dict[str | None, list[str]] = {}
+    for arch, place in repository.arches.items():
+        yield from _check_place(entry, arch, place, merged)
+        if place.path is None:
+            alike.setdefault(place.category, []).append(arch)
+    for arches in alike.values():
+        if len(arches) > 1 and "{arch}" not in path and not entry.flawed:
+            yield entry.error(
+                f"{', '.join(arches)} would share one directory; put {{arch}} into the path, or give each its own",
+                "path",
+            )
+    yield from _check_files(entry)
+
+
+def _check_place(entry: Entry[Repository], arch: str, place: Place, merged: Merged) -> Iterator[Complaint]:
+    if place.category is None:
+        if entry.value.category is None and not entry.flawed:
+            yield entry.error("has no category; name one here or for the whole repository", "arches", arch)
+    elif ("categories", place.category) not in merged.named:
+        yield entry.error(_unknown("category", place.category, merged.names("categories")), "arches", arch, "category")
+    path = (place.path or entry.value.path or "").replace("{arch}", arch)
+    if len(path.encode()) > rules.MAX_PATH:
+        yield entry.error(f"the path for {rules.shown(arch)} has more than {rules.MAX_PATH} bytes", "arches", arch)
+
+
+def _check_files(entry: Entry[Repository]) -> Iterator[Complaint]:
+    arches = entry.value.arches
+    if entry.flawed:
+        return
+    for position, file in enumerate(entry.value.files):
+        where = ("files", position)
+        if file.arch is not None and file.arch not in arches:
+            message = _unknown("architecture", file.arch, arches) if arches else "the repository has no architectures"
+            yield entry.error(message, *where, "arch")
+        elif file.arch is None and len(arches) > 1:
+            yield entry.error(f"is missing; say whose file it is: {', '.join(sorted(arches))}", *where, "arch")
+
+
+def _check_overrides(merged: Merged) -> Iterator[Complaint]:
+    for prefix, entry in merged.netblocks.items():
+        if _is_wide(prefix):
+            yield entry.warning(f"{prefix} is very wide: everyone in it counts as a client in {entry.value}")
+    for country, groups in merged.neighbours.items():
+        seen = {country}
+        for position, group in enumerate(groups.value):
+            # A flat list of countries has become one group.
+            where = (position,) if len(groups.value) > 1 else ()
+            for neighbour in group:
+                if neighbour in seen:
+                    what = "its own neighbour" if neighbour == country else "listed twice"
+                    yield groups.warning(f"{neighbour} is {what}; the nearer place holds", *where)
+                seen.add(neighbour)
+
+
+def _unknown(kind: str, name: str, known: Iterator[str] | list[str] | dict[str, Place]) -> str:
+    return f"there is no {kind} {rules.shown(name)}{did_you_mean(name, known)}"
+
+
+def _is_wide(prefix: str) -> bool:
+    network = ip_network(prefix)
+    return network.prefixlen < _WIDE[network.version]
+
+
+def _is_below(path: str, prefixes: list[str]) -> bool:
+    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)

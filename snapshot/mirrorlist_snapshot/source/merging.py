@@ -1,0 +1,128 @@
+"""The parts that documents contribute -> one description, every record still knowing where it was written.
+
+Files add to each other and never override: the same name in two of them is a mistake, and so is the same override.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from mirrorlist_snapshot.source import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from mirrorlist_snapshot.errors import Complaint
+    from mirrorlist_snapshot.source.lines import KeyPath
+    from mirrorlist_snapshot.source.reading import Document
+    from mirrorlist_snapshot.source.schema import Category, Mirror, Repository
+    from mirrorlist_snapshot.source.validation import Part
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """A record and the place where it is written."""
+
+    document: Document
+    path: KeyPath
+    value: T
+    flawed: bool
+    """Something was taken out: what is missing may have been there."""
+
+    def error(self, message: str, *keys: str | int) -> Complaint:
+        """A mistake at a key below the record."""
+        return self.document.complaint(self._at(keys), message)
+
+    def warning(self, message: str, *keys: str | int) -> Complaint:
+        """A suspicious thing at a key below the record."""
+        return self.document.complaint(self._at(keys), message, warning=True)
+
+    def place(self, *keys: str | int) -> str:
+        """`file:line` of the record, or of a key below it."""
+        return self.document.place(self._at(keys))
+
+    def _at(self, keys: tuple[str | int, ...]) -> KeyPath:
+        # Where something was taken out of a list, positions have moved: then the list has to do.
+        exact = len(keys) if not self.flawed else next((n for n, key in enumerate(keys) if isinstance(key, int)), None)
+        return (*self.path, *keys[:exact])
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Everything that all documents say."""
+
+    categories: dict[str, Entry[Category]]
+    repositories: dict[str, Entry[Repository]]
+    mirrors: dict[str, Entry[Mirror]]
+    continents: dict[str, Entry[str]]
+    neighbours: dict[str, Entry[list[list[str]]]]
+    netblocks: dict[str, Entry[str]]
+    never_served: dict[str, Entry[list[str]]]
+    named: frozenset[KeyPath]
+    """(section, name) of every record, also of those too broken to be here."""
+
+    def names(self, section: str) -> list[str]:
+        """The names in a section, also those of broken records."""
+        return [str(path[1]) for path in self.named if path[0] == section]
+
+
+def merge(parts: Sequence[Part]) -> tuple[Merged, list[Complaint]]:
+    """Put the parts together; a thing that is described twice keeps its first description."""
+    merged = Merged(
+        categories={},
+        repositories={},
+        mirrors={},
+        continents={},
+        neighbours={},
+        netblocks={},
+        never_served={},
+        named=frozenset(path for part in parts for path in part.named),
+    )
+    complaints: list[Complaint] = []
+    for part in parts:
+        source = part.source
+        complaints += _add(part, ("categories",), merged.categories, source.categories)
+        complaints += _add(part, ("repositories",), merged.repositories, source.repositories)
+        complaints += _add(part, ("mirrors",), merged.mirrors, source.mirrors)
+        overrides = source.overrides
+        complaints += _add(part, ("overrides", "continents"), merged.continents, overrides.continents, rules.country)
+        complaints += _add(part, ("overrides", "neighbours"), merged.neighbours, overrides.neighbours, rules.country)
+        complaints += _add(part, ("overrides", "netblocks"), merged.netblocks, overrides.netblocks, rules.prefix)
+        complaints += _add(
+            part, ("overrides", "never_served"), merged.never_served, overrides.never_served, rules.country
+        )
+    return merged, complaints
+
+
+def _add(
+    part: Part,
+    section: tuple[str, ...],
+    entries: dict[str, Entry[T]],
+    values: Mapping[str, T],
+    rule: Callable[[str], str] | None = None,
+) -> Iterable[Complaint]:
+    """Add a section's values to the entries; `rule` is what made its keys canonical."""
+    spelling = _spelling(part.document.data, section, rule) if rule and values else {}
+    for key, value in values.items():
+        path = (*section, spelling.get(key, key))
+        entry = Entry(part.document, path, value, path[:2] in part.flawed)
+        first = entries.setdefault(key, entry)
+        if first is not entry:
+            yield entry.error(f"{rules.shown(key)} is described twice; the other description is in {first.place()}")
+
+
+def _spelling(data: object, section: tuple[str, ...], rule: Callable[[str], str]) -> dict[str, str]:
+    """Canonical key -> key as it is written in the document."""
+    table: Any = data
+    for key in section:
+        table = table[key]
+    found: dict[str, str] = {}
+    for key in cast("dict[str, object]", table):
+        try:
+            found[rule(key)] = key
+        except rules.RuleError:
+            continue  # complained about by now
+    return found

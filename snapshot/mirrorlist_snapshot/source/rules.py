@@ -1,0 +1,238 @@
+"""What a single value must look like, whichever source it comes from: text in, canonical value out, or RuleError.
+
+A RuleError's text is the second half of a complaint, for operators: what was found and what is allowed. Nothing here
+knows other values; rules that need two records are in `checks`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS
+
+PROTOCOLS: Final = ("https", "http", "ftp", "rsync")
+"""URL schemes that a mirror may offer, in the order of preference."""
+MAX_NAME: Final = 255
+"""Characters in a name: what a DNS name may have."""
+MAX_PATH: Final = 1024
+"""Bytes in a path below a category's top: a quarter of PATH_MAX, and still a readable URL."""
+MAX_URL: Final = 2000
+"""Characters in a base URL: what every client takes."""
+MAX_ASN: Final = 0xFFFF_FFFF
+MAX_FILE_NUMBER: Final = (1 << 63) - 1
+"""Sizes and times are signed 64-bit integers in every client."""
+HASH_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
+"""Hexadecimal digits of each kind of hash."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~+:@-]*")
+_MIRROR_NAME: Final = re.compile(r"[\x21-\x7e]+")
+_URL_PATH: Final = re.compile(r"(?:[A-Za-z0-9._~!$&()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?")
+_DEFAULT_PORT: Final = {"https": 443, "http": 80, "ftp": 21, "rsync": 873}
+_USUAL_MISTAKE: Final = {"UK": "GB", "EL": "GR", "EN": "GB"}
+
+
+class RuleError(ValueError):
+    """A value that no source may hold; the text says what was found and what is allowed."""
+
+
+def shown(value: str) -> str:
+    """Text in a complaint: quoted, control characters escaped, cut where it gets long."""
+    return json.dumps(value if len(value) <= 80 else f"{value[:77]}...", ensure_ascii=not value.isprintable())  # noqa: PLR2004 - fits a line
+
+
+def number(value: int) -> str:
+    """A number in a complaint; huge ones cannot even be printed (Python's limit on digits)."""
+    return str(value) if value.bit_length() <= 128 else "a number of more than 128 bits"  # noqa: PLR2004 - an address's size
+
+
+def name(text: str) -> str:
+    """A repository's, architecture's or category's name: it stands in URL queries and in comment lines."""
+    if len(text) > MAX_NAME:
+        raise RuleError(f"the name has {len(text)} characters; at most {MAX_NAME} are allowed")
+    if not _NAME.fullmatch(text):
+        raise RuleError(
+            f"{shown(text)} cannot be a name; use ASCII letters, digits and . _ - ~ + : @, a letter or digit first"
+        )
+    return text
+
+
+def mirror_name(text: str) -> str:
+    """A mirror's name: any printable ASCII without spaces, e.g. `ftp.example.org` or `ftp.example.org/debian`."""
+    if len(text) > MAX_NAME:
+        raise RuleError(f"the name has {len(text)} characters; at most {MAX_NAME} are allowed")
+    if not _MIRROR_NAME.fullmatch(text):
+        raise RuleError(f"{shown(text)} cannot be a mirror's name; use printable ASCII without spaces")
+    return text
+
+
+def path(text: str) -> str:
+    """A path below a category's top, possibly empty: slashes at the ends trimmed, repeated ones collapsed."""
+    segments = [segment for segment in text.split("/") if segment]
+    if "." in segments or ".." in segments:
+        raise RuleError(f"the path {shown(text)} has a `.` or `..` segment; write the path out")
+    if not text.isprintable():
+        raise RuleError(f"the path {shown(text)} has a control or other unprintable character")
+    if (length := len(text.encode())) > MAX_PATH:
+        raise RuleError(f"the path has {length} bytes; at most {MAX_PATH} are allowed")
+    return "/".join(segments)
+
+
+def some_path(text: str) -> str:
+    """A path that cannot be empty: a file, or a prefix that must exclude something."""
+    if not (found := path(text)):
+        raise RuleError(f"the path {shown(text)} is empty; name something below the category's top")
+    return found
+
+
+def path_template(text: str) -> str:
+    """A path in which `{arch}` stands for the architecture; no other braces."""
+    rest = text.replace("{arch}", "")
+    if "{" in rest or "}" in rest:
+        raise RuleError(f"the path {shown(text)} has braces other than {{arch}}, the only placeholder")
+    return path(text)
+
+
+def country(text: str) -> str:
+    """An ISO 3166-1 alpha-2 code in any case -> upper case."""
+    code = text.upper() if text.isascii() else text
+    if code in CONTINENT_OF:
+        return code
+    if code in _USUAL_MISTAKE:
+        raise RuleError(f"{shown(text)} is not an ISO 3166 country code; did you mean {shown(_USUAL_MISTAKE[code])}?")
+    raise RuleError(f'{shown(text)} is not a country code; use the two letters of ISO 3166, such as "DE" or "US"')
+
+
+def continent(text: str) -> str:
+    """A continent's code in any case -> upper case."""
+    if (code := text.upper()) in CONTINENTS:
+        return code
+    raise RuleError(f"{shown(text)} is not a continent; allowed: {', '.join(CONTINENTS)}")
+
+
+def bandwidth(value: int) -> int:
+    """Mbit/s."""
+    low, high = BANDWIDTH_RANGE
+    if low <= value <= high:
+        return value
+    raise RuleError(f"found {number(value)}; allowed are {low} to {high} Mbit/s")
+
+
+def asn(value: str | int) -> int:
+    """An autonomous system: 680, "680" or "AS680". 0 is nobody's: two unknown ones must never match."""
+    if isinstance(value, str):
+        digits = value[2:] if value[:2].upper() == "AS" else value
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(MAX_ASN))):
+            raise RuleError(f'{shown(value)} is not an AS number; write 680 or "AS680"')
+        value = int(digits)
+    if 1 <= value <= MAX_ASN:
+        return value
+    raise RuleError(f"AS number {number(value)} does not exist; allowed are 1 to {MAX_ASN}")
+
+
+def file_number(value: int) -> int:
+    """A file's size in bytes or its time in seconds since 1970."""
+    if 0 <= value <= MAX_FILE_NUMBER:
+        return value
+    raise RuleError(f"found {number(value)}; allowed are whole numbers from 0")
+
+
+def digest(kind: str, text: str) -> str:
+    """A hash in hexadecimal digits of any case -> lower case."""
+    if re.fullmatch(r"[0-9a-fA-F]+", text) and len(text) == HASH_DIGITS[kind]:
+        return text.lower()
+    raise RuleError(f"{shown(text)} is no {kind}: it has {HASH_DIGITS[kind]} hexadecimal digits")
+
+
+def prefix(text: str) -> str:
+    """An IP prefix -> canonical CIDR; a bare address is a prefix of one. Host bits are a mistake, not a rounding."""
+    address, slash, length = text.partition("/")
+    try:
+        if "%" in text or (slash and not (length.isascii() and length.isdigit())):
+            raise ValueError  # noqa: TRY301 - zone names and netmasks are no prefix lengths; same complaint
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise RuleError(f"{shown(text)} is not a netblock; write it as 192.0.2.0/24 or 2001:db8::/32") from None
+    if network.network_address != ipaddress.ip_address(address):
+        raise RuleError(f"{shown(text)} has bits set behind the prefix; the netblock that holds it is {network}")
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        inner = ipaddress.IPv4Address(int(network.network_address) & 0xFFFF_FFFF)
+        raise RuleError(f"{shown(text)} is IPv4 written as IPv6; write {inner}/{network.prefixlen - _MAPPED.prefixlen}")
+    return str(network)
+
+
+_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
+def client_prefix(text: str) -> str:
+    """A prefix whose clients a mirror serves first: every prefix but the whole internet."""
+    found = prefix(text)
+    if found.endswith("/0"):
+        raise RuleError(f"{shown(text)} is every client there is; a mirror for everyone needs no netblock")
+    return found
+
+
+def url(text: str) -> str:
+    """A base URL -> canonical: lower-case host, no default port, ASCII, ending in `/`."""
+    if len(text) > MAX_URL:
+        raise RuleError(f"the URL has {len(text)} characters; at most {MAX_URL} are allowed")
+    if any(not char.isprintable() or char in " \"'<>\\" for char in text):
+        raise RuleError(f"the URL {shown(text)} has a space, quote, bracket, backslash or control character")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise RuleError(f"{shown(text)} is not a URL: {error}") from None
+    if parts.scheme not in PROTOCOLS:
+        raise RuleError(f"the URL {shown(text)} has no known protocol; allowed: {', '.join(PROTOCOLS)}")
+    if "?" in text or "#" in text:
+        raise RuleError(f"the URL {shown(text)} has a query or fragment; paths are appended, so it must have neither")
+    if "@" in parts.netloc:
+        raise RuleError(f"the URL {shown(text)} has a user name; lists are public")
+    host = _host(parts.hostname or "", text)
+    if port is not None and port != _DEFAULT_PORT[parts.scheme]:
+        host = f"{host}:{port}"
+    return f"{parts.scheme}://{host}{_url_path(parts.path, text)}"
+
+
+def _host(host: str, text: str) -> str:
+    if not host:
+        raise RuleError(f"the URL {shown(text)} has no host")
+    if ":" in host or "[" in text:
+        try:
+            if "%" not in host:  # a zone means something on one machine only
+                return f"[{ipaddress.IPv6Address(host)}]"
+            raise ValueError  # noqa: TRY301 - same complaint
+        except ValueError:
+            raise RuleError(f"the URL {shown(text)} has a malformed IPv6 address as its host") from None
+    if not host.isascii():
+        try:
+            ascii_host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            raise RuleError(f"the URL {shown(text)} has a malformed host") from None
+        raise RuleError(f"the URL {shown(text)} has a non-ASCII host; clients need it as {ascii_host}")
+    if len(host) > MAX_NAME or not _HOST.fullmatch(host):
+        raise RuleError(f"the URL {shown(text)} has a malformed host")
+    if re.fullmatch(r"[0-9]+|.*\.[0-9]+", host):
+        try:
+            return str(ipaddress.IPv4Address(host))
+        except ValueError:
+            raise RuleError(f"the URL {shown(text)} has a malformed IPv4 address as its host") from None
+    return host
+
+
+def _url_path(text_path: str, text: str) -> str:
+    # Non-ASCII characters have exactly one encoding in use, so they are encoded; ASCII ones may mean anything.
+    found = "".join(char if char.isascii() else quote(char) for char in text_path)
+    if not _URL_PATH.fullmatch(found):
+        raise RuleError(
+            f"the URL {shown(text)} has a character that must be percent-encoded, or a % without two digits"
+        )
+    if any(segment.replace("%2e", ".") in {".", ".."} for segment in found.lower().split("/")):
+        raise RuleError(f"the URL {shown(text)} has a `.` or `..` segment; write the path out")
+    return found if found.endswith("/") else f"{found}/"

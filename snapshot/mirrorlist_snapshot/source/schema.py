@@ -1,0 +1,392 @@
+"""The shape of one source document: what may stand where, one value at a time, and the JSON Schema of the same.
+
+The field docstrings become the descriptions that editors show. Shorthands (one URL for a table of URLs, a list of
+architectures for a table) are brought to their long form before validation, so that the rest knows one form only.
+What needs two records to see is in `checks`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
+
+from mirrorlist_snapshot.model import BANDWIDTH_RANGE, DEFAULT_BANDWIDTH, FileVersion
+from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.tiers import MAX_NEIGHBOUR_GROUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+RULE: Final = "rule"
+"""The pydantic error type of our own sentences."""
+
+
+def _stop(text: str) -> PydanticCustomError:
+    return PydanticCustomError(RULE, "{text}", {"text": text})
+
+
+def _after(rule: Callable[[V], T]) -> AfterValidator:
+    """Apply a rule from `rules` once the type is right."""
+
+    def run(value: V) -> T:
+        try:
+            return rule(value)
+        except rules.RuleError as error:
+            raise _stop(str(error)) from None
+
+    return AfterValidator(run)
+
+
+def _distinct_keys(rule: Callable[[str], str]) -> WrapValidator:
+    """Refuse two keys of a map that a rule makes the same, such as `de` and `DE`."""
+
+    def run(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        found = handler(value)
+        keys = list(cast("dict[str, object]", value))
+        if len(found) < len(keys):
+            twice = next(key for number, key in enumerate(keys) if rule(key) in map(rule, keys[:number]))
+            raise _stop(f"{rules.shown(twice)} is given twice in different spelling; one of them would be lost")
+        return found
+
+    return WrapValidator(run)
+
+
+def _text_schema(description: str, **more: str | int) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "description": description, **more})
+
+
+def _hash_schema(kind: str) -> WithJsonSchema:
+    return _text_schema(f"{kind} in hexadecimal", pattern=f"^[0-9a-fA-F]{{{rules.HASH_DIGITS[kind]}}}$")
+
+
+Name = Annotated[
+    str,
+    _after(rules.name),
+    _text_schema("A name", pattern="^[A-Za-z0-9_][A-Za-z0-9_.~+:@-]*$", maxLength=rules.MAX_NAME),
+]
+MirrorName = Annotated[
+    str, _after(rules.mirror_name), _text_schema("A name", pattern="^[!-~]+$", maxLength=rules.MAX_NAME)
+]
+Country = Annotated[
+    str, _after(rules.country), _text_schema("ISO 3166-1 alpha-2 country code, any case", pattern="^[A-Za-z]{2}$")
+]
+Continent = Annotated[
+    str, _after(rules.continent), _text_schema("AF, AN, AS, EU, NA, OC or SA", pattern="^[A-Za-z]{2}$")
+]
+Url = Annotated[
+    str,
+    _after(rules.url),
+    _text_schema(
+        "Base URL, to which paths are appended", pattern="^([hH][tT][tT][pP][sS]?|[fF][tT][pP]|[rR][sS][yY][nN][cC])://"
+    ),
+]
+Path = Annotated[str, _after(rules.path), _text_schema("Path below the category's top", maxLength=rules.MAX_PATH)]
+SomePath = Annotated[
+    str, _after(rules.some_path), _text_schema("Path below the top", minLength=1, maxLength=rules.MAX_PATH)
+]
+PathTemplate = Annotated[
+    str,
+    _after(rules.path_template),
+    _text_schema("Path below the category's top; {arch} stands for the architecture", maxLength=rules.MAX_PATH),
+]
+Prefix = Annotated[str, _after(rules.prefix), _text_schema("IPv4 or IPv6 prefix, e.g. 192.0.2.0/24")]
+ClientPrefix = Annotated[
+    str, _after(rules.client_prefix), _text_schema("IPv4 or IPv6 prefix, e.g. 192.0.2.0/24; not /0")
+]
+Md5 = Annotated[str, _after(partial(rules.digest, "md5")), _hash_schema("md5")]
+Sha1 = Annotated[str, _after(partial(rules.digest, "sha1")), _hash_schema("sha1")]
+Sha256 = Annotated[str, _after(partial(rules.digest, "sha256")), _hash_schema("sha256")]
+Sha512 = Annotated[str, _after(partial(rules.digest, "sha512")), _hash_schema("sha512")]
+FileNumber = Annotated[int, _after(rules.file_number), Field(json_schema_extra={"minimum": 0})]
+
+
+def _asn(value: object) -> object:
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        try:
+            return rules.asn(value)
+        except rules.RuleError as error:
+            raise _stop(str(error)) from None
+    return value
+
+
+Asn = Annotated[
+    int,
+    BeforeValidator(_asn),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": rules.MAX_ASN},
+                {"type": "string", "pattern": "^([aA][sS])?[0-9]{1,10}$"},
+            ],
+            "description": 'AS number, 680 or "AS680"',
+        }
+    ),
+]
+
+
+class Model(BaseModel):
+    """What all tables have in common: unknown keys are mistakes, nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class Version(Model):
+    """One version of a file."""
+
+    timestamp: FileNumber
+    """Modification time, seconds since 1970 UTC."""
+    size: FileNumber
+    """Bytes."""
+    md5: Md5 | None = None
+    """32 hexadecimal digits."""
+    sha1: Sha1 | None = None
+    """40 hexadecimal digits."""
+    sha256: Sha256 | None = None
+    """64 hexadecimal digits."""
+    sha512: Sha512 | None = None
+    """128 hexadecimal digits."""
+
+    def version(self) -> FileVersion:
+        """The same as the snapshot's model has it."""
+        return FileVersion(
+            timestamp=self.timestamp,
+            size=self.size,
+            md5=self.md5,
+            sha1=self.sha1,
+            sha256=self.sha256,
+            sha512=self.sha512,
+        )
+
+
+class CategoryFile(Version):
+    """What a metalink states about one file."""
+
+    path: SomePath
+    """The file, below the category's top or the repository's directory."""
+    alternates: list[Version] = []
+    """Earlier versions that mirrors may still hold."""
+
+
+class RepositoryFile(CategoryFile):
+    """What a metalink states about one file of a repository."""
+
+    arch: Name | None = None
+    """The architecture whose directory holds the file; needed where the repository has several."""
+
+
+class Category(Model):
+    """A content tree that mirrors carry."""
+
+    kind: Literal["open", "listed"] = "open"
+    """`open`: any path below the top exists; `listed`: only the directories that are listed here or by a mirror."""
+    top: Path | None = None
+    """What `path=` starts with for this tree; by default the category's name."""
+    directories: list[Path] = []
+    """Listed categories only: the directories that every mirror has which does not list its own."""
+    files: list[CategoryFile] = []
+    """Files with their sizes and hashes."""
+
+
+def _place(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+class Place(Model):
+    """Where a repository lies for one architecture."""
+
+    category: Name | None = None
+    """By default the repository's category."""
+    path: PathTemplate | None = None
+    """By default the repository's path."""
+
+
+def _arches(value: object) -> object:
+    if not isinstance(value, list):
+        return value
+    arches = cast("list[object]", value)
+    places: dict[str, object] = {}
+    for arch in arches:
+        if not isinstance(arch, str):
+            raise _stop("the list of architectures has something else than names in it")
+        if arch in places:
+            raise _stop(f"the architecture {rules.shown(arch)} is listed twice")
+        places[arch] = {}
+    return places
+
+
+class Repository(Model):
+    """What clients ask for with `repo=`."""
+
+    category: Name | None = None
+    """The category that it lies in."""
+    path: PathTemplate | None = None
+    """Directory below the category's top; `{arch}` is replaced by the architecture."""
+    arches: Annotated[
+        dict[Name, Annotated[Place, BeforeValidator(_place, json_schema_input_type=PathTemplate | Place)]],
+        BeforeValidator(_arches, json_schema_input_type=list[Name] | dict[Name, PathTemplate | Place]),
+        Field(min_length=1),
+    ] = {}
+    """Architectures: a list, or a table architecture -> path."""
+    disabled: bool = False
+    """Answer 403 instead of mirrors."""
+    files: list[RepositoryFile] = []
+    """Files with their sizes and hashes."""
+    alias: Name | None = None
+    """This is another name for that repository; nothing else may be set."""
+
+
+class Netblock(Model):
+    """A network whose clients a mirror serves first."""
+
+    prefix: ClientPrefix
+    """IPv4 or IPv6 prefix."""
+    exclusive: bool = False
+    """Clients in this network get only such mirrors."""
+
+
+def _netblock(value: object) -> object:
+    return {"prefix": value} if isinstance(value, str) else value
+
+
+def _one_per_protocol(urls: list[str]) -> list[str]:
+    protocols = [url.partition(":")[0] for url in urls]
+    if len(set(protocols)) < len(protocols):
+        twice = next(protocol for protocol in protocols if protocols.count(protocol) > 1)
+        raise _stop(f"there are several {twice} URLs; one per protocol is allowed, more hosts are more mirrors")
+    return urls
+
+
+Urls = Annotated[list[Url], Field(min_length=1), AfterValidator(_one_per_protocol)]
+
+
+def _content(value: object) -> object:
+    match value:
+        case str():
+            return {"urls": [value]}
+        case list():
+            return {"urls": cast("list[object]", value)}
+        case _:
+            return value
+
+
+class Content(Model):
+    """What a mirror offers of one category."""
+
+    urls: Urls
+    """Base URLs of the category's top, at most one per protocol (https, http, ftp, rsync)."""
+    include: list[SomePath] = []
+    """The mirror carries only these directories and what is below them."""
+    exclude: list[SomePath] = []
+    """The mirror does not carry these directories and what is below them."""
+    directories: list[Path] | None = None
+    """Listed categories only: exactly the directories that the mirror has up to date."""
+
+
+class Mirror(Model):
+    """A host that carries categories."""
+
+    country: Country | None = None
+    """Where it is."""
+    bandwidth: Annotated[
+        int,
+        _after(rules.bandwidth),
+        Field(json_schema_extra={"minimum": BANDWIDTH_RANGE[0], "maximum": BANDWIDTH_RANGE[1]}),
+    ] = DEFAULT_BANDWIDTH
+    """Mbit/s: its share of the answers among equally near mirrors."""
+    asns: list[Asn] = []
+    """Autonomous systems whose clients it serves first."""
+    netblocks: list[
+        Annotated[Netblock, BeforeValidator(_netblock, json_schema_input_type=ClientPrefix | Netblock)]
+    ] = []
+    """Networks whose clients it serves first, before all other rules."""
+    private: bool = False
+    """Offered only to its own netblocks and autonomous systems."""
+    fallback: bool = False
+    """Only the last resort: always last, never counted."""
+    active: bool = True
+    """False switches it off without removing its description."""
+    allowed_countries: list[Country] = []
+    """Only clients in these countries get it; empty: all."""
+    denied_countries: list[Country] = []
+    """Clients in these countries never get it."""
+    categories: dict[
+        Name, Annotated[Content, BeforeValidator(_content, json_schema_input_type=Url | list[Url] | Content)]
+    ] = {}
+    """What it carries: category -> URL, list of URLs, or table."""
+
+
+def _groups(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    texts = sum(isinstance(item, str) for item in items)
+    if 0 < texts < len(items):
+        raise _stop("mixes countries and groups; write a list of countries, or a list of lists")
+    groups = cast("list[list[str]]", handler(value))
+    return [[country for group in groups for country in group]] if texts else groups
+
+
+def _group(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _not_too_many(groups: list[list[str]]) -> list[list[str]]:
+    if len(groups) > MAX_NEIGHBOUR_GROUPS:
+        raise _stop(f"has {len(groups)} groups; at most {MAX_NEIGHBOUR_GROUPS} are allowed")
+    return groups
+
+
+Group = Annotated[list[Country], Field(min_length=1)]
+Groups = Annotated[
+    list[Annotated[Group, BeforeValidator(_group)]],
+    Field(min_length=1),
+    WrapValidator(_groups, json_schema_input_type=list[Country] | list[Group]),
+    AfterValidator(_not_too_many),
+]
+
+
+class Overrides(Model):
+    """Where the map of the world is not the map of the network."""
+
+    continents: Annotated[dict[Country, Continent], _distinct_keys(rules.country)] = {}
+    """Country -> the continent it is better connected to, for its clients and its mirrors."""
+    neighbours: Annotated[dict[Country, Groups], _distinct_keys(rules.country)] = {}
+    """Client country -> groups of countries whose mirrors come next, nearest group first."""
+    netblocks: Annotated[dict[Prefix, Country], _distinct_keys(rules.prefix)] = {}
+    """Netblock -> country of the clients in it, whatever a database says."""
+    never_served: Annotated[dict[Country, Group], _distinct_keys(rules.country)] = {}
+    """Client country -> countries whose mirrors it never gets."""
+
+
+class Source(Model):
+    """A description of mirrors, or a part of one: all files together make the whole."""
+
+    schema_: str | None = Field(default=None, alias="$schema")
+    """For editors; ignored."""
+    categories: dict[Name, Category] = {}
+    """Content trees, by name."""
+    repositories: dict[Name, Repository] = {}
+    """What clients ask for, by name."""
+    mirrors: dict[MirrorName, Mirror] = {}
+    """Hosts, by name."""
+    overrides: Overrides = Overrides()
+    """Where the map of the world is not the map of the network."""
+
+
+def json_schema() -> dict[str, object]:
+    """JSON Schema (draft 2020-12) of a source document, for editors and admin systems."""
+    schema: dict[str, Any] = Source.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Mirrors of a mirrorlist"}

@@ -1,0 +1,226 @@
+"""TOML, JSON and YAML text -> plain data and the lines of its keys; or Unreadable, whatever the text.
+
+TOML and JSON are read by the standard library; YAML by ruamel.yaml as YAML 1.2, from its node graph, so that the
+country NO stays text, dates stay text, tags that would build objects are refused and aliases cannot explode.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from mirrorlist_snapshot.source import lines
+from mirrorlist_snapshot.source.lines import KeyPath, Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_DEPTH: Final = 20
+"""Nested tables and lists in a document; the source document needs seven."""
+MAX_SHARED_NODES: Final = 100_000
+"""Values that YAML aliases may add to a small document; without aliases a text has fewer values than characters."""
+
+
+class Text(NamedTuple):
+    """What a text says."""
+
+    data: object
+    """Dictionaries with text keys, lists, text, numbers, booleans, None; in TOML also dates and times."""
+    locate: Callable[[], Lines]
+    """Finds the lines of the keys; only worth its time when there is something to complain about."""
+    duplicates: bool
+    """Whether `locate()` would find keys that are given twice."""
+
+
+class Unreadable(Exception):  # noqa: N818 - a step out of the readers, not an error of the package
+    """What is wrong with a whole text."""
+
+    def __init__(self, message: str, line: int | None = None, path: KeyPath = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.path = path
+
+
+def read_text(suffix: str, text: str) -> Text:
+    """Read a text in the syntax of a file name suffix, one of SUFFIXES; raise Unreadable."""
+    try:
+        found = _READERS[suffix](text)
+    except RecursionError:
+        raise Unreadable(_TOO_DEEP) from None
+    _check_depth(found.data)
+    return found
+
+
+_TOO_DEEP: Final = f"is nested more than {MAX_DEPTH} deep"
+
+
+def _check_depth(data: object) -> None:
+    """Raise Unreadable for nesting that no source needs; iterative, because a dotted TOML key nests for free."""
+    level: list[object] = [data]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for value in level for inner in _inner(value)]
+    if level:
+        raise Unreadable(_TOO_DEEP)
+
+
+def _inner(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(cast("dict[str, object]", value).values())
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _read_toml(text: str) -> Text:
+    try:
+        return Text(tomllib.loads(text), lambda: lines.of_toml(text), duplicates=False)
+    except ValueError as error:  # also Python's own, for numbers of thousands of digits
+        message, _, place = str(error).partition(" (at ")
+        line = re.match(r"line ([0-9]+)", place)
+        end = text.count("\n") + 1 if place.startswith("end") else None
+        raise Unreadable(f"is not valid TOML: {message}", int(line[1]) if line else end) from None
+
+
+def _read_json(text: str) -> Text:
+    twice = False
+
+    def table(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal twice
+        found = dict(pairs)
+        twice |= len(found) < len(pairs)
+        return found
+
+    def refuse(constant: str) -> object:
+        raise Unreadable(f"is not valid JSON: {constant} is not a JSON value")
+
+    try:
+        data: object = json.loads(text, object_pairs_hook=table, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"is not valid JSON: {error.msg}", error.lineno) from None
+    except ValueError as error:
+        raise Unreadable(f"is not valid JSON: {error}") from None
+    return Text(data, lambda: lines.of_json(text), duplicates=twice)
+
+
+class _Mark(Protocol):
+    line: int
+    """From 0."""
+
+
+class _Node(Protocol):
+    """What is used of ruamel.yaml's nodes, which have no usable annotations."""
+
+    id: str
+    tag: str
+    value: str | list[_Node] | list[tuple[_Node, _Node]]
+    start_mark: _Mark
+
+
+class _Composer(Protocol):
+    def compose(self, stream: str) -> _Node | None: ...
+
+
+class _Marked(Protocol):
+    """The same for its exceptions."""
+
+    problem: str | None
+    context: str | None
+    problem_mark: _Mark | None
+    context_mark: _Mark | None
+
+
+def _read_yaml(text: str) -> Text:
+    yaml = cast("_Composer", YAML(typ="safe", pure=True))
+    try:
+        node = yaml.compose(text)
+    except MarkedYAMLError as error:
+        details = cast("_Marked", error)
+        mark = details.problem_mark or details.context_mark
+        problem = details.problem or details.context
+        raise Unreadable(f"is not valid YAML: {problem}", mark.line + 1 if mark else None) from None
+    except (YAMLError, ValueError) as error:
+        problem = str(error).partition("\n")[0]
+        raise Unreadable(f"is not valid YAML: {problem}") from None
+    plain = _PlainYaml(len(text) + MAX_SHARED_NODES)
+    data: object = plain.value(node, ()) if node is not None else dict[str, object]()
+    return Text(data, lambda: plain.lines, duplicates=bool(plain.lines.duplicates))
+
+
+class _PlainYaml:
+    """YAML nodes -> plain data, with the lines of the keys on the way."""
+
+    def __init__(self, budget: int) -> None:
+        self.lines: Final = Lines()
+        self._budget = budget
+
+    def value(self, node: _Node, path: KeyPath) -> object:
+        """The data of a node at a key path."""
+        line = node.start_mark.line + 1
+        self._budget -= 1
+        if self._budget < 0:
+            raise Unreadable("has aliases that expand to more values than a description of mirrors needs", line)
+        if len(path) > MAX_DEPTH:
+            raise Unreadable(_TOO_DEEP, line)
+        tag = str(node.tag).removeprefix("tag:yaml.org,2002:")
+        match node.id, tag:
+            case "mapping", "map":
+                return self._table(cast("list[tuple[_Node, _Node]]", node.value), path)
+            case "sequence", "seq":
+                return self._list(cast("list[_Node]", node.value), path)
+            case "scalar", _:
+                return _scalar(tag, str(node.value), line, path)
+            case _:
+                raise Unreadable(_NO_TAGS.format(tag=node.tag), line, path)
+
+    def _table(self, pairs: list[tuple[_Node, _Node]], path: KeyPath) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key_node, value_node in pairs:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node.value, str):
+                raise Unreadable("a key must be text, not a map or list", line, path)
+            if str(key_node.tag) == "tag:yaml.org,2002:merge":
+                raise Unreadable("`<<` is not part of YAML 1.2; repeat the keys", line, path)
+            key = key_node.value  # as written: `12:` and `true:` are names here
+            self.lines.add((*path, key), line)
+            found[key] = self.value(value_node, (*path, key))
+        return found
+
+    def _list(self, items: list[_Node], path: KeyPath) -> list[object]:
+        for position, item in enumerate(items):
+            self.lines.add_parents((*path, position), item.start_mark.line + 1)
+        return [self.value(item, (*path, position)) for position, item in enumerate(items)]
+
+
+_NO_TAGS: Final = "the tag {tag} is not allowed; write plain text, numbers, maps or lists"
+
+
+def _scalar(tag: str, text: str, line: int, path: KeyPath) -> object:
+    match tag:
+        case "str" | "timestamp":
+            return text
+        case "null":
+            return None
+        case "bool":
+            return text.lower() in {"true", "yes", "on", "y"}
+        case "int" | "float":
+            try:
+                return float(text) if tag == "float" else int(text, 0 if text[1:2].isalpha() else 10)
+            except ValueError:
+                message = "is not a number that can be used here; put quotes around text"
+                raise Unreadable(message, line, path) from None
+        case _:
+            raise Unreadable(_NO_TAGS.format(tag=tag), line, path)
+
+
+_READERS: Final[dict[str, Callable[[str], Text]]] = {
+    ".toml": _read_toml,
+    ".yaml": _read_yaml,
+    ".yml": _read_yaml,
+    ".json": _read_json,
+}
+SUFFIXES: Final = tuple(_READERS)
+"""Ends of the names of source files."""

@@ -1,0 +1,198 @@
+"""One document against the schema: what is right goes on, what is wrong becomes complaints in an operator's words.
+
+A mistake must not hide the others: the offending value alone is taken out and the rest is validated again, so that the
+checks across records still see it. Tables from which something was taken are remembered as `flawed`: there, a missing
+value is no news.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, cast, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.schema import RULE, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic_core import ErrorDetails
+
+    from mirrorlist_snapshot.errors import Complaint
+    from mirrorlist_snapshot.source.lines import KeyPath
+    from mirrorlist_snapshot.source.reading import Document
+
+_NAMED: Final = 2
+"""Keys down to a named record, e.g. `mirrors."ftp.example.org"`."""
+_EXPECTED: Final = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "literal_error": "{expected}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one document contributes."""
+
+    document: Document
+    source: Source
+    named: frozenset[KeyPath]
+    """Every record that the document names, also those too broken to be in `source`."""
+    flawed: frozenset[KeyPath]
+    """Records from which something was taken out."""
+
+
+def validate(document: Document) -> tuple[Part, list[Complaint]]:
+    """Validate one document, mistake by mistake."""
+    data = document.data
+    named = frozenset(_records(data))
+    complaints: list[Complaint] = []
+    flawed: set[KeyPath] = set()
+    first = True
+    while True:
+        try:
+            source = Source.model_validate(data)
+        except ValidationError as error:
+            errors = error.errors(include_url=False)
+        else:
+            return Part(document, source, named, frozenset(flawed)), complaints
+        if first:
+            data = copy.deepcopy(data)
+        offending: set[KeyPath] = set()
+        for details in errors:
+            path = _existing(document.data if first else data, details["loc"])
+            offending.add(path)
+            flawed.add(path[:_NAMED])
+            # Later rounds see a document with holes: only our own rules still mean what they say.
+            if first or details["type"] == RULE:
+                complaints.append(document.complaint(_reported(path, details), _sentence(details)))
+        data = _without(data, offending)
+        first = False
+
+
+def did_you_mean(found: str, allowed: Iterable[str]) -> str:
+    """`; did you mean "x"?`, or what is allowed where that is short, or nothing."""
+    choices = sorted(allowed)
+    if close := get_close_matches(found, choices, 1):
+        return f"; did you mean {rules.shown(close[0])}?"
+    short = len(choices) <= 16  # noqa: PLR2004 - fits two lines
+    return f"; allowed: {', '.join(choices)}" if choices and short else ""
+
+
+def _records(data: object) -> Iterable[KeyPath]:
+    if isinstance(data, dict):
+        for section, records in cast("dict[str, object]", data).items():
+            if isinstance(records, dict):
+                yield from ((section, name) for name in cast("dict[str, object]", records))
+
+
+def _existing(data: object, path: KeyPath) -> KeyPath:
+    """The part of an error's path that is in the document: long forms of shorthands and missing keys are not."""
+    found: list[str | int] = []
+    for part in path:
+        if isinstance(data, dict) and part in data:
+            data = cast("dict[str | int, object]", data)[part]
+        elif isinstance(data, list) and isinstance(part, int):
+            data = cast("list[object]", data)[part]
+        elif isinstance(data, list):
+            continue  # a list that is short for a table with this key
+        else:
+            break
+        found.append(part)
+    return tuple(found)
+
+
+def _without(data: object, paths: set[KeyPath]) -> object:
+    """The document without the values at these paths; what is below a removed value goes with it."""
+    # List items last to first, so that positions stay right; `str` only orders keys against positions.
+    for path in sorted(paths, key=lambda path: [(isinstance(part, int), part) for part in path], reverse=True):
+        if not path:
+            return {}
+        inner: Any = data
+        for part in path[:-1]:
+            inner = inner[part]
+        del inner[path[-1]]
+    return data
+
+
+def _reported(path: KeyPath, details: ErrorDetails) -> KeyPath:
+    """Where an operator looks for the mistake: a missing key at its own name."""
+    return (*path, details["loc"][-1]) if details["type"] == "missing" else path
+
+
+def _sentence(details: ErrorDetails) -> str:
+    """A validation error for people: what was found and what is allowed."""
+    kind, found = details["type"], cast("object", details["input"])
+    key = details["loc"][-1] if details["loc"] else ""
+    if kind == RULE:
+        return details["msg"]
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return f"unknown key {rules.shown(str(key))}{did_you_mean(str(key), _keys_at(details['loc'][:-1]))}"
+    if kind == "too_short":
+        return "is empty; give at least one value, or leave the key out"
+    if kind == "literal_error" and isinstance(found, str):
+        return f"found {rules.shown(found)}; allowed: {details.get('ctx', {}).get('expected', '')}"
+    if kind in _EXPECTED:
+        expected = _EXPECTED[kind].format(**details.get("ctx", {}))
+        hint = "; put it in quotes" if kind == "string_type" and isinstance(found, (bool, int, float)) else ""
+        return f"found {_described(found)}; expected {expected}{hint}"
+    return f"found {_described(found)}; {details['msg']}"
+
+
+def _described(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case str():
+            return f"the text {rules.shown(value)}"
+        case bool():
+            return str(value).lower()
+        case int():
+            return f"the number {rules.number(value)}"
+        case float():
+            return f"the number {value}"
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+        case _:
+            return f"the date or time {value}"
+
+
+def _keys_at(path: KeyPath) -> list[str]:
+    """The keys that the table at a path of an error may have."""
+    annotation: object = Source
+    for part in path:
+        model = _model(annotation)
+        if model is not None and isinstance(part, str):
+            fields = {field.alias or name: field for name, field in model.model_fields.items()}
+            annotation = fields[part].annotation if part in fields else None
+        else:
+            annotation = get_args(_plain(annotation))[-1]
+    model = _model(annotation)
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+
+def _model(annotation: object) -> type[BaseModel] | None:
+    plain = _plain(annotation)
+    return plain if isinstance(plain, type) and issubclass(plain, BaseModel) else None
+
+
+def _plain(annotation: object) -> object:
+    """An annotation without what validation has added to it, and without `| None`."""
+    while (origin := get_origin(annotation)) in {Annotated, Union, UnionType}:
+        arguments = get_args(annotation)
+        annotation = arguments[0] if origin is Annotated else next(arg for arg in arguments if arg is not type(None))
+    return annotation
