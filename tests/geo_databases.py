@@ -109,9 +109,7 @@ def write(path: Path, schema: str, *, ip_version: int = 6) -> Path:
     return write_records(path, records, database_type=kind.database_type, ip_version=ip_version)
 
 
-def write_records(
-    path: Path, records: Mapping[str, Any], *, database_type: str = "Test", ip_version: int = 6
-) -> Path:
+def write_records(path: Path, records: Mapping[str, Any], *, database_type: str = "Test", ip_version: int = 6) -> Path:
     """Write network -> record, whatever the records are, and give back the path."""
     writer = MMDBWriter(
         ip_version=ip_version,

@@ -7,12 +7,27 @@ the container and the tables. If it and the real reader disagree, one of them or
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped] # it has no types
 
 MAGIC = bytes.fromhex("8d 4d 4c 53 0d 0a 1a 0a")
-COMMON = "Category Mirrors Repos Aliases Override Places Place4 Place6 ChainRow ChainHit Client4 Client6 Sets".split()
+COMMON = [
+    "Category",
+    "Mirrors",
+    "Repos",
+    "Aliases",
+    "Override",
+    "Places",
+    "Place4",
+    "Place6",
+    "ChainRow",
+    "ChainHit",
+    "Client4",
+    "Client6",
+    "Sets",
+]
 TABLES = {1: ["Dirs", "Files"], 2: ["DirKeys", "DirSets", "FileKeys", "FileRows", "FileVers"]}
 HASHES = (("md5", 24, 16), ("sha1", 40, 20), ("sha256", 60, 32), ("sha512", 92, 64))
 
@@ -145,7 +160,7 @@ def key_table(data: bytes) -> list[tuple[int, bytes]]:
     heap = data[4 + 4 * (count + 1) :]
     refuse_unless(len(offsets) == count + 1 and offsets[0] == 0 and offsets[-1] == len(heap), "key table")
     refuse_unless(offsets == sorted(offsets), "offsets that go back")
-    keys = [heap[start:end] for start, end in zip(offsets, offsets[1:], strict=False)]
+    keys = [heap[start:end] for start, end in pairwise(offsets)]
     refuse_unless(all(len(key) <= 8191 for key in keys), "a long key")
     return [(int.from_bytes(key[:2], "big"), key[2:]) for key in keys]
 
@@ -173,8 +188,7 @@ def records(rows: list[int], data: bytes, size: int) -> list[list[bytes]]:
     """Section 4, rows and records: the records of each thing."""
     refuse_unless(rows and rows[0] == 0 and rows[-1] * size == len(data) and rows == sorted(rows), "rows")
     return [
-        [data[size * number : size * (number + 1)] for number in range(start, end)]
-        for start, end in zip(rows, rows[1:], strict=False)
+        [data[size * number : size * (number + 1)] for number in range(start, end)] for start, end in pairwise(rows)
     ]
 
 
@@ -186,7 +200,9 @@ def tables(parts: dict[str, bytes]) -> tuple[list[Any], list[Any]]:
     keys = key_table(parts["FileKeys"])
     versions = records(integers(parts["FileRows"], 4), parts["FileVers"], 160)
     refuse_unless(len(keys) == len(versions), "rows of files")
-    files = [[category, path, list(map(version, found))] for (category, path), found in zip(keys, versions, strict=True)]
+    files = [
+        [category, path, list(map(version, found))] for (category, path), found in zip(keys, versions, strict=True)
+    ]
     return directories, files
 
 

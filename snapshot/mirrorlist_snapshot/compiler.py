@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_CATEGORIES: Final = 0xFFFF
+MAX_CATEGORIES: Final = 0x1_0000
 """Category numbers are u16 in keys."""
 _PROTOCOL_RANK: Final = {"https": 0, "http": 1}
 _FAMILIES: Final = ((4, 32), (6, 128))
@@ -148,7 +148,7 @@ class _Sets:
     """Sets of mirrors, numbered in the order in which they are first met."""
 
     def __init__(self, mirrors: int) -> None:
-        self._width = (mirrors + 7) // 8
+        self._width = max(1, (mirrors + 7) // 8)
         self._numbers: dict[int, int] = {}
 
     def number(self, members: int) -> int:

@@ -109,9 +109,7 @@ class KeyTable:
                 f"offsets {self._offsets[0]} to {self._offsets[count]}",
             )
         if not steps_within(data[_COUNT.size : heap], 0, MAX_KEY.bit_length()):
-            raise SnapshotError(
-                f"ascending offsets and keys of at most {MAX_KEY} bytes", "others in a key table"
-            )
+            raise SnapshotError(f"ascending offsets and keys of at most {MAX_KEY} bytes", "others in a key table")
 
     @classmethod
     def build(cls, keys: Sequence[bytes]) -> KeyTable:
@@ -213,9 +211,7 @@ class NetTable:
                 raise SnapshotError("ascending netblock ranges", found)
 
 
-def flatten(
-    netblocks: Iterable[tuple[int, int, T]], bits: int
-) -> list[tuple[int, tuple[tuple[int, T], ...]]]:
+def flatten(netblocks: Iterable[tuple[int, int, T]], bits: int) -> list[tuple[int, tuple[tuple[int, T], ...]]]:
     """Nested netblocks -> disjoint ranges, each with every netblock that holds it, longest prefix first.
 
     `netblocks` are (network address, prefix length, payload); `bits` is 32 or 128. The result's items are

@@ -60,9 +60,7 @@ def unpack_chains(rows: memoryview, matches: memoryview) -> tuple[tuple[Netblock
 def _unpack_match(word: int) -> NetblockMatch:
     mirror, length, exclusive = word & 0xFFFF, word >> 16 & 0xFF, word >> 24  # _MATCH, as one integer
     if length > _MAX_LENGTH or exclusive > 1:
-        raise SnapshotError(
-            "a netblock match of length up to 128, exclusive 0 or 1", f"{length} and {exclusive}"
-        )
+        raise SnapshotError("a netblock match of length up to 128, exclusive 0 or 1", f"{length} and {exclusive}")
     return NetblockMatch(length=length, mirror=mirror, exclusive=bool(exclusive))
 
 
@@ -94,9 +92,7 @@ def pack_directories_1(directories: DirectoryTable) -> bytes:
 
 def unpack_directories_1(data: memoryview) -> DirectoryTable:
     """Section Dirs of version 1, turned into tables."""
-    rows = sorted(
-        (_key(one), _below(one.number("set", 0), MAX_SETS)) for one in array_of_maps("directory", data)
-    )
+    rows = sorted((_key(one), _below(one.number("set", 0), MAX_SETS)) for one in array_of_maps("directory", data))
     _refuse_repetition("directory", [key for key, _ in rows])
     return DirectoryTable(
         keys=KeyTable.build([key for key, _ in rows]),

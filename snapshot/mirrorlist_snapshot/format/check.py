@@ -93,9 +93,7 @@ def _urls(name: str, urls: tuple[str, ...]) -> None:
             raise SnapshotError("an absolute URL in ASCII that ends in a slash", f"{url!r} of mirror {name}")
         protocols.append(match[1])
     if not protocols or len(set(protocols)) < len(protocols) or "https" in protocols[1:]:
-        raise SnapshotError(
-            "one URL per protocol, https first", f"{' '.join(urls) or 'none'} of mirror {name}"
-        )
+        raise SnapshotError("one URL per protocol, https first", f"{' '.join(urls) or 'none'} of mirror {name}")
 
 
 def _repositories(repositories: tuple[Repository, ...], categories: int) -> None:
@@ -106,17 +104,13 @@ def _repositories(repositories: tuple[Repository, ...], categories: int) -> None
         places = repository.directories
         arches = [place.arch for place in places]
         if not arches or (len(arches) > 1 and not all(arches)):
-            raise SnapshotError(
-                "one directory per architecture, or one without", f"{arches} of repository {name}"
-            )
+            raise SnapshotError("one directory per architecture, or one without", f"{arches} of repository {name}")
         _ascending(f"architectures of repository {name}", arches)
         for place in places:
             _text(f"an architecture of repository {name}", place.arch, empty=True)
             _path(f"a path of repository {name}", place.path)
             if not 0 <= place.category < categories:
-                raise SnapshotError(
-                    f"a category below {categories}", f"{place.category} of repository {name}"
-                )
+                raise SnapshotError(f"a category below {categories}", f"{place.category} of repository {name}")
 
 
 def _aliases(snapshot: Snapshot) -> None:
@@ -145,9 +139,7 @@ def _overrides(overrides: Overrides) -> None:
 def _sets(snapshot: Snapshot) -> None:
     mirrors, sets, directories = len(snapshot.mirrors), snapshot.sets, snapshot.directories
     if sets.width != set_width(mirrors) and sets.data:
-        raise SnapshotError(
-            f"carrier sets of {set_width(mirrors)} bytes for {mirrors} mirrors", f"{sets.width}"
-        )
+        raise SnapshotError(f"carrier sets of {set_width(mirrors)} bytes for {mirrors} mirrors", f"{sets.width}")
     if len(sets.data) != len(sets) * sets.width:
         raise SnapshotError(f"whole carrier sets of {sets.width} bytes", f"{len(sets.data)} bytes")
     fix = "let mirrors share the directories they carry: differing sets are what counts"
@@ -180,9 +172,7 @@ def _netblocks(snapshot: Snapshot) -> None:
     for chain in chains:
         for left, right in pairwise(chain):
             if (-left.length, left.mirror) >= (-right.length, right.mirror):
-                raise SnapshotError(
-                    "netblock matches by falling length, then by mirror", f"{left} before {right}"
-                )
+                raise SnapshotError("netblock matches by falling length, then by mirror", f"{left} before {right}")
     _countries("netblock countries", snapshot.netblock_countries)
     for name, netblocks, last in (
         ("client", snapshot.client_netblocks, len(chains) - 1),
@@ -236,9 +226,7 @@ def _countries(place: str, countries: Iterable[str]) -> None:
 
 def _path(place: str, path: str) -> None:
     if path and _UNCLEAN.search(path):
-        raise SnapshotError(
-            f"{place} without outer or double slashes, dot segments and control characters", repr(path)
-        )
+        raise SnapshotError(f"{place} without outer or double slashes, dot segments and control characters", repr(path))
 
 
 def _text(place: str, text: str, *, empty: bool = False) -> None:

@@ -63,9 +63,7 @@ def pack(version: int, serial: int, built: int, sections: Iterable[tuple[str, by
     if not 0 <= serial <= MAX_SERIAL:
         raise SnapshotError(f"a serial of 0 to {MAX_SERIAL}", str(serial), "choose another serial")
     if not 0 <= built <= MAX_TIME:
-        raise SnapshotError(
-            f"a build time of 0 to {MAX_TIME}", str(built), "set the clock or SOURCE_DATE_EPOCH"
-        )
+        raise SnapshotError(f"a build time of 0 to {MAX_TIME}", str(built), "set the clock or SOURCE_DATE_EPOCH")
     body = pack_body(parts)
     return _pack_header(version, len(parts), serial, built, body) + body
 
@@ -84,10 +82,7 @@ def pack_body(sections: list[tuple[str, bytes]]) -> bytes:
 
 def _pack_header(version: int, count: int, serial: int, built: int, body: bytes) -> bytes:
     length = HEADER_SIZE + len(body)
-    covered = (
-        struct.pack("<8sHHIQQQ", MAGIC, version, count, 0, length, serial, built)
-        + hashlib.sha256(body).digest()
-    )
+    covered = struct.pack("<8sHHIQQQ", MAGIC, version, count, 0, length, serial, built) + hashlib.sha256(body).digest()
     return (covered + hashlib.sha256(covered).digest()).ljust(HEADER_SIZE, b"\0")
 
 
@@ -107,20 +102,14 @@ def read_header(data: memoryview) -> Header:
     _check_magic(bytes(data[:8]))
     if len(data) < HEADER_SIZE:
         raise SnapshotError(f"at least {HEADER_SIZE} bytes", f"{len(data)}: the file was cut off", _DAMAGED)
-    _, version, sections, flags, length, serial, built, digest, check, *unsigned, rest = _HEADER.unpack_from(
-        data
-    )
+    _, version, sections, flags, length, serial, built, digest, check, *unsigned, rest = _HEADER.unpack_from(data)
     if hashlib.sha256(data[:_COVERED]).digest() != check:
         raise SnapshotError("a header that matches its SHA-256 check", "another header", _DAMAGED)
     if version not in VERSIONS:
         known = " or ".join(map(str, VERSIONS))
-        fix = (
-            f"upgrade mirrorlistd, or compile with --format-version {VERSION}" if version > VERSION else None
-        )
+        fix = f"upgrade mirrorlistd, or compile with --format-version {VERSION}" if version > VERSION else None
         found = f"version {version}"
-        raise SnapshotError(
-            f"format version {known}", found, fix or "compile again with a newer mirrorlist-snapshot"
-        )
+        raise SnapshotError(f"format version {known}", found, fix or "compile again with a newer mirrorlist-snapshot")
     if flags & ~_SIGNED:
         raise SnapshotError("no flags but bit 0", f"flags {flags:#x}", "upgrade mirrorlistd")
     if any(rest) or (not flags & _SIGNED and any(map(any, unsigned))):
@@ -145,12 +134,8 @@ def _check_magic(start: bytes) -> None:
     if start == MAGIC:
         return
     if start[:4] == MAGIC[:4] or start[1:4] == MAGIC[1:4]:
-        raise SnapshotError(
-            "the snapshot's first 8 bytes", start.hex(" "), "copy it again, as binary and not as text"
-        )
-    raise SnapshotError(
-        "a snapshot file", f"a file that starts with {start!r}", "name a file made by compile"
-    )
+        raise SnapshotError("the snapshot's first 8 bytes", start.hex(" "), "copy it again, as binary and not as text")
+    raise SnapshotError("a snapshot file", f"a file that starts with {start!r}", "name a file made by compile")
 
 
 def _sections(data: memoryview, count: int) -> Iterable[tuple[str, memoryview]]:
@@ -168,9 +153,7 @@ def _sections(data: memoryview, count: int) -> Iterable[tuple[str, memoryview]]:
             raise SnapshotError("each section once", f"{word} twice")
         seen.add(word)
         if start != offset or length > len(data) - start:
-            raise SnapshotError(
-                f"section {word} at byte {offset}, within the file", f"{length} bytes at {start}"
-            )
+            raise SnapshotError(f"section {word} at byte {offset}, within the file", f"{length} bytes at {start}")
         end = start + length
         offset = end + -length % 8
         if offset > len(data) or any(data[end:offset]):

@@ -43,9 +43,7 @@ class FileTable(Mapping[bytes, FileDetails]):
         if len(self._rows) != len(self.keys_table) + 1:
             raise SnapshotError(f"{len(self.keys_table) + 1} rows of files", str(len(self._rows)))
         if self._rows[0] != 0 or self._rows[-1] != self._records or not steps_within(rows, 1, _VERSION_BITS):
-            raise SnapshotError(
-                f"rows that give each file 1 to {1 << _VERSION_BITS} of the versions", "others"
-            )
+            raise SnapshotError(f"rows that give each file 1 to {1 << _VERSION_BITS} of the versions", "others")
         words = read_u64s(versions)
         for column, name, highest in ((0, "times", MAX_TIME), (1, "sizes", MAX_SIZE), (2, "hash masks", 15)):
             if (found := max(words[column::_WORDS], default=0)) > highest:

@@ -49,9 +49,7 @@ class Fields:
     def number(self, key: str, default: int | None = None) -> int:
         """Take a non-negative integer; without a default it must be there."""
         value = self._values.get(key, default)
-        return (
-            value if type(value) is int and value >= 0 else self._wrong(key, "a non-negative integer", value)
-        )
+        return value if type(value) is int and value >= 0 else self._wrong(key, "a non-negative integer", value)
 
     def flag(self, key: str, *, default: bool) -> bool:
         """Take true or false."""
@@ -157,9 +155,7 @@ def pack_item(place: str, value: object) -> bytes:
     """Pack one msgpack item; SnapshotError where readers would refuse its size."""
     packed = cast("bytes", _msgpack.packb(value))
     if len(packed) > MAX_ITEM:
-        raise SnapshotError(
-            f"at most {MAX_ITEM} bytes in one item ({place})", str(len(packed)), "describe less there"
-        )
+        raise SnapshotError(f"at most {MAX_ITEM} bytes in one item ({place})", str(len(packed)), "describe less there")
     return packed
 
 

@@ -73,9 +73,7 @@ def pack_categories(categories: tuple[Category, ...]) -> bytes:
 def unpack_categories(data: memoryview) -> tuple[Category, ...]:
     """Section Category."""
     return tuple(
-        Category(
-            name=one.text("name"), kind=_kind(one.text("kind", _CATEGORY["kind"])), top=one.text("top", "")
-        )
+        Category(name=one.text("name"), kind=_kind(one.text("kind", _CATEGORY["kind"])), top=one.text("top", ""))
         for one in array_of_maps("category", data)
     )
 
@@ -84,9 +82,7 @@ def _kind(word: str) -> CategoryKind:
     try:
         return CategoryKind(word)
     except ValueError:
-        raise SnapshotError(
-            "listed or open as kind of a category", repr(word), "upgrade mirrorlistd"
-        ) from None
+        raise SnapshotError("listed or open as kind of a category", repr(word), "upgrade mirrorlistd") from None
 
 
 def pack_mirrors(mirrors: tuple[Mirror, ...]) -> bytes:
@@ -103,17 +99,14 @@ def _pack_mirror(mirror: Mirror) -> dict[str, Any]:
             "bandwidth": mirror.bandwidth,
             "asns": mirror.asns,
             "netblocks": tuple(netblock.prefix for netblock in mirror.netblocks),
-            "exclusive": tuple(
-                number for number, netblock in enumerate(mirror.netblocks) if netblock.exclusive
-            ),
+            "exclusive": tuple(number for number, netblock in enumerate(mirror.netblocks) if netblock.exclusive),
             "private": mirror.private,
             "fallback": mirror.fallback,
             "active": mirror.active,
             "allowed": mirror.allowed_countries,
             "denied": mirror.denied_countries,
             "contents": [
-                without(_CONTENT, {"category": content.category, "urls": content.urls})
-                for content in mirror.contents
+                without(_CONTENT, {"category": content.category, "urls": content.urls}) for content in mirror.contents
             ],
         },
     )
@@ -144,12 +137,8 @@ def unpack_mirrors(data: memoryview) -> tuple[Mirror, ...]:
 
 def _netblocks(prefixes: tuple[str, ...], exclusive: frozenset[int]) -> tuple[ClientNetblock, ...]:
     if exclusive and max(exclusive) >= len(prefixes):
-        raise SnapshotError(
-            f"exclusive netblocks among the {len(prefixes)} listed", f"number {max(exclusive)}"
-        )
-    return tuple(
-        ClientNetblock(prefix=prefix, exclusive=number in exclusive) for number, prefix in enumerate(prefixes)
-    )
+        raise SnapshotError(f"exclusive netblocks among the {len(prefixes)} listed", f"number {max(exclusive)}")
+    return tuple(ClientNetblock(prefix=prefix, exclusive=number in exclusive) for number, prefix in enumerate(prefixes))
 
 
 def pack_repositories(repositories: tuple[Repository, ...]) -> bytes:
@@ -163,9 +152,7 @@ def pack_repositories(repositories: tuple[Repository, ...]) -> bytes:
                     "name": one.name,
                     "disabled": one.disabled,
                     "directories": [
-                        without(
-                            _DIRECTORY, {"arch": place.arch, "category": place.category, "path": place.path}
-                        )
+                        without(_DIRECTORY, {"arch": place.arch, "category": place.category, "path": place.path})
                         for place in one.directories
                     ],
                 },

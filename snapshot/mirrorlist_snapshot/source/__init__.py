@@ -55,7 +55,7 @@ def read_sources(paths: Sequence[Path]) -> tuple[Records, tuple[Complaint, ...]]
 def _check_any(merged: Merged, files: Sequence[str]) -> Iterator[Complaint]:
     """Refuse a description of nothing: served, it would take every mirror away from every client."""
     for section in ("mirrors", "repositories"):
-        if not merged.names(section):
+        if not any(path[0] == section for path in merged.named):
             message = "there are none in any source; describe at least one"
             yield Complaint(file=", ".join(files), line=None, key=section, message=message)
 

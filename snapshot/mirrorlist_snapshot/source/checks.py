@@ -9,12 +9,13 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.compiler import MAX_CATEGORIES
 from mirrorlist_snapshot.model import MAX_MIRRORS
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.validation import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.source.merging import Entry, Merged
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _WIDE: Final = {4: 8, 6: 16}
 """Prefix lengths below which a netblock is wider than any one network's clients."""
-MAX_CATEGORIES: Final = 0xFFFF
-"""Category numbers are u16 on the wire."""
 
 
 def check(merged: Merged) -> Iterator[Complaint]:
@@ -111,7 +110,7 @@ def _check_content(entry: Entry[Mirror], name: str, content: Content, merged: Me
     where = ("categories", name)
     known = merged.categories.get(name)
     if ("categories", name) not in merged.named:
-        yield entry.error(_unknown("category", name, merged.names("categories")), *where)
+        yield entry.error(_unknown("category", name, merged.categories), *where)
     if known and known.value.kind == "open" and content.directories is not None and not known.flawed:
         yield entry.error(
             f'{rules.shown(name)} is an open category, its directories are not tracked; make it kind = "listed",'
@@ -143,7 +142,7 @@ def _check_alias(name: str, entry: Entry[Repository], merged: Merged) -> Iterato
     if others := sorted(repository.model_fields_set - {"alias"}):
         yield entry.error(f"an alias has nothing of its own, but there is {', '.join(others)}; leave one out", "alias")
     if ("repositories", repository.alias) not in merged.named:
-        others = [other for other in merged.names("repositories") if other != name]
+        others = [other for other in merged.repositories if other != name]
         yield entry.error(_unknown("repository", repository.alias, others), "alias")
         return
     chain = [name]
@@ -169,7 +168,7 @@ def _check_repository(entry: Entry[Repository], merged: Merged) -> Iterator[Comp
         if "{arch}" in path and not entry.flawed:
             yield entry.error("has {arch}, but the repository lists no arches", "path")
     if repository.category is not None and ("categories", repository.category) not in merged.named:
-        yield entry.error(_unknown("category", repository.category, merged.names("categories")), "category")
+        yield entry.error(_unknown("category", repository.category, merged.categories), "category")
     alike: dict[str | None, list[str]] = {}
     for arch, place in repository.arches.items():
         yield from _check_place(entry, arch, place, merged)
@@ -189,7 +188,7 @@ def _check_place(entry: Entry[Repository], arch: str, place: Place, merged: Merg
         if entry.value.category is None and not entry.flawed:
             yield entry.error("has no category; name one here or for the whole repository", "arches", arch)
     elif ("categories", place.category) not in merged.named:
-        yield entry.error(_unknown("category", place.category, merged.names("categories")), "arches", arch, "category")
+        yield entry.error(_unknown("category", place.category, merged.categories), "arches", arch, "category")
     path = (place.path or entry.value.path or "").replace("{arch}", arch)
     if len(path.encode()) > rules.MAX_PATH:
         yield entry.error(f"the path for {rules.shown(arch)} has more than {rules.MAX_PATH} bytes", "arches", arch)
@@ -224,7 +223,7 @@ def _check_overrides(merged: Merged) -> Iterator[Complaint]:
                 seen.add(neighbour)
 
 
-def _unknown(kind: str, name: str, known: Iterator[str] | list[str] | dict[str, Place]) -> str:
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"there is no {kind} {rules.shown(name)}{did_you_mean(name, known)}"
 
 

@@ -64,10 +64,6 @@ class Merged:
     named: frozenset[KeyPath]
     """(section, name) of every record, also of those too broken to be here."""
 
-    def names(self, section: str) -> list[str]:
-        """The names in a section, also those of broken records."""
-        return [str(path[1]) for path in self.named if path[0] == section]
-
 
 def merge(parts: Sequence[Part]) -> tuple[Merged, list[Complaint]]:
     """Put the parts together; a thing that is described twice keeps its first description."""

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.format import MAX_TIME
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS
 
 PROTOCOLS: Final = ("https", "http", "ftp", "rsync")
@@ -24,8 +25,8 @@ MAX_PATH: Final = 1024
 MAX_URL: Final = 2000
 """Characters in a base URL: what every client takes."""
 MAX_ASN: Final = 0xFFFF_FFFF
-MAX_FILE_NUMBER: Final = (1 << 63) - 1
-"""Sizes and times are signed 64-bit integers in every client."""
+MAX_SIZE: Final = (1 << 63) - 1
+"""Bytes in a file: sizes are signed 64-bit integers in every client."""
 HASH_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 """Hexadecimal digits of each kind of hash."""
 
@@ -135,11 +136,18 @@ def asn(value: str | int) -> int:
     raise RuleError(f"AS number {number(value)} does not exist; allowed are 1 to {MAX_ASN}")
 
 
-def file_number(value: int) -> int:
-    """A file's size in bytes or its time in seconds since 1970."""
-    if 0 <= value <= MAX_FILE_NUMBER:
+def timestamp(value: int) -> int:
+    """A file's time in seconds since 1970 UTC; milliseconds are beyond the last year of four digits."""
+    if 0 <= value <= MAX_TIME:
         return value
-    raise RuleError(f"found {number(value)}; allowed are whole numbers from 0")
+    raise RuleError(f"found {number(value)}; allowed are seconds since 1970, 0 to {MAX_TIME}")
+
+
+def size(value: int) -> int:
+    """A file's size in bytes."""
+    if 0 <= value <= MAX_SIZE:
+        return value
+    raise RuleError(f"found {number(value)}; allowed are 0 to {MAX_SIZE} bytes")
 
 
 def digest(kind: str, text: str) -> str:

@@ -112,7 +112,8 @@ Md5 = Annotated[str, _after(partial(rules.digest, "md5")), _hash_schema("md5")]
 Sha1 = Annotated[str, _after(partial(rules.digest, "sha1")), _hash_schema("sha1")]
 Sha256 = Annotated[str, _after(partial(rules.digest, "sha256")), _hash_schema("sha256")]
 Sha512 = Annotated[str, _after(partial(rules.digest, "sha512")), _hash_schema("sha512")]
-FileNumber = Annotated[int, _after(rules.file_number), Field(json_schema_extra={"minimum": 0})]
+Timestamp = Annotated[int, _after(rules.timestamp), Field(json_schema_extra={"minimum": 0})]
+Size = Annotated[int, _after(rules.size), Field(json_schema_extra={"minimum": 0})]
 
 
 def _asn(value: object) -> object:
@@ -148,9 +149,9 @@ class Model(BaseModel):
 class Version(Model):
     """One version of a file."""
 
-    timestamp: FileNumber
+    timestamp: Timestamp
     """Modification time, seconds since 1970 UTC."""
-    size: FileNumber
+    size: Size
     """Bytes."""
     md5: Md5 | None = None
     """32 hexadecimal digits."""
@@ -383,7 +384,7 @@ class Source(Model):
     mirrors: dict[MirrorName, Mirror] = {}
     """Hosts, by name."""
     overrides: Overrides = Overrides()
-    """Where the map of the world is not the map of the network."""
+    """Exceptions to the map: continents, neighbours, countries of netblocks, pairs never served."""
 
 
 def json_schema() -> dict[str, object]:

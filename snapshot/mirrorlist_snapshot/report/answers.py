@@ -1,0 +1,141 @@
+"""Which countries get another answer: two snapshots compared by what their clients would see.
+
+A country's answer for a directory is the set of its candidates: name, tier, weight, URLs. It comes from the country
+half of the selection rules (`tiers`) and the carrier set; networks and autonomous systems, which come on top for
+single clients, are compared as fields of mirrors. Sets of mirrors are integers here, one bit a mirror, numbered by
+name over both snapshots: 400 repositories in 250 countries are then 100,000 steps, not 50,000,000.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.model import CategoryKind
+from mirrorlist_snapshot.tiers import FALLBACK, GLOBAL, continent_of, tier_map
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mirrorlist_snapshot.model import RepositoryDirectory, Snapshot
+
+MINIMUM: Final = 5
+"""Mirrors below which far ones are added: the server's default (design rule: tier 6)."""
+
+
+def changed_answers(old: Snapshot, new: Snapshot) -> list[dict[str, Any]]:
+    """Each repository and architecture of both snapshots with the countries (codes, sorted) that see a difference.
+
+    What only one snapshot has is left out: that it is new or gone says more.
+    """
+    names = sorted({mirror.name for snapshot in (old, new) for mirror in snapshot.mirrors})
+    bits = {name: number for number, name in enumerate(names)}
+    sides = _Side(old, bits), _Side(new, bits)
+
+    @cache
+    def altered(first: tuple[int, int], second: tuple[int, int]) -> int:
+        """Return the mirrors that are candidates on both sides, but differently."""
+        before, after = sides[0].candidates(*first).faces, sides[1].candidates(*second).faces
+        return sum(1 << bit for bit in before.keys() & after.keys() if before[bit] != after[bit])
+
+    @cache
+    def differ(
+        old_place: RepositoryDirectory | None, new_place: RepositoryDirectory | None, maps: tuple[int, int]
+    ) -> bool:
+        before, after = sides[0].answer(old_place, maps[0]), sides[1].answer(new_place, maps[1])
+        if before != after or old_place is None or new_place is None or not before:
+            return before != after
+        moved = old_place.path != new_place.path
+        return moved or bool(before & altered((old_place.category, maps[0]), (new_place.category, maps[1])))
+
+    changes: list[dict[str, Any]] = []
+    for repository, arch in sorted(sides[0].places.keys() & sides[1].places.keys()):
+        places = sides[0].places[repository, arch], sides[1].places[repository, arch]
+        countries = [
+            country
+            for country in sorted(CONTINENT_OF)
+            if differ(*places, (sides[0].map_of[country], sides[1].map_of[country]))
+        ]
+        if countries:
+            changes.append({"repository": repository, "arch": arch, "countries": countries})
+    return changes
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """What the countries of one tier map can be offered of one category."""
+
+    near: int
+    """Tiers 3 to 5."""
+    far: int
+    """Tier 6."""
+    last: int
+    """Tier 7."""
+    faces: Mapping[int, tuple[int, int, tuple[str, ...]]]
+    """Bit -> tier code, weight, URLs."""
+
+
+class _Side:
+    """One of the two snapshots, with what has been computed of it."""
+
+    def __init__(self, snapshot: Snapshot, bits: Mapping[str, int]) -> None:
+        self._snapshot = snapshot
+        self._bits = [bits[mirror.name] for mirror in snapshot.mirrors]
+        self._candidates: dict[tuple[int, int], _Candidates] = {}
+        self._carriers: dict[int, int] = {}
+        maps: dict[bytes, int] = {}
+        self.map_of: dict[str, int] = {}
+        """Country -> number of its tier map; countries without mirrors of their own mostly share their continent's."""
+        for country in CONTINENT_OF:
+            found = tier_map(snapshot, country, continent_of(country, None, snapshot.overrides))
+            self.map_of[country] = maps.setdefault(found, len(maps))
+        self._maps = list(maps)
+        self.places: dict[tuple[str, str], RepositoryDirectory | None] = {
+            (one.name, place.arch): None if one.disabled else place
+            for one in snapshot.repositories
+            for place in one.directories
+        }
+        """Repository and architecture -> directory, None where the repository is disabled."""
+
+    def answer(self, place: RepositoryDirectory | None, tiers: int) -> int:
+        """Return the mirrors that the countries of a tier map get for a directory, 0 where there is no list."""
+        if place is None:
+            return 0
+        carriers, offered = self._carrying(place), self.candidates(place.category, tiers)
+        near = carriers & offered.near
+        far = carriers & offered.far if near.bit_count() < MINIMUM else 0
+        return near | far | carriers & offered.last
+
+    def _carrying(self, place: RepositoryDirectory) -> int:
+        directories, path = self._snapshot.directories, place.path.encode()
+        is_open = self._snapshot.categories[place.category].kind is CategoryKind.OPEN
+        number = (directories.nearest if is_open else directories.find)(place.category, path)
+        if number is None:
+            return 0
+        if number not in self._carriers:
+            self._carriers[number] = sum(1 << self._bits[mirror] for mirror in self._snapshot.sets.members(number))
+        return self._carriers[number]
+
+    def candidates(self, category: int, tiers: int) -> _Candidates:
+        """Return what the countries of a tier map can be offered of a category."""
+        key = category, tiers
+        if key not in self._candidates:
+            self._candidates[key] = self._find_candidates(category, self._maps[tiers])
+        return self._candidates[key]
+
+    def _find_candidates(self, category: int, codes: bytes) -> _Candidates:
+        faces = {
+            self._bits[number]: (codes[number], mirror.bandwidth, content.urls)
+            for number, mirror in enumerate(self._snapshot.mirrors)
+            if codes[number] <= FALLBACK
+            for content in mirror.contents
+            if content.category == category
+        }
+        return _Candidates(
+            near=sum(1 << bit for bit, face in faces.items() if face[0] < GLOBAL),
+            far=sum(1 << bit for bit, face in faces.items() if face[0] == GLOBAL),
+            last=sum(1 << bit for bit, face in faces.items() if face[0] == FALLBACK),
+            faces=faces,
+        )

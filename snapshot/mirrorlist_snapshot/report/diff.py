@@ -1,0 +1,177 @@
+"""What changes from one snapshot to the next, in names rather than numbers.
+
+Serial, build time and generator are shown but are no difference. Small things are listed one by one; directories,
+files and netblock ranges, of which there may be 150,000, are counted.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.report.answers import changed_answers
+from mirrorlist_snapshot.report.text import count, moment, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mirrorlist_snapshot.model import Mirror, Snapshot
+
+Things = dict[str, dict[str, Any]]
+"""Name -> fields, for anything that is compared one by one."""
+_LISTED = ("categories", "mirrors", "repositories", "aliases", "continents", "neighbours", "never_served")
+_COUNTED = ("directories", "files", "netblock_countries")
+
+
+def diff(old: Snapshot, new: Snapshot) -> dict[str, Any]:
+    """Compare two snapshots.
+
+    `categories`, `mirrors`, `repositories`, `aliases`, `continents`, `neighbours` and `never_served` (these by
+    client country) have `added` and `removed` names, and `changed` ones with `fields`: field -> [old, new].
+    `directories`, `files` and `netblock_countries` (address ranges) have three counts. `answers` lists, for each
+    repository and architecture, the countries whose answer changes. `same`: there is no difference at all.
+    """
+    before, after = _things(old), _things(new)
+    result: dict[str, Any] = {kind: _compare(before[kind], after[kind]) for kind in _LISTED} | {
+        "directories": _directories(old, new),
+        "files": _counts(dict(_files(old)), dict(_files(new))),
+        "netblock_countries": _counts(dict(_country_ranges(old)), dict(_country_ranges(new))),
+        "answers": changed_answers(old, new),
+    }
+    same = not any(any(result[kind].values()) for kind in (*_LISTED, *_COUNTED))
+    sides = {
+        side: {"serial": one.serial, "built": one.built, "generator": one.generator}
+        for side, one in (("old", old), ("new", new))
+    }
+    return {"same": same and not result["answers"], **sides, **result}
+
+
+def _compare(old: Things, new: Things) -> dict[str, Any]:
+    changed = [
+        {"name": name, "fields": fields}
+        for name in sorted(old.keys() & new.keys())
+        if (fields := {key: [old[name][key], new[name][key]] for key in old[name] if old[name][key] != new[name][key]})
+    ]
+    return {"added": sorted(new.keys() - old.keys()), "removed": sorted(old.keys() - new.keys()), "changed": changed}
+
+
+def _things(snapshot: Snapshot) -> dict[str, Things]:
+    names = [category.name for category in snapshot.categories]
+    overrides = snapshot.overrides
+    return {
+        "categories": {one.name: {"kind": str(one.kind), "top": one.top} for one in snapshot.categories},
+        "mirrors": {one.name: _mirror(one, names) for one in snapshot.mirrors},
+        "repositories": {
+            one.name: {
+                "disabled": one.disabled,
+                "directories": {place.arch: f"{names[place.category]}:/{place.path}" for place in one.directories},
+            }
+            for one in snapshot.repositories
+        },
+        "aliases": {alias: {"repository": target} for alias, target in snapshot.aliases.items()},
+        "continents": {country: {"continent": one} for country, one in overrides.continents.items()},
+        "neighbours": {
+            country: {"groups": [list(group) for group in groups]} for country, groups in overrides.neighbours.items()
+        },
+        "never_served": {country: {"countries": list(pairs)} for country, pairs in overrides.never_served.items()},
+    }
+
+
+def _mirror(mirror: Mirror, categories: list[str]) -> dict[str, Any]:
+    return {
+        "country": mirror.country,
+        "bandwidth": mirror.bandwidth,
+        "asns": list(mirror.asns),
+        "netblocks": {netblock.prefix: "exclusive" if netblock.exclusive else "" for netblock in mirror.netblocks},
+        "private": mirror.private,
+        "fallback": mirror.fallback,
+        "active": mirror.active,
+        "allowed_countries": list(mirror.allowed_countries),
+        "denied_countries": list(mirror.denied_countries),
+        "urls": {categories[content.category]: list(content.urls) for content in mirror.contents},
+    }
+
+
+def _counts(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> dict[str, int]:
+    return {
+        "added": sum(key not in old for key in new),
+        "removed": sum(key not in new for key in old),
+        "changed": sum(key in new and new[key] != value for key, value in old.items()),
+    }
+
+
+def _directories(old: Snapshot, new: Snapshot) -> dict[str, int]:
+    """Count directories whose set of mirrors differs; equal sets of names have one number in both."""
+    numbers: dict[frozenset[str], int] = {}
+    sides: list[dict[tuple[str, bytes], int]] = []
+    for snapshot in (old, new):
+        names = [mirror.name for mirror in snapshot.mirrors]
+        sets = [
+            numbers.setdefault(frozenset(names[mirror] for mirror in snapshot.sets.members(number)), len(numbers))
+            for number in range(len(snapshot.sets))
+        ]
+        categories = [category.name for category in snapshot.categories]
+        sides.append({(categories[category], path): sets[number] for category, path, number in snapshot.directories})
+    return _counts(*sides)
+
+
+def _files(snapshot: Snapshot) -> Iterator[tuple[tuple[str, bytes], Any]]:
+    for key, details in snapshot.files.items():
+        yield (snapshot.categories[int.from_bytes(key[:2], "big")].name, key[2:]), asdict(details)
+
+
+def _country_ranges(snapshot: Snapshot) -> Iterator[tuple[bytes, str]]:
+    countries = ("", *snapshot.netblock_countries)
+    for table in (snapshot.country_netblocks.v4, snapshot.country_netblocks.v6):
+        for start, value in table:
+            yield start, countries[value]
+
+
+def diff_text(found: Mapping[str, Any]) -> str:
+    """Show what `diff` gives, for people: `+` is new, `-` is gone, `~` is changed."""
+    return "\n".join(_lines(found)) + "\n"
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    for side in ("old", "new"):
+        one = found[side]
+        yield f"{side}: serial {one['serial']}, built {moment(one['built'])} by {one['generator'] or 'unknown'}"
+    if found["same"]:
+        yield "no differences in content"
+    for kind in _LISTED:
+        one = found[kind]
+        if any(one.values()):
+            yield ""
+            yield f"{_title(kind)}: {', '.join(f'{len(names)} {how}' for how, names in one.items() if names)}"
+            yield from (f"  + {name}" for name in one["added"])
+            yield from (f"  - {name}" for name in one["removed"])
+            for change in one["changed"]:
+                fields = "; ".join(f"{key} {_show(a)} -> {_show(b)}" for key, (a, b) in change["fields"].items())
+                yield f"  ~ {change['name']}: {fields}"
+    for kind in _COUNTED:
+        if any(found[kind].values()):
+            yield ""
+            yield f"{_title(kind)}: {', '.join(f'{count(n)} {how}' for how, n in found[kind].items() if n)}"
+    if found["answers"]:
+        yield ""
+        yield "countries whose answers change:"
+        for one in found["answers"]:
+            countries: list[str] = one["countries"]
+            which = "all" if len(countries) == len(CONTINENT_OF) else " ".join(countries)
+            name = f"{one['repository']} {one['arch']}".rstrip()
+            yield f"  {name}: {plural(len(countries), 'country', 'countries')}: {which}"
+
+
+def _title(kind: str) -> str:
+    return {
+        "continents": "continent overrides",
+        "neighbours": "neighbour overrides",
+        "never_served": "country pairs never served",
+        "netblock_countries": "address ranges with a country of their own",
+    }.get(kind, kind)
+
+
+def _show(value: Any) -> str:  # noqa: ANN401 - any field's value
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
