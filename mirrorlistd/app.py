@@ -132,9 +132,9 @@ class App:
 
     async def _front(self, request: Request) -> Response:
         state = self._state()
-        page = front_page(
-            state.decider, request.url.query.encode(), client_of(request.scope, state), self.service.random
-        )
+        # Not `request.url`: it is built from the Host header and fails on bytes that are no UTF-8.
+        asked: bytes = request.scope["query_string"]
+        page = front_page(state.decider, asked, client_of(request.scope, state), self.service.random)
         return Response(page, headers=dict(HTML_HEADERS))
 
     async def _repos(self, request: Request) -> Response:
@@ -195,10 +195,15 @@ class App:
 
 def client_of(scope: Scope, state: State) -> Client:
     """Who asks: the peer, or whom a trusted proxy names; see `address`."""
-    peer = scope["client"]
     trust = state.trust
     forwarded = [value for name, value in scope["headers"] if name == trust.header] if trust.anyone else ()
-    return client_address(peer[0] if peer else None, forwarded, trust)
+    return client_address(_peer(scope), forwarded, trust)
+
+
+def _peer(scope: Scope) -> str | None:
+    """The socket's address; None for a unix socket: some ASGI servers then leave the key out."""
+    peer = scope.get("client")
+    return peer[0] if peer else None
 
 
 def is_insider(scope: Scope, state: State) -> bool:
@@ -210,12 +215,17 @@ def is_insider(scope: Scope, state: State) -> bool:
     client = client_of(scope, state).address
     if client is None or not state.explain_networks.contains(client):
         return False
+    trust = state.trust
     names = {name for name, _ in scope["headers"]}
-    peer = scope["client"]
-    return not names & _FORWARDING or (state.trust.header in names and state.trust.believes(peer[0] if peer else None))
+    if trust.header in names:
+        return trust.believes(_peer(scope))
+    return not names & _FORWARDING
 
 
-_FORWARDING: Final = frozenset((b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via", b"x-forwarded-host"))
+_FORWARDING: Final = frozenset(
+    (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip")
+)
+"""What proxies add to a request, each its own selection."""
 
 
 def facts_of(service: Service) -> Facts | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mirrorlist_snapshot.errors import Complaint, SourceError
 from mirrorlist_snapshot.source import read_sources
@@ -103,3 +103,14 @@ def records_of(folder: Path, text: str, name: str = "mirrors.toml") -> Records:
     file = folder / name
     file.write_text(text, encoding="utf-8")
     return read_sources([file])[0]
+
+
+def paths_of(data: object, above: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The key paths of everything in a document, from the top down."""
+    if isinstance(data, dict):
+        items = list(cast("dict[str | int, object]", data).items())
+    elif isinstance(data, list):
+        items = list(enumerate(cast("list[object]", data)))
+    else:
+        return []
+    return [path for key, value in items for path in ((*above, key), *paths_of(value, (*above, key)))]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
-from descriptions import SMALL, complaints_of, records_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from descriptions import FULL, SMALL, complaints_of, paths_of, records_of
 from mirrorlist_snapshot.errors import SourceError
 from mirrorlist_snapshot.source import read_sources
+from mirrorlist_snapshot.source.lines import of_json, of_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,3 +194,40 @@ def test_any_bytes_give_complaints(data: bytes, name: str) -> None:
         file.write_bytes(data)
         with pytest.raises(SourceError):
             read_sources([file])
+
+
+chunks = st.sampled_from(
+    ["", "\n", " ", "#", '"', "'", '"""', "'''", "[", "]", "[[x]]\n", "{", "}", ",", ".", "=", "\\", "a", "1"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(start=st.integers(0, len(FULL)), length=st.integers(0, 3), chunk=chunks)
+def test_lines_are_known_for_every_key_of_any_valid_toml(start: int, length: int, chunk: str) -> None:
+    """The walk over a TOML text finds exactly the keys and items that the parser finds, at the lines that hold them."""
+    text = FULL[:start] + chunk + FULL[start + length :]
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return
+    found = of_toml(text)
+    rows = text.splitlines()
+    for path in paths_of(data):
+        assert path in found
+        line = found.find(path)
+        key = next((part for part in reversed(path) if isinstance(part, str)), "")
+        assert line is not None
+        assert isinstance(path[-1], int) or key in rows[line - 1] or "\\" in rows[line - 1]
+
+
+@given(document=st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner)))
+def test_lines_are_known_for_every_key_of_any_json(document: object) -> None:
+    """The walk over a JSON text finds every key at the line that holds it."""
+    text = json.dumps({"top": document}, indent=1)
+    found = of_json(text)
+    rows = text.split("\n")
+    for path in paths_of({"top": document}):
+        line = found.find(path)
+        assert path in found
+        assert line is not None
+        assert isinstance(path[-1], int) or rows[line - 1].strip().startswith(json.dumps(path[-1]) + ":")

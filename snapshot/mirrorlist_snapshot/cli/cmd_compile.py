@@ -1,0 +1,197 @@
+"""`compile SOURCE... -o FILE`: from what people write to what the server serves."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mirrorlist_snapshot import format as snapshot_format
+from mirrorlist_snapshot.cli.console import RED, YELLOW, Trouble, add_json, add_verb, say, show_json
+from mirrorlist_snapshot.errors import PublishError, SnapshotError, SourceError
+from mirrorlist_snapshot.publish import write_snapshot
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mirrorlist_snapshot.cli.console import Verbs
+    from mirrorlist_snapshot.errors import Complaint
+    from mirrorlist_snapshot.model import Snapshot
+
+_EPILOG: Final = """\
+SOURCE is a TOML, YAML or JSON file, or a folder of them. All mistakes of all files are listed, one a line:
+FILE:LINE: KEY: what was found and what is allowed.
+
+The serial grows with every publication. Without --serial it is the serial of FILE as it is there plus one, or the
+build time in seconds if that is more (so it also grows when the old file is lost).
+The build time is SOURCE_DATE_EPOCH if set, else now. The same sources, --serial and SOURCE_DATE_EPOCH
+give the same bytes.
+
+exit codes: 0 compiled, 1 the sources are refused or FILE cannot be written, 2 wrong usage
+
+examples:
+  mirrorlist-snapshot compile mirrors.toml overrides.yaml -o /srv/mirrors.mls
+  mirrorlist-snapshot compile mirrors/ --check
+  mirrorlist-snapshot compile --json-schema > mirrors.schema.json
+"""
+_STDOUT: Final = Path("-")
+_REFUSED: Final = 1
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb to the command's parser."""
+    parser = add_verb(verbs, "compile", run, "Compile sources into a snapshot file.", _EPILOG)
+    parser.add_argument("sources", metavar="SOURCE", type=Path, nargs="*", help="a source file, or a folder of them")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="the snapshot to write; - is standard output")
+    parser.add_argument("--serial", metavar="N", type=int, help="serial number (default: see below)")
+    parser.add_argument(
+        "--format-version",
+        metavar="N",
+        type=int,
+        choices=snapshot_format.VERSIONS,
+        default=snapshot_format.VERSION,
+        help=f"version of the file format, for servers not yet upgraded (default: {snapshot_format.VERSION})",
+    )
+    parser.add_argument("--check", action="store_true", help="do everything but write the file")
+    parser.add_argument(
+        "--json-schema", action="store_true", help="write the JSON Schema of sources and do nothing else"
+    )
+    add_json(parser)
+    parser.set_defaults(parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compile, or say why not."""
+    # Only this verb needs pydantic and the parsers of sources, which take longer to import than the others to run.
+    from mirrorlist_snapshot.source import json_schema, read_sources  # noqa: PLC0415 - see above
+
+    if options.json_schema:
+        show_json(json_schema())
+        return 0
+    _check_usage(options)
+    built = _build_time(options.parser)
+    try:
+        records, complaints = read_sources(options.sources)
+    except SourceError as refusal:
+        return _refuse(refusal.complaints, as_json=options.json)
+    _list(complaints)
+    from mirrorlist_snapshot.compiler import compile_snapshot  # noqa: PLC0415 - see above
+
+    serial = _serial(options.serial, options.output, built)
+    try:
+        snapshot = compile_snapshot(records, serial=serial, built=built, generator=_generator())
+        data = snapshot_format.encode(snapshot, version=options.format_version)
+    except SnapshotError as failure:
+        raise Trouble(f"cannot compile this: {failure}") from failure
+    if not options.check:
+        _write(data, options.output)
+    _summarise(options, snapshot, data, complaints)
+    return 0
+
+
+def _check_usage(options: argparse.Namespace) -> None:
+    fail = options.parser.error
+    if not options.sources:
+        fail("name at least one SOURCE, a file or a folder")
+    if options.output is None and not options.check:
+        fail("name the snapshot to write with -o FILE, or use --check")
+    if options.serial is not None and not 0 <= options.serial <= snapshot_format.MAX_SERIAL:
+        fail(f"--serial is a number from 0 to {snapshot_format.MAX_SERIAL}")
+    if options.output == _STDOUT and not options.check and (options.json or sys.stdout.isatty()):
+        fail("-o - writes the snapshot itself to standard output: redirect that, and do not ask for --json")
+
+
+def _build_time(parser: argparse.ArgumentParser) -> int:
+    """Seconds since 1970 UTC: https://reproducible-builds.org/specs/source-date-epoch/ or the clock."""
+    text = os.environ.get("SOURCE_DATE_EPOCH")
+    if not text:
+        return int(time.time())
+    if not (text.isascii() and text.isdigit() and int(text) <= snapshot_format.MAX_TIME):
+        parser.error(f"SOURCE_DATE_EPOCH is a number of seconds since 1970, not {text!r}")
+    return int(text)
+
+
+def _serial(asked: int | None, output: Path | None, built: int) -> int:
+    """The asked serial, else one that grows: over the file that is replaced, and over time."""
+    old = _old_serial(output)
+    if asked is None:
+        return max(old + 1, built)
+    if asked <= old:
+        say(f"warning: serial {asked} is not more than {old}, that of {output} as it is", YELLOW)
+    return asked
+
+
+def _old_serial(output: Path | None) -> int:
+    """The serial of the file to be replaced, -1 where there is none."""
+    if output is None or output == _STDOUT or not output.is_file():
+        return -1
+    try:
+        return snapshot_format.header(output.read_bytes()).serial
+    except (OSError, SnapshotError) as failure:
+        reason = failure.strerror if isinstance(failure, OSError) else failure
+        say(f"warning: {output}: the old serial cannot be read, so the new one may not grow: {reason}", YELLOW)
+        return -1
+
+
+def _generator() -> str:
+    try:
+        return f"mirrorlist-snapshot {version('mirrorlistd')}"
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "mirrorlist-snapshot"
+
+
+def _write(data: bytes, output: Path) -> None:
+    if output == _STDOUT:
+        sys.stdout.buffer.write(data)
+        return
+    try:
+        write_snapshot(data, output)
+    except (PublishError, SnapshotError) as failure:
+        raise Trouble(str(failure)) from failure
+
+
+def _list(complaints: tuple[Complaint, ...]) -> None:
+    for complaint in complaints:
+        say(str(complaint), YELLOW if complaint.warning else RED)
+
+
+def _refuse(complaints: tuple[Complaint, ...], *, as_json: bool) -> int:
+    mistakes = sum(not complaint.warning for complaint in complaints)
+    _list(complaints)
+    say(f"refused: {mistakes} mistake{'s' if mistakes != 1 else ''}; nothing was written")
+    if as_json:
+        show_json({"ok": False, "complaints": [asdict(complaint) for complaint in complaints]})
+    return _REFUSED
+
+
+def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, complaints: tuple[Complaint, ...]) -> None:
+    header = snapshot_format.header(data)
+    place = "standard output" if options.output == _STDOUT else str(options.output)
+    counts = {
+        "mirrors": len(snapshot.mirrors),
+        "repositories": len(snapshot.repositories),
+        "directories": len(snapshot.directories),
+        "carrier_sets": len(snapshot.sets),
+    }
+    say(
+        f"{'checked, nothing written' if options.check else f'wrote {place}'}: serial {snapshot.serial}, "
+        + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
+        + f", {len(data):,} bytes, digest {header.digest}"
+    )
+    if options.json:
+        facts: dict[str, Any] = {
+            "ok": True,
+            "file": None if options.check else place,
+            "serial": snapshot.serial,
+            "built": snapshot.built,
+            "format_version": header.version,
+            "digest": header.digest,
+            "bytes": len(data),
+            "counts": counts,
+            "complaints": [asdict(complaint) for complaint in complaints],
+        }
+        show_json(facts)
