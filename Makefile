@@ -9,7 +9,7 @@ STAMPS := $(VENV)/.stamps
 SOURCES := mirrorlistd snapshot tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint type unit bench format lock clean debian
+.PHONY: help serve test check lint type unit bench format default lock clean debian
 .DELETE_ON_ERROR:
 
 help: ## say what there is
@@ -41,6 +41,10 @@ bench: $(STAMPS)/dev ## measure; each bench/*.py prints its figures
 format: $(STAMPS)/dev ## let ruff arrange the code
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
+
+default: $(STAMPS)/run ## compile snapshot/examples into the built-in default snapshot
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct -- snapshot/examples) \
+	  $(BIN)/mirrorlist-snapshot compile snapshot/examples --serial 1 -o mirrorlistd/default.mls
 
 # Universal: one file for every platform and every Python that pyproject.toml allows.
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header

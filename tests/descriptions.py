@@ -31,6 +31,9 @@ directories = ["9/Everything/x86_64", "9/Everything/aarch64"]
 path = "imagelist"
 timestamp = 1600000000
 size = 5
+[[categories.epel.files.alternates]]
+timestamp = 1500000000
+size = 4
 [categories.debian]
 [repositories.epel-9]
 category = "epel"

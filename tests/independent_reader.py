@@ -130,7 +130,7 @@ def read_contents(data: bytes, count: int) -> dict[str, bytes]:
     return parts
 
 
-def unpack(data: bytes) -> Any:  # noqa: ANN401 - whatever the section holds
+def unpack(data: bytes) -> Any:
     """Section 3: one item of msgpack that fills the section."""
     return msgpack.unpackb(data)
 

@@ -1,4 +1,4 @@
-"""Snapshots for tests: arbitrary valid ones for hypothesis, one small one by hand, and any one as plain values."""
+"""Snapshots for tests: builders for those made by hand, and arbitrary valid ones for hypothesis."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
+
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.model import (
     BANDWIDTH_RANGE,
@@ -86,7 +87,7 @@ def country_netblocks(places: Mapping[Network, str]) -> tuple[Netblocks, tuple[s
     return Netblocks(v4=tables[0], v6=tables[1]), countries
 
 
-def mirror(name: str, country: str | None = None, *, urls: Sequence[str] = (), **fields: Any) -> Mirror:  # noqa: ANN401 - fields of Mirror
+def mirror(name: str, country: str | None = None, *, urls: Sequence[str] = (), **fields: Any) -> Mirror:
     """A mirror of category 0 with the defaults of the format; without `urls` it has one made of its name."""
     contents = (Content(category=0, urls=tuple(urls) or (f"https://{name}/",)),)
     values: dict[str, Any] = {
@@ -103,7 +104,7 @@ def mirror(name: str, country: str | None = None, *, urls: Sequence[str] = (), *
     return Mirror(name=name, country=country, **(values | fields))
 
 
-def snapshot_of(mirrors: Sequence[Mirror], **fields: Any) -> Snapshot:  # noqa: ANN401 - fields of Snapshot
+def snapshot_of(mirrors: Sequence[Mirror], **fields: Any) -> Snapshot:
     """A snapshot of one open category `c` and one repository `r` on its top, which all the mirrors carry."""
     v4, v6 = NetTable.build([], 4), NetTable.build([], 16)
     nothing = Netblocks(v4=v4, v6=v6)
@@ -127,138 +128,6 @@ def snapshot_of(mirrors: Sequence[Mirror], **fields: Any) -> Snapshot:  # noqa: 
         "netblock_countries": (),
     }
     return Snapshot(**(values | fields))
-
-
-def small_snapshot() -> Snapshot:
-    """A little of everything, by hand: what tests/data/version-1.mls was once written from."""
-    office = ipaddress.ip_network("192.0.2.0/24")
-    clients, chains = chain_netblocks(
-        [
-            (office, 0, True),
-            (ipaddress.ip_network("192.0.0.0/16"), 1, False),
-            (ipaddress.ip_network("2001:db8::/32"), 0, False),
-        ]
-    )
-    places, countries = country_netblocks(
-        {ipaddress.ip_network("198.51.100.0/24"): "NL", ipaddress.ip_network("198.51.0.0/16"): "BE"}
-    )
-    earlier = FileVersion(timestamp=1_600_000_000, size=1, md5="0" * 32)
-    current = FileVersion(timestamp=1_700_000_000, size=2_954, sha256="ab" * 32, sha512="cd" * 64)
-    return snapshot_of(
-        (
-            mirror(
-                "ftp.example.nl",
-                "NL",
-                bandwidth=10_000,
-                asns=(1103, 4_200_000_000),
-                netblocks=(
-                    ClientNetblock(prefix="192.0.2.0/24", exclusive=True),
-                    ClientNetblock(prefix="2001:db8::/32", exclusive=False),
-                ),
-                urls=("https://ftp.example.nl/pub/", "http://ftp.example.nl/pub/", "rsync://ftp.example.nl/pub/"),
-            ),
-            mirror(
-                "intern.example.de",
-                "DE",
-                private=True,
-                allowed_countries=("AT", "DE"),
-                netblocks=(ClientNetblock(prefix="192.0.0.0/16", exclusive=False),),
-                contents=(
-                    Content(category=0, urls=("http://intern.example.de/linux/",)),
-                    Content(category=1, urls=("http://intern.example.de/tex/",)),
-                ),
-            ),
-            mirror("last.example.org", fallback=True, denied_countries=("US",)),
-            mirror("old.example.com", "US", active=False),
-        ),
-        serial=42,
-        generator="mirrorlist-snapshot by hand",
-        categories=(
-            Category(name="linux", kind=CategoryKind.LISTED, top="pub/linux"),
-            Category(name="tex", kind=CategoryKind.OPEN, top="tex"),
-        ),
-        repositories=(
-            Repository(
-                name="linux-40",
-                disabled=False,
-                directories=(
-                    RepositoryDirectory(arch="aarch64", category=0, path="releases/40/aarch64"),
-                    RepositoryDirectory(arch="x86_64", category=0, path="releases/40/x86_64"),
-                ),
-            ),
-            Repository(name="tex", disabled=True, directories=(RepositoryDirectory(arch="", category=1, path=""),)),
-        ),
-        aliases={"linux": "linux-40", "linux-rawhide": "linux-40"},
-        overrides=Overrides(
-            continents={"IL": "EU", "TR": "EU"},
-            neighbours={"CH": (("DE", "AT"), ("FR", "IT")), "NL": (("BE",),)},
-            never_served={"AM": ("AZ",), "AZ": ("AM",)},
-        ),
-        sets=carrier_sets([(0, 1, 2, 3), (0, 2), (1,)], 4),
-        directories=directory_table(
-            {(0, "releases/40/aarch64"): 1, (0, "releases/40/x86_64"): 0, (0, "été"): 1, (1, ""): 2}
-        ),
-        files={b"\0\0releases/40/x86_64/repodata/repomd.xml": FileDetails(current=current, alternates=(earlier,))},
-        client_netblocks=clients,
-        netblock_chains=chains,
-        country_netblocks=places,
-        netblock_countries=countries,
-    )
-
-
-def plain(snapshot: Snapshot) -> dict[str, Any]:
-    """All that a snapshot says, in lists, dicts and scalars: equal for equal snapshots."""
-    return {
-        "serial": snapshot.serial,
-        "built": snapshot.built,
-        "generator": snapshot.generator,
-        "categories": [[one.name, str(one.kind), one.top] for one in snapshot.categories],
-        "mirrors": [
-            {
-                "name": one.name,
-                "country": one.country,
-                "bandwidth": one.bandwidth,
-                "asns": list(one.asns),
-                "netblocks": [[block.prefix, block.exclusive] for block in one.netblocks],
-                "private": one.private,
-                "fallback": one.fallback,
-                "active": one.active,
-                "allowed": list(one.allowed_countries),
-                "denied": list(one.denied_countries),
-                "contents": [[content.category, list(content.urls)] for content in one.contents],
-            }
-            for one in snapshot.mirrors
-        ],
-        "repositories": [
-            [one.name, one.disabled, [[place.arch, place.category, place.path] for place in one.directories]]
-            for one in snapshot.repositories
-        ],
-        "aliases": dict(snapshot.aliases),
-        "continents": dict(snapshot.overrides.continents),
-        "neighbours": {key: [list(group) for group in groups] for key, groups in snapshot.overrides.neighbours.items()},
-        "never": {key: list(pairs) for key, pairs in snapshot.overrides.never_served.items()},
-        "sets": [snapshot.sets.members(number) for number in range(len(snapshot.sets))],
-        "directories": [list(row) for row in snapshot.directories],
-        "files": [
-            [int.from_bytes(key[:2], "big"), key[2:], [_version(one) for one in (details.current, *details.alternates)]]
-            for key, details in sorted(snapshot.files.items())
-        ],
-        "clients": [list(map(list, table)) for table in (snapshot.client_netblocks.v4, snapshot.client_netblocks.v6)],
-        "chains": [[[one.mirror, one.length, one.exclusive] for one in chain] for chain in snapshot.netblock_chains],
-        "places": [list(map(list, table)) for table in (snapshot.country_netblocks.v4, snapshot.country_netblocks.v6)],
-        "countries": list(snapshot.netblock_countries),
-    }
-
-
-def _version(one: FileVersion) -> dict[str, Any]:
-    return {
-        "time": one.timestamp,
-        "size": one.size,
-        "md5": one.md5,
-        "sha1": one.sha1,
-        "sha256": one.sha256,
-        "sha512": one.sha512,
-    }
 
 
 _CHARACTERS = st.characters(exclude_categories=("Cc", "Cs"))

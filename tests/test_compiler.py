@@ -44,7 +44,7 @@ def category(name: str, kind: CategoryKind = CategoryKind.OPEN) -> CategoryRecor
     return CategoryRecord(name=name, kind=kind, top=name)
 
 
-def mirror(name: str, *contents: ContentRecord, **fields: Any) -> MirrorRecord:  # noqa: ANN401 - fields of MirrorRecord
+def mirror(name: str, *contents: ContentRecord, **fields: Any) -> MirrorRecord:
     """A mirror of which only the given fields matter."""
     usual: dict[str, Any] = {
         "country": None,
@@ -60,7 +60,7 @@ def mirror(name: str, *contents: ContentRecord, **fields: Any) -> MirrorRecord: 
     return MirrorRecord(name=name, contents=contents, **{**usual, **fields})
 
 
-def records(**fields: Any) -> Records:  # noqa: ANN401 - fields of Records
+def records(**fields: Any) -> Records:
     """Records of which only the given fields matter."""
     usual: dict[str, Any] = {
         "categories": (),
@@ -304,7 +304,7 @@ def test_longest_netblock_decides_the_country(countries: dict[str, str]) -> None
         assert found == (countries[longest] if longest else None)
 
 
-def _edges(prefixes: Any) -> list[str]:  # noqa: ANN401 - any iterable of text
+def _edges(prefixes: Any) -> list[str]:
     """First and last addresses of netblocks, and their neighbours outside."""
     found: list[str] = []
     for network in map(ip_network, prefixes):

@@ -16,7 +16,8 @@ from mirrorlist_snapshot.format import decode, encode
 from mirrorlist_snapshot.source import json_schema, read_sources
 from mirrorlist_snapshot.tiers import COUNTRY, NEIGHBOURS, tier_map
 
-EXAMPLES = Path(__file__).parent.parent / "snapshot" / "examples"
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "snapshot" / "examples"
 MIRRORS = {"debian": 311, "ubuntu": 573, "cran": 99, "pypi": 23}
 """Real mirrors in each file."""
 
@@ -83,3 +84,12 @@ def test_overrides_change_something() -> None:
         neighbours = [one for group in groups for one in group]
         assert country not in neighbours
         assert len(set(neighbours)) == len(neighbours)
+
+
+def test_the_built_in_default_is_compiled_from_the_examples() -> None:
+    """mirrorlistd/default.mls is what `make default` makes of the examples as they are."""
+    data = (ROOT / "mirrorlistd" / "default.mls").read_bytes()
+    default = decode(data)
+    records, _ = read_sources([EXAMPLES])
+    again = compile_snapshot(records, serial=default.serial, built=default.built, generator=default.generator)
+    assert encode(again) == data, "run `make default`"

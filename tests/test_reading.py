@@ -167,6 +167,14 @@ path = """a
 size = 2
 timestamp = 1979-05-27 07:32:00
 alternates = [{size = 1, timestamp = "t"}]
+[[categories.x.files]]
+[[categories.x.files]]
+path = "p"
+timestamp = 1
+size = 1
+[[categories.x.files.alternates]]
+timestamp = 1
+size = "s"
 '''
     found = [(one.line, one.key) for one in complaints_of(tmp_path, text + SMALL)]
     assert found == [
@@ -178,6 +186,10 @@ alternates = [{size = 1, timestamp = "t"}]
         (16, "repositories.r.files[1].path"),
         (19, "repositories.r.files[1].timestamp"),
         (20, "repositories.r.files[1].alternates[0].timestamp"),
+        (21, "categories.x.files[0].timestamp"),
+        (21, "categories.x.files[0].size"),
+        (21, "categories.x.files[0].path"),
+        (28, "categories.x.files[1].alternates[0].size"),
     ]
 
 

@@ -83,17 +83,14 @@ def tier_map(snapshot: Snapshot, country: str | None, continent: str | None) -> 
     for number, group in enumerate(overrides.neighbours.get(country, ()) if country else ()):
         for neighbour in group:
             group_of.setdefault(neighbour, NEIGHBOURS + number)
-    return bytes(_code(mirror, country, continent, never, group_of, overrides) for mirror in snapshot.mirrors)
+    return bytes(
+        _barred(mirror, country, never) or _nearness(mirror, country, continent, group_of, overrides)
+        for mirror in snapshot.mirrors
+    )
 
 
-def _code(  # noqa: PLR0913 - the inputs of the rules, each once
-    mirror: Mirror,
-    country: str | None,
-    continent: str | None,
-    never: frozenset[str],
-    group_of: dict[str, int],
-    overrides: Overrides,
-) -> int:
+def _barred(mirror: Mirror, country: str | None, never: frozenset[str]) -> int:
+    """Give the weightiest reason for which the mirror is not for this country, or 0."""
     if not mirror.active:
         return INACTIVE
     if country in mirror.denied_countries:
@@ -102,8 +99,13 @@ def _code(  # noqa: PLR0913 - the inputs of the rules, each once
         return NOT_ALLOWED
     if mirror.country in never:
         return EXCLUDED_PAIR
-    if mirror.private:
-        return PRIVATE
+    return PRIVATE if mirror.private else 0
+
+
+def _nearness(
+    mirror: Mirror, country: str | None, continent: str | None, group_of: dict[str, int], overrides: Overrides
+) -> int:
+    """Give the tier of a mirror that the country may be offered."""
     if mirror.fallback:
         return FALLBACK
     if mirror.country is not None:

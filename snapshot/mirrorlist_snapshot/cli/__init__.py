@@ -17,6 +17,8 @@ from mirrorlist_snapshot.cli.console import Trouble, error
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_TROUBLE: Final = 2
+"""Of every verb, as for wrong usage: 1 is an answer of diff and verify."""
 _INTERRUPTED: Final = 130
 """128 + SIGINT, as shells count."""
 _CLOSED_PIPE: Final = 141
@@ -27,20 +29,17 @@ examples:
   mirrorlist-snapshot diff /srv/mirrors.mls mirrors.mls
   mirrorlist-snapshot inspect mirrors.mls --json | jq .counts
 
-Each command has its own --help.
+Each command has its own --help. Exit code 2 is wrong usage, or an output that cannot be written.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with its arguments (those of the process by default) and give its exit code."""
     try:
-        options = _parser().parse_args(arguments)
         try:
-            code: int = options.run(options)
-            sys.stdout.flush()
-        except Trouble as trouble:
-            error(str(trouble))
-            return int(options.trouble)
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here, where a failure is still ours to report: help and usage end in SystemExit
     except BrokenPipeError:
         # Python flushes standard output once more at exit: let it have somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -49,8 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except OSError as failure:  # standard output cannot be written: files are the verbs' own business
         error(f"cannot write the output: {failure.strerror or failure}")
-        return 1
-    return code
+        return _TROUBLE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except Trouble as trouble:
+        error(str(trouble))
+        return int(options.trouble)
 
 
 def _parser() -> argparse.ArgumentParser:

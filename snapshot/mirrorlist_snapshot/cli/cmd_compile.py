@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli.console import RED, YELLOW, Trouble, add_json, add_verb, say, show_json
+from mirrorlist_snapshot.cli.console import RED, YELLOW, Trouble, add_json, add_verb, say, show_bytes, show_json
 from mirrorlist_snapshot.errors import PublishError, SnapshotError, SourceError
 from mirrorlist_snapshot.publish import write_snapshot
 
@@ -146,7 +146,7 @@ def _generator() -> str:
 
 def _write(data: bytes, output: Path) -> None:
     if output == _STDOUT:
-        sys.stdout.buffer.write(data)
+        show_bytes(data)
         return
     try:
         write_snapshot(data, output)

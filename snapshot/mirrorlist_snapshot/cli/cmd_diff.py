@@ -29,7 +29,8 @@ _TROUBLE: Final = 2
 
 def add(verbs: Verbs) -> None:
     """Add the verb to the command's parser."""
-    parser = add_verb(verbs, "diff", run, "Show what changes between two snapshots.", _EPILOG, trouble=_TROUBLE)
+    parser = add_verb(verbs, "diff", run, "Show what changes between two snapshots.", _EPILOG)
+    parser.set_defaults(trouble=_TROUBLE)
     parser.add_argument("old", metavar="OLD", type=Path, help="a snapshot")
     parser.add_argument("new", metavar="NEW", type=Path, help="a later one")
     add_json(parser)

@@ -6,13 +6,13 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mirrorlist_snapshot.errors import SnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -26,8 +26,8 @@ class Trouble(Exception):  # noqa: N818 - the word that diff(1) uses for its exi
     """The verb cannot do what was asked; the message is the one line that the user sees."""
 
 
-def add_verb(verbs: Verbs, name: str, run: Callable[[Any], int], summary: str, epilog: str, *, trouble: int = 1) -> Any:  # noqa: ANN401 - argparse's own
-    """Add a verb's parser: `run` gives its exit code; `trouble` is the exit code of Trouble."""
+def add_verb(verbs: Verbs, name: str, run: Callable[[Any], int], summary: str, epilog: str) -> Any:  # noqa: ANN401 - argparse's own
+    """Add a verb's parser: `run` gives its exit code, the parser's default `trouble` is that of Trouble."""
     parser = verbs.add_parser(
         name,
         help=summary[0].lower() + summary[1:].rstrip("."),
@@ -35,7 +35,7 @@ def add_verb(verbs: Verbs, name: str, run: Callable[[Any], int], summary: str, e
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run, trouble=trouble)
+    parser.set_defaults(run=run, trouble=1)
     return parser
 
 
@@ -56,7 +56,13 @@ def load(path: Path, reader: Callable[[bytes], T]) -> T:
 
 def show(text: str) -> None:
     """Write a result to standard output; names may hold what the terminal's encoding does not."""
-    sys.stdout.write(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
+    show_bytes(text.encode(sys.stdout.encoding, "backslashreplace"))
+
+
+def show_bytes(data: bytes) -> None:
+    """Write all of a result to standard output: its own buffer there may be none (`python -u`), and write a part."""
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+        output.write(data)
 
 
 def show_json(value: object) -> None:
