@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlistd.decision import Prepared
 from mirrorlistd.errors import NotServedError, QueryError
-from mirrorlistd.render import LIST_HEADERS, Listing
+from mirrorlistd.render import LIST_HEADERS, METALINK, METALINK4, TEXT, Listing
 
 if TYPE_CHECKING:
     from random import Random
@@ -19,8 +19,22 @@ if TYPE_CHECKING:
     from mirrorlistd.address import Address
     from mirrorlistd.decision import Decider
     from mirrorlistd.index import Place
+    from mirrorlistd.selection import Rendezvous
 
 ERROR_HEADERS: Final = ((b"content-type", b"text/plain; charset=utf-8"), *LIST_HEADERS)
+_ACCEPTED: Final = ((b"application/metalink4+xml", METALINK4), (b"application/metalink+xml", METALINK))
+"""Media type in `Accept` -> what a request for a file gets instead of a redirect (clients.md, trap 13)."""
+
+
+class Around(NamedTuple):
+    """What stands around a request and matters to redirects alone: lists are the same for everybody at a place."""
+
+    https: bool = False
+    """The request came over https, as far as a trusted proxy or the socket says."""
+    accept: bytes = b""
+    """The `Accept` header."""
+    now: float = 0.0
+    """Seconds since 1970 UTC: which turn of stable choices it is."""
 
 
 class Answer(NamedTuple):
@@ -33,11 +47,13 @@ class Answer(NamedTuple):
     tier: int
     """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list: for statistics."""
     format: str
-    """Name of the renderer, empty where there is no list: for statistics."""
+    """Name of the body's format, that of errors is the text format's: for statistics."""
 
 
-def answer(decider: Decider, query_string: bytes, client: Address | None, random: Random) -> Answer:
-    """Answer `/mirrorlist?query_string` for a client.
+def answer(
+    decider: Decider, query_string: bytes, client: Address | None, random: Random, around: Around | None = None
+) -> Answer:
+    """Answer a canonical query (see `routes`) for a client.
 
     `client` is the address that the peer or a trusted proxy vouches for (None where nobody can tell); `random` is the
     only source of chance. With `ip=` the list is for that address, and private mirrors are left out unless it is the
@@ -46,16 +62,38 @@ def answer(decider: Decider, query_string: bytes, client: Address | None, random
     prepared = decider.prepare(query_string)
     if not isinstance(prepared, Prepared):
         return _error(prepared)
+    if prepared.renderer.stable:
+        prepared = _redirected(decider, query_string, prepared, around or Around())
+        if not isinstance(prepared, Prepared):
+            return _error(prepared)
     asked_for = prepared.query.ip
     place = decider.place(asked_for or client)
     choice = decider.choice(prepared, place, private=asked_for is None or asked_for == client)
-    order = choice.draw(prepared.limit, random)
+    renderer = prepared.renderer
+    chance: Random | Rendezvous = random
+    if renderer.stable and (client or asked_for):
+        chance = decider.rendezvous(asked_for or client, (around or Around()).now)
+    order = choice.draw(prepared.limit, chance)
     if not order:
         return _nobody(decider, prepared)
     comment = comment_lines(prepared, place) if prepared.query.comments else b""
-    renderer = prepared.renderer
-    body = renderer.render(Listing(decider.index, prepared.target, prepared.offers, choice, order, comment))
-    return Answer(200, renderer.headers, body, choice.first_code, renderer.name)
+    listing = Listing(decider.index, prepared.target, prepared.offers, choice, order, comment)
+    status, headers, body = renderer.render(listing)
+    return Answer(status, headers, body, choice.first_code, renderer.name)
+
+
+def _redirected(
+    decider: Decider, query_string: bytes, prepared: Prepared, around: Around
+) -> Prepared | QueryError | NotServedError:
+    """Fit a redirect to its request: https stays https, and who takes a metalink gets one of a file.
+
+    The wishes are added to the query: the last value of a parameter counts, so these do.
+    """
+    wishes = b"&protocol=https" if around.https else b""
+    if not prepared.target.is_directory:
+        wanted = next((shape for word, shape in _ACCEPTED if word in around.accept.lower()), None)
+        wishes += b"&format=" + wanted.name.encode() if wanted else b""
+    return decider.prepare(query_string + wishes) if wishes else prepared
 
 
 def comment_lines(prepared: Prepared, place: Place) -> bytes:
@@ -73,14 +111,16 @@ def comment_lines(prepared: Prepared, place: Place) -> bytes:
 
 def _error(error: QueryError | NotServedError) -> Answer:
     status = error.status if isinstance(error, NotServedError) else 400
-    return Answer(status, ERROR_HEADERS, error.message.encode() + b"\n", 0, "")
+    return Answer(status, ERROR_HEADERS, error.message.encode() + b"\n", 0, TEXT.name)
 
 
 def _nobody(decider: Decider, prepared: Prepared) -> Answer:
     if decider.candidates(prepared):
         reason = "no mirror is offered to your network or country for this"
+    elif not decider.index.snapshot.sets.members(prepared.ask.carriers):
+        reason = "no mirror carries this"
     elif prepared.query.protocols:
         reason = "no mirror offers this by the protocols asked for"
     else:
         reason = "no mirror carries this by http or https; try protocol="
-    return Answer(404, ERROR_HEADERS, reason.encode() + b"\n", 0, "")
+    return Answer(404, ERROR_HEADERS, reason.encode() + b"\n", 0, TEXT.name)

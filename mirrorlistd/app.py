@@ -1,6 +1,6 @@
 """The ASGI application: the reference lane, which runs under any ASGI server.
 
-A path that ends in `/mirrorlist` is answered right here, by one call of `answer`; Starlette serves the rest. The
+A path that is a list (see `routes`) is answered right here, by one call of `answer`; Starlette serves the rest. A
 list URL is never redirected, compressed or answered in part, whatever the request's headers say (clients.md, 2-4).
 
     uvicorn --factory mirrorlistd.app:create_app      # settings from MIRRORLISTD_* variables
@@ -14,25 +14,26 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from mirrorlist_snapshot.tiers import tier_name
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from mirrorlist_snapshot.tiers import tier_name
 from mirrorlistd import __version__
 from mirrorlistd.address import Client, client_address
-from mirrorlistd.answer import answer
+from mirrorlistd.answer import Around, answer
 from mirrorlistd.config import load_config
 from mirrorlistd.explain import explain
 from mirrorlistd.logs import get_logger
 from mirrorlistd.metrics import CONTENT_TYPE, Facts, exposition
 from mirrorlistd.pages import HTML_HEADERS, front_page, repositories, repositories_text
+from mirrorlistd.routes import Routes
 from mirrorlistd.service import Service
 from mirrorlistd.state import load_state
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 
     from starlette.requests import Request
 
@@ -84,15 +85,18 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
-        if scope["type"] == "http" and scope["path"].endswith("/mirrorlist"):
-            await self._mirrorlist(scope, send)
-        else:
-            await self._others(scope, receive, send)
+        if scope["type"] == "http":
+            state = self.service.state
+            routes = state.decider.settings.routes if state else Routes()
+            query = routes.query(scope.get("raw_path") or scope["path"].encode(), scope["query_string"])
+            if query is not None:
+                await self._list(scope, send, state, query)
+                return
+        await self._others(scope, receive, send)
 
-    async def _mirrorlist(self, scope: Scope, send: Send) -> None:
+    async def _list(self, scope: Scope, send: Send, state: State | None, query: bytes) -> None:
         started = perf_counter()
         service = self.service
-        state = service.state
         method = scope["method"]
         if state is None:
             await _send(send, 503, (_TEXT, (b"retry-after", b"1")), _NOT_LOADED, head=method == "HEAD")
@@ -101,7 +105,7 @@ class App:
             await _send(send, 405, (_TEXT, (b"allow", b"GET, HEAD")), _WRONG_METHOD, head=False)
             return
         client = client_of(scope, state)
-        reply = answer(state.decider, scope["query_string"], client.address, service.random)
+        reply = answer(state.decider, query, client.address, service.random, around(scope, state, query))
         await _send(send, reply.status, reply.headers, reply.body, head=method == "HEAD")
         elapsed = perf_counter() - started
         tier = tier_name(reply.tier) if reply.tier else None
@@ -120,7 +124,7 @@ class App:
             )
 
     @asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         if self.service.state is None:
             self.service.state = load_state(self._config or load_config({}, os.environ))
         yield
@@ -204,6 +208,16 @@ def _peer(scope: Scope) -> str | None:
     """The socket's address; None for a unix socket: some ASGI servers then leave the key out."""
     peer = scope.get("client")
     return peer[0] if peer else None
+
+
+def around(scope: Scope, state: State, query: bytes) -> Around | None:
+    """What redirects need to know of a request; None for the others, who must not pay for it."""
+    if b"redirect" not in query:
+        return None
+    headers = dict(scope["headers"])
+    forwarded = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(_peer(scope)) else b""
+    scheme = forwarded.rpartition(b",")[2].strip().lower() or scope["scheme"].encode()
+    return Around(https=scheme == b"https", accept=headers.get(b"accept", b""), now=time())
 
 
 def is_insider(scope: Scope, state: State) -> bool:

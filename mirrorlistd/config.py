@@ -66,6 +66,10 @@ class Config:
     """Mirrors, 0..100: with fewer near ones than this a list is filled with far ones."""
     limit: int = 20
     """Mirrors in a list, 1..100, where the client names no limit."""
+    sticky: float = 600.0
+    """Seconds for which redirects of one client go to one mirror; 0 draws anew every time."""
+    url_templates: tuple[str, ...] = ()
+    """Paths of the operator's own that are lists, as `routes.Template` reads them."""
     access_log: bool = False
     """One log line per request."""
     log_format: str = "auto"
@@ -137,6 +141,12 @@ def _header(text: str) -> str:
     return name
 
 
+def _template(text: str) -> str:
+    if not text.startswith("/") or "->" not in text:  # `routes` reads the rest
+        raise ValueError(text)
+    return "".join(text.split())
+
+
 def _proxy(text: str) -> str:
     return "unix" if text.lower() == "unix" else _network(text)
 
@@ -149,6 +159,7 @@ FLAG: Final = Kind("true or false", (bool,), lambda text: _BOOL[text.lower()])
 ADDRESS: Final = Kind("an address such as 127.0.0.1 or :: (no name, no port)", (str,), _address)
 NETWORK: Final = Kind("a network such as 10.0.0.0/8 (no bits after the prefix) or an address", (str,), _network)
 PROXY: Final = Kind(f"unix, or {NETWORK.allowed}", (str,), _proxy)
+TEMPLATE: Final = Kind("a template such as /{version}/{repo}->repo={repo}-{version}", (str,), _template)
 HEADER: Final = Kind("a header such as x-forwarded-for (but not RFC 7239's forwarded)", (str,), _header)
 
 
@@ -236,6 +247,10 @@ OPTIONS: Final = (
            "with fewer near mirrors than this, fill the list with far ones"),
     Option("limit", "limit", _LISTS, "N", _whole(1, 100),
            "longest list, where the client names no limit"),
+    Option("sticky", "sticky", _LISTS, "SECONDS", _seconds(86400),
+           "how long redirects of one client go to one mirror"),
+    Option("url_templates", "url-template", _LISTS, "PATH->QUERY", TEMPLATE,
+           "a path of your own: /mirrorlist/{version}/{repo}->repo={repo}-{version}", many=True),
     Option("config", "config", _RUN, "FILE.toml", PATH,
            "TOML file with these options as keys; read again on reload", reload=False, in_file=False),
     Option("access_log", "access-log", _RUN, "", FLAG, "log a line per request"),

@@ -7,17 +7,18 @@ got hold of one sees it to the end, never a mixture of two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.tiers import tier_map
-
 from mirrorlistd.errors import NotServedError, QueryError
 from mirrorlistd.geo import UNKNOWN
 from mirrorlistd.memo import Memo
 from mirrorlistd.query import Query, parse_query
-from mirrorlistd.render import FORMATS, TEXT, Renderer
-from mirrorlistd.selection import Ask, Case, Choice, candidates, rank
+from mirrorlistd.render import FORMATS, REDIRECT, TEXT, Renderer
+from mirrorlistd.routes import Routes
+from mirrorlistd.selection import Ask, Case, Choice, Rendezvous, candidates, rank
 
 if TYPE_CHECKING:
     from mirrorlistd.address import Address
@@ -59,6 +60,10 @@ class Settings:
     """Mirrors that the tiers before the global one must hold to do without it."""
     limit: int = 20
     """Mirrors in a list, unless the client asks for another number."""
+    sticky: float = 600.0
+    """Seconds for which redirects of one client go to one mirror: a transaction should not change horses."""
+    routes: Routes = field(default_factory=Routes)
+    """Which paths are lists."""
 
 
 class Decider:
@@ -94,10 +99,17 @@ class Decider:
 
     def _prepare(self, query_string: bytes) -> Prepared:
         query = parse_query(query_string)
-        renderer = FORMATS.get(query.format or TEXT.name)
+        renderer = FORMATS.get(query.format or (REDIRECT if query.redirect else TEXT).name)
         if renderer is None:
             raise QueryError(f"unknown format; write format={' or format='.join(FORMATS)}")
+        implied = bool(renderer.file) and query.path is None and query.file is None
+        if implied:
+            query = replace(query, file=renderer.file.encode())
         target = self.index.resolve(query)
+        if implied and self.index.details(target) is None:
+            raise NotServedError(404, f"nothing is known of {renderer.file} there; name a file by file= or path=")
+        if renderer.file and target.is_directory:
+            raise NotServedError(404, "a metalink is about one file; name it by file= or path=DIRECTORY/FILE")
         ask = Ask(
             carriers=target.carriers,
             countries=query.countries,
@@ -111,7 +123,7 @@ class Decider:
             ask=ask,
             offers=self.offers(target, query),
             renderer=renderer,
-            limit=query.limit or self.settings.limit,
+            limit=query.limit or renderer.longest or self.settings.limit,
             times=b"# database creation time: %d\n" % self.index.snapshot.built if query.time else b"",
         )
 
@@ -137,6 +149,14 @@ class Decider:
             case = Case(self.index, ask, place, self.codes(place), self.candidates(prepared), self.settings.minimum)
             known = self._choices.remember(key, rank(case))
         return known
+
+    def rendezvous(self, address: Address | None, now: float) -> Rendezvous:
+        """Give the chance that is the same for an address for a while; the turns of different addresses differ."""
+        packed = address.packed if address else b""
+        start = int.from_bytes(blake2b(packed, digest_size=8).digest(), "big")
+        turn = int(now / self.settings.sticky + start / (1 << 64)) if self.settings.sticky else int(now)
+        seed = int.from_bytes(blake2b(packed + turn.to_bytes(8, "big"), digest_size=8).digest(), "big")
+        return Rendezvous(seed, self.index.hashes)
 
     def codes(self, place: Place) -> bytes:
         """The tier map of a place: a tier code or a reason for each mirror."""

@@ -7,7 +7,7 @@ is drawn anew: it shows one possible list. Everything is plain data, ready for J
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from mirrorlist_snapshot.tiers import (
     DENIED,
@@ -18,19 +18,19 @@ from mirrorlist_snapshot.tiers import (
     PRIVATE,
     tier_name,
 )
-
 from mirrorlistd.decision import Prepared
 from mirrorlistd.errors import NotServedError
 from mirrorlistd.geo import UNKNOWN
 from mirrorlistd.render import tiers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from random import Random
 
     from mirrorlistd.address import Address
     from mirrorlistd.decision import Decider
     from mirrorlistd.index import Place
+    from mirrorlistd.query import Query
     from mirrorlistd.selection import Choice
 
 _REASONS: Final = {
@@ -48,13 +48,17 @@ def explain(
     """Explain the answer to `/mirrorlist?query_string` for a client.
 
     With `full` every mirror that was left out is named with its reason; without it only what the client's own list
-    shows, because a stranger must not learn of private mirrors. Keys: `status`, `error` or `asked`, `client`,
-    `place`, `tiers`, `list`, and with `full` also `left_out`.
+    shows, because a stranger must not learn of private mirrors. Keys: `status`, `client`, `place`, and either `error`
+    or `asked`, `serial`, `exclusive`, `tiers`, `list`, with `full` also `left_out`.
     """
     prepared = decider.prepare(query_string)
     if not isinstance(prepared, Prepared):
-        status = prepared.status if isinstance(prepared, NotServedError) else 400
-        return {"status": status, "error": prepared.message}
+        return {
+            "status": prepared.status if isinstance(prepared, NotServedError) else 400,
+            "error": prepared.message,
+            "client": _client(client, on_behalf=False),
+            "place": _place(decider, client, decider.place(client), ()),
+        }
     asked_for = prepared.query.ip
     address = asked_for or client
     place = decider.place(address)
@@ -66,8 +70,9 @@ def explain(
     told: dict[str, object] = {
         "status": 200 if order else 404,
         "asked": _asked(decider, prepared),
-        "client": {"address": address.text if address else None, "on_behalf": asked_for is not None},
-        "place": _place(decider, address, place),
+        "client": _client(address, on_behalf=asked_for is not None),
+        "place": _place(decider, address, place, range(len(mirrors)) if full else order),
+        "format": prepared.renderer.name,
         "serial": decider.index.snapshot.serial,
         "exclusive": choice.exclusive,
         "tiers": [
@@ -96,12 +101,15 @@ def explain(
     return told
 
 
+def _client(address: Address | None, *, on_behalf: bool) -> dict[str, object]:
+    return {"address": address.text if address else None, "on_behalf": on_behalf}
+
+
 def _asked(decider: Decider, prepared: Prepared) -> dict[str, object]:
     query, target = prepared.query, prepared.target
-    asked = {"path": query.path} if query.path is not None else {"repo": query.repo, "arch": query.arch}
     category = decider.index.snapshot.categories[target.category]
     return {
-        "query": urlencode({key: value for key, value in asked.items() if value}),
+        "query": _query_string(query),
         "what": target.label.decode().removeprefix("# "),
         "category": category.name,
         "directory": target.suffix.decode(),
@@ -112,13 +120,34 @@ def _asked(decider: Decider, prepared: Prepared) -> dict[str, object]:
     }
 
 
-def _place(decider: Decider, address: Address | None, place: Place) -> dict[str, object]:
+def _query_string(query: Query) -> str:
+    """Write a query string that asks for the same list, made of canonical values."""
+    slash = b"/" if query.directory else b""
+    asked: dict[str, str | bytes | int | None] = (
+        {"path": query.path + slash}
+        if query.path is not None
+        else {"repo": query.repo, "arch": query.arch, "file": query.file + slash if query.file else None}
+    )
+    asked |= {
+        "country": ",".join([*query.countries, *(["global"] if query.everywhere else [])]),
+        "protocol": ",".join(query.protocols),
+        "limit": query.limit,
+        "ip": query.ip.text if query.ip else None,
+        "netblock": None if query.netblock else "0",
+    }
+    # The server reads `+` as a plus, so a space must not become one.
+    return urlencode({key: value for key, value in asked.items() if value}, safe="/,:", quote_via=quote)
+
+
+def _place(decider: Decider, address: Address | None, place: Place, shown: Collection[int]) -> dict[str, object]:
+    """Say where the client is; of netblocks only those of the mirrors `shown`: a private one's is private, too."""
     location = decider.geo.locate(address) if address else UNKNOWN
+    matches = decider.index.matches(place.chain)
     return {
         "country": place.country,
         "continent": place.continent,
         "asn": location.asn or None,
-        "netblock_prefix_lengths": sorted({match.length for match in decider.index.matches(place.chain)}, reverse=True),
+        "netblock_prefix_lengths": sorted({match.length for match in matches if match.mirror in shown}, reverse=True),
         "database": {"country": location.country, "continent": location.continent},
     }
 
@@ -131,7 +160,7 @@ def _left_out(
     carried = frozenset(decider.candidates(prepared))
     ranked = tiers_of(choice)
     codes = decider.codes(place)
-    by_country = bool(prepared.ask.countries) or prepared.ask.everywhere
+    own = {match.mirror for match in decider.index.matches(place.chain)} | decider.index.mirrors_of_asn(place.asn)
     for mirror, code in enumerate(codes):
         if mirror in listed:
             continue
@@ -143,16 +172,18 @@ def _left_out(
             yield mirror, "does not carry the content, or not up to date"
         elif mirror not in carried:
             yield mirror, "no URL of a wanted protocol"
+        elif code == PRIVATE and mirror in own and not choice.exclusive:
+            yield mirror, "private: in its own networks, but not with country=, netblock=0 or another client's ip="
         else:
-            yield mirror, _not_ranked(code, choice, by_country=by_country, minimum=decider.settings.minimum)
+            yield mirror, _not_ranked(code, choice, decider.settings.minimum)
 
 
-def _not_ranked(code: int, choice: Choice, *, by_country: bool, minimum: int) -> str:
+def _not_ranked(code: int, choice: Choice, minimum: int) -> str:
     """Say why a mirror that could serve the content stands in no tier."""
     if choice.exclusive:
         return "an exclusive netblock serves this client"
     if code in _REASONS:
         return _REASONS[code]
-    if by_country:
+    if choice.by_country:
         return "fallback: not with country=" if code == FALLBACK else "not in the countries asked for"
     return f"far away, and at least {minimum} nearer mirrors were found"

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 import iptocc
+
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.model import CONTINENTS
-
 from mirrorlistd.errors import GeoError
 from mirrorlistd.mmdb import Database, open_mmdb, raise_unless_reader_fault
 

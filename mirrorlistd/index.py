@@ -7,28 +7,29 @@ no file, no randomness.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
 from mirrorlist_snapshot.model import CategoryKind
 from mirrorlist_snapshot.tiers import continent_of
-
 from mirrorlistd.errors import NotServedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mirrorlist_snapshot.model import NetblockMatch, Repository, Snapshot
-
+    from mirrorlist_snapshot.model import FileDetails, NetblockMatch, Repository, Snapshot
     from mirrorlistd.address import Address
     from mirrorlistd.geo import Location
     from mirrorlistd.query import Query
 
 DEFAULT_PROTOCOLS: Final = ("https", "http")
 """One mirror gives the first of these that it has, unless the client asks otherwise (clients.md, trap 10)."""
-KNOWN_REPOSITORIES_SHOWN: Final = 60
-"""How many names a 404 lists: a screenful, and a bound on what an error costs."""
+NAMES_SHOWN: Final = 60
+"""How many names an error lists: a screenful, and a bound on what an error costs."""
+LONGEST_PATH: Final = 1_024
+"""Bytes of a path below a top: sources allow no longer one, and each segment of a path costs a search."""
 # Everything that may stand unescaped in the path of a URL (RFC 3986, 3.3) and in a comment line.
 _SAFE_IN_PATH: Final = "/!$&'()*+,;=:@~"
 
@@ -46,6 +47,11 @@ class Target:
     """Carrier set number."""
     label: bytes
     """The head of the comment line, e.g. `# repo = debian` or `# path = debian/dists/`."""
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether this is a directory, not a file in one."""
+        return not self.suffix or self.suffix.endswith(b"/")
 
 
 class Place(NamedTuple):
@@ -83,6 +89,7 @@ class Index:
         "_repositories",
         "_repository_directories",
         "_tops",
+        "hashes",
         "snapshot",
         "weights",
     )
@@ -91,6 +98,10 @@ class Index:
         """Precompute; costs time in proportion to mirrors and repositories, not to directories."""
         self.snapshot = snapshot
         self.weights: Sequence[int] = tuple(mirror.bandwidth for mirror in snapshot.mirrors)
+        self.hashes: Sequence[int] = tuple(
+            int.from_bytes(blake2b(mirror.name.encode(), digest_size=8).digest(), "big") for mirror in snapshot.mirrors
+        )
+        """64 bits of each mirror's name: every server that knows the name makes the same stable choice."""
         asns: dict[int, list[int]] = {}
         for number, mirror in enumerate(snapshot.mirrors):
             for asn in mirror.asns:
@@ -121,7 +132,8 @@ class Index:
             return self._resolve_path(query.path, directory=query.directory)
         if query.repo is None:
             raise NotServedError(400, f"say what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; {self._known}")
-        return self._resolve_repository(query.repo, query.arch)
+        target = self._resolve_repository(query.repo, query.arch)
+        return self._resolve_file(target, query.file, directory=query.directory) if query.file else target
 
     def place(self, address: Address | None, location: Location) -> Place:
         """Where a client is, with the snapshot's overrides on top of what the geo databases say."""
@@ -160,6 +172,10 @@ class Index:
             single=all(len(urls) <= 1 for urls in everyone),
         )
 
+    def details(self, target: Target) -> FileDetails | None:
+        """What the snapshot knows of a file."""
+        return self.snapshot.files.get(target.category.to_bytes(2, "big") + target.path)
+
     def _resolve_repository(self, name: str, arch: str | None) -> Target:
         repository = self._repositories.get(name)
         if repository is None:
@@ -184,6 +200,13 @@ class Index:
             raise NotServedError(404, f"repository {repository.name} is carried by no mirror")
         return Target(directory.category, path, _suffix(path, directory=True), carriers, label.encode())
 
+    def _resolve_file(self, repository: Target, file: bytes, *, directory: bool) -> Target:
+        path = b"/".join(filter(None, (repository.path, file)))
+        target = self._below(repository.category, path, directory=directory)
+        if target is None:
+            raise NotServedError(404, "the repository has no such directory")
+        return replace(target, label=b"%b file = %b" % (repository.label, _suffix(file, directory=target.is_directory)))
+
     def _resolve_path(self, path: bytes, *, directory: bool) -> Target:
         for top, category in self._tops:
             if path == top or not top:
@@ -200,6 +223,8 @@ class Index:
         raise NotServedError(404, f"no such path; {self._known}")
 
     def _below(self, category: int, path: bytes, *, directory: bool) -> Target | None:
+        if len(path) > LONGEST_PATH:
+            return None
         listed = self.snapshot.categories[category].kind is CategoryKind.LISTED
         exact = self.snapshot.directories.find(category, path)
         if exact is not None or not path:
@@ -216,7 +241,7 @@ class Index:
             return None
         top = self.snapshot.categories[category].top.encode()
         suffix = _suffix(path, directory=directory)
-        label = b"# path = " + (_quote(top) + b"/" if top else b"") + suffix
+        label = b"# path = " + ((_quote(top) + b"/" if top else b"") + suffix or b"/")
         return Target(category, path, suffix, carriers, label)
 
     def _carriers(self, category: int, path: bytes) -> int | None:
@@ -236,15 +261,16 @@ def _base_urls(snapshot: Snapshot) -> tuple[Mapping[int, Mapping[str, bytes]], .
 
 
 def _known(snapshot: Snapshot) -> str:
-    names = [repository.name for repository in snapshot.repositories if not repository.disabled]
-    more = len(names) - KNOWN_REPOSITORIES_SHOWN
-    return (
-        "known repositories: " + " ".join(names[:KNOWN_REPOSITORIES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    )
+    return "known repositories: " + _some([known.name for known in snapshot.repositories if not known.disabled])
 
 
 def _arches(repository: Repository) -> str:
-    return "architectures: " + " ".join(directory.arch for directory in repository.directories)
+    return "architectures: " + _some([directory.arch for directory in repository.directories])
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return " ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
 
 
 def _quote(path: bytes) -> bytes:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.tiers import TIER_NAMES
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+
+from mirrorlist_snapshot.tiers import TIER_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

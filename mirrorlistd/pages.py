@@ -10,6 +10,7 @@ import base64
 import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import jinja2
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from random import Random
 
     from mirrorlist_snapshot.model import Snapshot
-
     from mirrorlistd.address import Client
     from mirrorlistd.decision import Decider
 
@@ -32,6 +32,9 @@ def _template(name: str) -> str:
 
 _STYLE: Final = _template("style.css")
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 _ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.DictLoader({"index.html": _template("index.html")}),
     autoescape=True,
@@ -42,10 +45,7 @@ _ENVIRONMENT: Final = jinja2.Environment(
 HTML_HEADERS: Final = (
     ("content-type", "text/html; charset=utf-8"),
     ("cache-control", "private, no-store"),
-    (
-        "content-security-policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; frame-ancestors 'none'",
-    ),
+    ("content-security-policy", _POLICY),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("referrer-policy", "no-referrer"),
@@ -83,26 +83,28 @@ def repositories_text(snapshot: Snapshot) -> str:
 def front_page(decider: Decider, query_string: bytes, client: Client, random: Random) -> str:
     """Render `/`: the repositories, what the server thinks of the reader, and the list they would get.
 
-    The query string takes the same parameters as `/mirrorlist`; without one the first repository is shown.
+    The query string takes the same parameters as `/mirrorlist`; where it names nothing, the first repository is shown.
     """
     snapshot = decider.index.snapshot
     offered = [repository for repository in snapshot.repositories if not repository.disabled]
     asked = query_string
-    if not asked and offered:
-        first = offered[0]
-        asked = f"repo={first.name}&arch={first.directories[0].arch}".encode()
-    told: dict[str, Any] = explain(decider, asked, client.address, random, full=False)
+    chosen: tuple[str | None, str | None] = (None, None)
     try:
-        query = parse_query(asked)
+        query = parse_query(query_string)
         chosen = (query.repo, query.arch)
+        if query.repo is None and query.path is None and offered:
+            first = offered[0]
+            chosen = (first.name, first.directories[0].arch)
+            asked += f"&repo={quote(first.name)}&arch={quote(chosen[1] or '')}".encode()
     except QueryError:
-        chosen = (None, None)
+        pass  # `explain` says what is wrong
+    told: dict[str, Any] = explain(decider, asked, client.address, random, full=False)
     return _ENVIRONMENT.get_template("index.html").render(
         style=_STYLE,
         repositories=offered,
         chosen=chosen,
         told=told,
-        place=told.get("place") or {},
+        place=told["place"],
         address=client.address.text if client.address else None,
         serial=snapshot.serial,
         built=snapshot.built,

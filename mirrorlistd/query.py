@@ -50,8 +50,10 @@ class Query:
     """The same."""
     path: bytes | None = None
     """Percent-decoded; no slash at either end, none doubled, no dot segments or control bytes. Empty: the top."""
+    file: bytes | None = None
+    """What is meant below the repository's directory, in the form of `path`; None for the directory itself."""
     directory: bool = False
-    """Whether the path was written with a slash at its end."""
+    """Whether the path, or else the file, was written with a slash at its end."""
     countries: tuple[str, ...] = ()
     """Two upper-case letters each, distinct, as ordered by the client."""
     everywhere: bool = False
@@ -104,13 +106,14 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
         if value:
             values[name] = value
     get = values.get
-    path = get(b"path")
+    path, file = get(b"path"), get(b"file")
     countries, everywhere = _countries(given) if (given := get(b"country")) else ((), False)
     return Query(
         repo=_text(given) if (given := get(b"repo")) else None,
         arch=_text(given) if (given := get(b"arch")) else None,
         path=_path(path) if path else None,
-        directory=path is not None and path.endswith(b"/"),
+        file=_path(file) if file else None,
+        directory=(path or file or b"").endswith(b"/"),
         countries=countries,
         everywhere=everywhere,
         protocols=_protocols(given) if (given := get(b"protocol")) else (),
@@ -135,10 +138,10 @@ def _flag(value: bytes | None, *, absent: bool) -> bool:
 def _path(value: bytes) -> bytes:
     """Normalise a path. Dot segments are refused, not resolved: no client of ours writes them."""
     if value.translate(None, _CONTROL) != value:
-        raise QueryError("path= holds a control character; a path is written as path=pub/debian/dists")
+        raise QueryError("a path holds a control character; a path is written as path=pub/debian/dists")
     segments = [segment for segment in value.split(b"/") if segment]
     if not _DOTS.isdisjoint(segments):
-        raise QueryError("path= holds a `.` or `..` segment; write the path itself, as in path=pub/debian/dists")
+        raise QueryError("a path holds a `.` or `..` segment; write the path itself, as in path=pub/debian/dists")
     return b"/".join(segments)
 
 

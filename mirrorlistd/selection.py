@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from mirrorlistd.index import Index, Offers, Place
 
+_64_BITS: Final = (1 << 64) - 1
 # Below this many mirrors sorting random keys is quicker than drawing one by one and rejecting repetitions.
 _SORT_BELOW: Final = 48
 
@@ -51,6 +52,26 @@ class Ask(NamedTuple):
     """Private mirrors may be offered (not on behalf of another address)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rendezvous:
+    """Chance that is the same again for the same client: weighted rendezvous hashing.
+
+    Each (seed, mirror) has its own uniform number, whatever other mirrors there are, so that a client meets the same
+    mirror for every file that it carries; and so does every server that is given the same seed.
+    """
+
+    seed: int
+    """64 bits: who asks, and when."""
+    hashes: Sequence[int]
+    """64 bits of each mirror, by mirror number."""
+
+    def uniform(self, mirror: int) -> float:
+        """Give the number of a mirror, in [0, 1): the two hashes, mixed by the finalizer of SplitMix64."""
+        mixed = (self.seed ^ self.hashes[mirror]) * 0xBF58476D1CE4E5B9 & _64_BITS
+        mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _64_BITS
+        return (mixed ^ mixed >> 31) / (1 << 64)
+
+
 class Tier:
     """Mirrors that are equally near, with what drawing them by weight needs."""
 
@@ -68,15 +89,24 @@ class Tier:
         self.exponents = None if lightest == max(own) else tuple(lightest / weight for weight in own)
         self.cumulative = tuple(accumulate(own))
 
-    def draw(self, count: int, random: Random) -> Sequence[int]:
+    def draw(self, count: int, random: Random | Rendezvous) -> Sequence[int]:
         """Draw the first `count` mirrors of a weighted shuffle without replacement."""
         mirrors = self.mirrors
         size = len(mirrors)
         if size == 1:
             return mirrors[:count]
+        if isinstance(random, Rendezvous):
+            return self._meet(count, random)
         if size < _SORT_BELOW or 2 * count > size:
             return self._sort(count, random)
         return self._reject(count, random)
+
+    def _meet(self, count: int, chance: Rendezvous) -> list[int]:
+        exponents = self.exponents or (1.0,) * len(self.mirrors)
+        keys = {
+            mirror: chance.uniform(mirror) ** exponent for mirror, exponent in zip(self.mirrors, exponents, strict=True)
+        }
+        return sorted(keys, key=keys.__getitem__, reverse=True)[:count]
 
     def _sort(self, count: int, random: Random) -> list[int]:
         size = len(self.mirrors)
@@ -115,6 +145,8 @@ class Choice:
     """The last resort."""
     exclusive: bool = False
     """An exclusive netblock decided: no other mirror is offered."""
+    by_country: bool = False
+    """`country=` decided: no mirror of other countries (or continents) is offered."""
 
     @property
     def first_code(self) -> int:
@@ -123,7 +155,7 @@ class Choice:
             return self.tiers[0].code
         return self.fallback.code if self.fallback else 0
 
-    def draw(self, limit: int, random: Random) -> list[int]:
+    def draw(self, limit: int, random: Random | Rendezvous) -> list[int]:
         """Up to `limit` mirror numbers, best first; fallback mirrors hold the last places, but never the first."""
         order: list[int] = []
         fallback = self.fallback
@@ -163,7 +195,7 @@ def rank(case: Case) -> Choice:
     weights = case.index.weights
     by_country = bool(case.ask.countries) or case.ask.everywhere
     if by_country and (chosen := _by_country(case)) is not None:
-        return Choice(tiers=(chosen,), fallback=None)
+        return Choice(tiers=(chosen,), fallback=None, by_country=True)
     near: list[tuple[int, list[int]]] = []
     if case.ask.own_network and not by_country:
         exclusive, near = _by_netblock(case)
@@ -220,7 +252,8 @@ def _by_netblock(case: Case) -> tuple[list[int], list[tuple[int, list[int]]]]:
         if match.mirror not in taken:
             taken.add(match.mirror)
             by_length.setdefault(match.length, []).append(match.mirror)
-    return next(iter(exclusive.values()), []), [(NETBLOCK, block) for block in by_length.values()]
+    longest = next(iter(exclusive.values())) if exclusive else []
+    return longest, [(NETBLOCK, block) for block in by_length.values()]
 
 
 def _by_asn(case: Case, taken: set[int]) -> list[tuple[int, list[int]]]:

@@ -28,7 +28,7 @@ from mirrorlistd.service import Service
 from mirrorlistd.state import load_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
     from types import FrameType
 
@@ -187,7 +187,7 @@ def _url(listener: socket.socket) -> str:
 
 
 @contextlib.contextmanager
-def _pid_file(path: Path) -> Iterator[None]:
+def _pid_file(path: Path) -> Generator[None]:
     """Hold a locked file with our process id: the lock, not the number, says that we are alive."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import stat
 from dataclasses import dataclass
 from importlib import resources
 from random import Random
@@ -15,13 +16,13 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import decode
-
 from mirrorlistd.address import Networks, Trust, parse_address
 from mirrorlistd.answer import answer
 from mirrorlistd.decision import Decider, Settings
 from mirrorlistd.errors import StateError
 from mirrorlistd.geo import Geo
 from mirrorlistd.index import Index
+from mirrorlistd.routes import Routes, Template
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,12 @@ def load_state(config: Config) -> State:
     decider = Decider(
         Index(snapshot),
         Geo.open(config.geo, config.asn),
-        Settings(minimum=config.minimum, limit=config.limit),
+        Settings(
+            minimum=config.minimum,
+            limit=config.limit,
+            sticky=config.sticky,
+            routes=Routes([Template.parse(text) for text in config.url_templates]),
+        ),
     )
     _probe(decider)
     return State(
@@ -85,6 +91,8 @@ def load_state(config: Config) -> State:
 def _refuse_exposed_demo(config: Config) -> None:
     """The built-in snapshot is an example: nobody should find out in production that it is what they serve."""
     exposed = [host for host in config.hosts if not ipaddress.ip_address(host).is_loopback]
+    if config.uds is not None:  # whoever listens there on our behalf faces the world
+        exposed.append(str(config.uds))
     if exposed and not config.demo:
         raise StateError(
             f"no --snapshot, and the built-in one is not for {exposed[0]}: give --snapshot FILE, "
@@ -98,6 +106,8 @@ def read_private_copy(path: Path) -> bytes:
     A file changed while it was read is refused here with the true reason; the digest would refuse it with a puzzle.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for a writer, for ever
+            raise StateError(f"{path}: is not a regular file; name the file that mirrorlist-snapshot has written")
         with path.open("rb") as file:
             before = os.fstat(file.fileno())
             if before.st_size > MAX_SNAPSHOT_BYTES:

@@ -46,7 +46,7 @@ def continent(country: str | None, source: Mapping[str, Any]) -> str | None:
     return overrides.get(country) or CONTINENT.get(country or "")
 
 
-def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:
+def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, PLR0912, PLR0915 - rule after rule
     """Rules 3 and 4 for the one repository of `worlds.network`."""
     mirrors: Mapping[str, Mapping[str, Any]] = source["mirrors"]
     overrides = source.get("overrides", {})

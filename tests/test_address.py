@@ -8,6 +8,7 @@ from socket import AF_INET, AF_INET6, inet_ntop
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from mirrorlistd.address import (
     MAX_HOPS,
     Address,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mirrorlistd.config import (
     ENV_PREFIX,
     OPTIONS,
@@ -42,6 +43,12 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "forwarded_header": ("X-Real-IP", '"X-Real-IP"', "x-real-ip"),
     "explain_networks": ("192.0.2.7", '"192.0.2.7"', ("192.0.2.7/32",)),
     "minimum": ("0", "0", 0),
+    "sticky": ("0.5", "0.5", 0.5),
+    "url_templates": (
+        "/{v}/{repo}->repo={repo}-{v}",
+        '["/{v}/{repo} -> repo={repo}-{v}"]',
+        ("/{v}/{repo}->repo={repo}-{v}",),
+    ),
     "limit": ("100", "100", 100),
     "access_log": ("ON", "true", True),
     "log_format": ("JSON", '"json"', "json"),

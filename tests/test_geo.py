@@ -10,13 +10,14 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-import geo_databases
 import iptocc
 import maxminddb_rust
 import pytest
-from geo_databases import ASN_TEST, CITY_TEST, COUNTRY_TEST, PLACES, SCHEMAS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import geo_databases
+from geo_databases import ASN_TEST, CITY_TEST, COUNTRY_TEST, PLACES, SCHEMAS
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlistd.address import Address, parse_address
 from mirrorlistd.errors import GeoError
@@ -121,7 +122,7 @@ def test_a_record_without_a_country_has_the_registered_one_or_a_continent_at_lea
         *((True, 0), ({"asn": 1}, 0), (["AS1"], 0)),
     ],
 )
-def test_defect_4_as_number_0_and_odd_ones_are_none(number: Any, asn: int, tmp_path: Path) -> None:  # noqa: ANN401 - any field
+def test_defect_4_as_number_0_and_odd_ones_are_none(number: Any, asn: int, tmp_path: Path) -> None:
     """Peers' defect 4: only 1 to 2**32 - 1 is an AS number; what is none is 0, never somebody's number."""
     records = {"192.0.2.0/24": {"asn": number}, "198.51.100.0/24": {"asn": "AS64500"}}
     geo = Geo.open(None, geo_databases.write_records(tmp_path / "asn.mmdb", records))
@@ -173,7 +174,7 @@ def test_maxminds_own_databases(tmp_path: Path) -> None:
 
 
 @given(st.ip_addresses())
-def test_without_a_database_the_registries_know_the_country(model: Any) -> None:  # noqa: ANN401 - ipaddress's two
+def test_without_a_database_the_registries_know_the_country(model: Any) -> None:
     """The built-in default gives iptocc's country, the ISO table's continent and no AS number."""
     geo = Geo.open(None, None)
     address = at(str(model))
@@ -356,7 +357,7 @@ def open_or_refuse(data: bytes) -> None:
             try:
                 geo = Geo.open(*arguments)
             except GeoError as error:
-                assert error.file == str(path)  # noqa: PT017 - both outcomes are right: refused or opened
+                assert error.file == str(path)
                 continue
             for address in PROBES:
                 place = geo.locate(address)
@@ -374,7 +375,7 @@ MUTATIONS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0,
 def test_mutated_databases_open_or_are_refused(
     data: bytes,
     mutations: list[tuple[float, int]],
-    metadata: bool,  # noqa: FBT001 - drawn
+    metadata: bool,
 ) -> None:
     """Changed bytes anywhere, or in the metadata alone, give GeoError or a Geo whose `locate` never raises."""
     mutated = bytearray(data)

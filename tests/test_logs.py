@@ -161,6 +161,7 @@ for message in ("Unsupported upgrade request.", "Invalid HTTP request received."
 def test_the_noise_is_still_uvicorns() -> None:
     """The messages that are kept quiet are those of the installed uvicorn."""
     import uvicorn.protocols.http.httptools_impl as module  # noqa: PLC0415 - only this test needs it
+
     from mirrorlistd.logs import STRANGERS_NOISE  # noqa: PLC0415 - likewise
 
     source = Path(module.__file__).read_text()

@@ -8,9 +8,10 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
 from mirrorlist_snapshot.tiers import TIER_NAMES
 from mirrorlistd.metrics import BUCKETS, CONTENT_TYPE, FORMATS, STATUSES, Counters, Facts, exposition
-from prometheus_client.parser import text_string_to_metric_families
 
 FACTS = Facts(
     version="1.2.3", serial=7, built=1_700_000_000, mirrors=3, repositories=2, databases={"geo": 1_600_000_000}

@@ -16,10 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mirrorlistd
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import mirrorlistd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,12 +11,12 @@ import re
 from pathlib import Path
 
 import pytest
-from geo_databases import write_records
-from processes import Server, stamped, write_snapshot
-from worlds import DE, FR, JP, NOWHERE, US, ask, at, decider, hosts, mirror, network, urls
 
+from geo_databases import write_records
 from mirrorlistd.address import Trust, client_address
 from mirrorlistd.pages import repositories
+from processes import Server, stamped, write_snapshot
+from worlds import DE, FR, JP, NOWHERE, US, ask, at, decider, hosts, mirror, network, urls
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,6 +7,7 @@ from urllib.parse import quote_from_bytes
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mirrorlistd.address import parse_address
 from mirrorlistd.errors import QueryError
 from mirrorlistd.query import MAX_COUNTRIES, MAX_QUERY, Query, parse_query, split_target
@@ -69,7 +70,7 @@ def test_defect_7_a_value_is_not_cut_at_its_second_equals_sign(raw: bytes, expec
         (b"%252e%252e/a", b"%2e%2e/a", False),
     ],
 )
-def test_paths_are_normalised(value: bytes, path: bytes, directory: bool) -> None:  # noqa: FBT001 - a table's column
+def test_paths_are_normalised(value: bytes, path: bytes, directory: bool) -> None:
     """Doubled and outer slashes go, a last one is remembered, decoding happens once, bytes stay bytes."""
     assert parse_query(b"path=" + value) == Query(path=path, directory=directory)
 
@@ -99,7 +100,7 @@ def test_dot_segments_and_control_bytes_are_refused(value: bytes) -> None:
 def test_defect_9_countries_in_any_case_and_global(
     value: bytes,
     countries: tuple[str, ...],
-    everywhere: bool,  # noqa: FBT001 - a table's column
+    everywhere: bool,
 ) -> None:
     """Peers' defect 9: a lower-case country is known; an unknown code is kept, to match nothing."""
     assert parse_query(b"country=" + value) == Query(countries=countries, everywhere=everywhere)
@@ -233,7 +234,7 @@ def canonical(raw: bytes) -> None:
     try:
         query = parse_query(raw)
     except QueryError as error:
-        assert "\n" not in error.message  # noqa: PT017 - both outcomes are right: refused or parsed
+        assert "\n" not in error.message
         return
     assert hash(query) == hash(parse_query(raw))
     f"{query.repo}{query.arch}".encode()
@@ -262,7 +263,7 @@ def test_any_bytes_are_a_query_or_one_error(raw: bytes) -> None:
 
 @given(st.lists(PAIRS, max_size=6), st.booleans())
 @settings(max_examples=300)
-def test_near_misses_are_a_query_or_one_error(pairs: list[tuple[bytes, bytes]], encoded: bool) -> None:  # noqa: FBT001 - drawn
+def test_near_misses_are_a_query_or_one_error(pairs: list[tuple[bytes, bytes]], encoded: bool) -> None:
     """Known parameters with values near the mark keep the same promise, encoded or raw."""
     parts = [name + b"=" + (quote_from_bytes(value, safe="").encode() if encoded else value) for name, value in pairs]
     canonical(b"&".join(parts))

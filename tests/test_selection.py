@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK, GLOBAL, NETBLOCK
+from mirrorlistd.selection import Choice, Tier
 from rules import CONTINENT as CONTINENT_OF
 from rules import Asked, Expected, fits, tiers
 from worlds import DE, FR, JP, NOWHERE, US, ask, decider, hosts, mirror, network
-
-from mirrorlistd.selection import Choice, Tier
 
 COUNTRIES = st.sampled_from(sorted(CONTINENT_OF))
 PREFIXES = st.sampled_from(["198.51.100.0/24", "198.51.100.0/25", "198.51.100.1/32", "192.0.2.0/24", "2001:db8::/32"])
@@ -79,7 +79,7 @@ def networks(draw: st.DrawFn) -> dict[str, Any]:
     minimum=st.integers(0, 8),
     data=st.data(),
 )
-def test_lists_are_those_of_the_rules(  # noqa: PLR0917 - one argument for each thing that the rules look at
+def test_lists_are_those_of_the_rules(
     source: dict[str, Any],
     country: str | None,
     asn: int,
@@ -124,7 +124,13 @@ def test_the_model_can_say_no() -> None:
     """The model refuses wrong order, repetitions, strangers, missing mirrors and a fallback that is not last."""
     expected = Expected([{"a", "b"}, {"c"}], {"z"})
     assert fits(["b", "a", "c", "z"], expected, 4)
-    for wrong in (["c", "a", "b", "z"], ["a", "a", "c", "z"], ["a", "b", "x", "z"], ["a", "b", "z"], ["z", "a", "b", "c"]):
+    for wrong in (
+        ["c", "a", "b", "z"],
+        ["a", "a", "c", "z"],
+        ["a", "b", "x", "z"],
+        ["a", "b", "z"],
+        ["z", "a", "b", "c"],
+    ):
         assert not fits(wrong, expected, 4), wrong
 
 

@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from processes import SECONDS, Server, eventually, exchange, stamped, write_snapshot
 
 if TYPE_CHECKING:
@@ -189,13 +190,13 @@ def test_access_log_is_one_json_line_and_off_by_default(snapshot: Path) -> None:
         server.stop()
         assert not [event for event in server.events() if event["event"] == "request"]
     with Server("--snapshot", str(snapshot), "--access-log") as server:
-        server.get('/mirrorlist?repo=r&x=%0Aevil%85"\'{}')
+        server.get("/mirrorlist?repo=r&x=%0Aevil%85\"'{}")
         line = server.wait_for_log("request")
         assert (line["status"], line["client"], line["tier"]) == (200, "127.0.0.1", "global")
 
 
 def test_upgrade_h2c_is_ignored_and_not_logged(snapshot: Path) -> None:
-    """libostree offers h2c with every request: it gets its list and the log stays quiet (clients.md, trap 12)."""
+    """Libostree offers h2c with every request: it gets its list and the log stays quiet (clients.md, trap 12)."""
     headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
     with Server("--snapshot", str(snapshot)) as server:
         for _ in range(3):

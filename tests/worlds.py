@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.source import read_sources
-
 from mirrorlistd.address import Address, parse_address
 from mirrorlistd.answer import Answer, answer
 from mirrorlistd.decision import Decider, Settings
@@ -96,7 +95,5 @@ def mirror(country: str | None, **fields: Any) -> dict[str, Any]:
 
 def network(mirrors: Mapping[str, Mapping[str, Any]], **more: Any) -> dict[str, Any]:
     """A source with one open category `c`, one repository `r` at its top, and these mirrors."""
-    full = {
-        name: {"categories": {"c": f"https://{name}/c/"}} | dict(fields) for name, fields in mirrors.items()
-    }
+    full = {name: {"categories": {"c": f"https://{name}/c/"}} | dict(fields) for name, fields in mirrors.items()}
     return {"categories": {"c": {}}, "repositories": {"r": {"category": "c"}}, "mirrors": full} | more

@@ -1,0 +1,36 @@
+"""Chosen mirrors -> bytes: one module per family of formats, one row per format in `FORMATS`.
+
+Adding a format touches one file and this table. Lists for package clients are strict (clients.md): LF only, comment
+lines at the top and only there, nothing else but what the client parses. Nothing is ever built from raw request bytes
+or from the Host header. Pure: no clock, no chance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mirrorlistd.render.listing import LIST_HEADERS, Listing, Rendered, Renderer, tiers_of
+from mirrorlistd.render.lists import APT, JSON, PACMAN, TEXT
+from mirrorlistd.render.metalink import METALINK, METALINK4
+from mirrorlistd.render.redirect import REDIRECT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "FORMATS",
+    "LIST_HEADERS",
+    "METALINK",
+    "METALINK4",
+    "REDIRECT",
+    "TEXT",
+    "Listing",
+    "Rendered",
+    "Renderer",
+    "tiers_of",
+]
+
+FORMATS: Final[Mapping[str, Renderer]] = {
+    renderer.name: renderer for renderer in (TEXT, JSON, APT, PACMAN, METALINK, METALINK4, REDIRECT)
+}
+"""Every value of `format=`; none asked for means `text`."""

@@ -1,0 +1,63 @@
+"""Lists, one line or one row per URL: text, apt, pacman, JSON."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from mirrorlist_snapshot.tiers import tier_name
+from mirrorlistd.render.listing import LIST_HEADERS, Listing, Rendered, Renderer, tiers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TEXT_HEADERS: Final = ((b"content-type", b"text/plain; charset=utf-8"), *LIST_HEADERS)
+_JSON_HEADERS: Final = ((b"content-type", b"application/json"), *LIST_HEADERS)
+
+
+def _text(listing: Listing) -> Rendered:
+    """Render URLs, one a line: the body is joined with the path as the separator."""
+    separator = listing.target.suffix + b"\n"
+    offers = listing.offers
+    if offers.single:
+        lines = separator.join(map(offers.first.__getitem__, listing.order))
+    else:
+        lines = separator.join(chain.from_iterable(map(offers.urls.__getitem__, listing.order)))
+    return Rendered(200, _TEXT_HEADERS, listing.comment + lines + separator)
+
+
+def _apt(listing: Listing) -> Rendered:
+    """Render for apt's mirror method: it shuffles lines of equal priority, so each tier has its own.
+
+    Without priorities apt would mix the tiers; the TAB before them breaks dnf (clients.md, trap 8), hence a format.
+    """
+    tiers = tiers_of(listing.choice)
+    ranks = {code: rank for rank, code in enumerate(sorted(set(tiers.values())), start=1)}
+    lines = [f"{url}\tpriority:{ranks[tiers[number]]}\n" for _, number, url in listing.lines()]
+    return Rendered(200, _TEXT_HEADERS, listing.comment + "".join(lines).encode())
+
+
+def _pacman(listing: Listing) -> Rendered:
+    """Render for pacman's `Include`: it fills in `$repo` and `$arch` itself."""
+    lines = [f"Server = {url.rstrip('/')}/$repo/os/$arch\n" for _, _, url in listing.lines()]
+    return Rendered(200, _TEXT_HEADERS, listing.comment + "".join(lines).encode())
+
+
+def _json(listing: Listing) -> Rendered:
+    """Render an array at the top level, the shape libzypp takes; `prio` is the place in the list, 0 first."""
+    tiers = tiers_of(listing.choice)
+
+    def rows() -> Iterator[dict[str, object]]:
+        for place, (mirror, number, url) in enumerate(listing.lines()):
+            yield {"url": url, "prio": place, "country": mirror.country, "tier": tier_name(tiers[number])}
+
+    return Rendered(200, _JSON_HEADERS, orjson.dumps(list(rows()), option=orjson.OPT_APPEND_NEWLINE))
+
+
+TEXT: Final = Renderer("text", _text)
+"""What every list client takes."""
+APT: Final = Renderer("apt", _apt)
+PACMAN: Final = Renderer("pacman", _pacman)
+JSON: Final = Renderer("json", _json)

@@ -1,0 +1,51 @@
+"""A redirect to the best mirror, with the next ones as duplicates (RFC 6249) and the file's hash where it is known.
+
+References to our own metalinks have no host, so that nothing is built from the Host header (clients.md, trap 12).
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from mirrorlistd.render.listing import Listing, Rendered, Renderer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DUPLICATES: Final = 5
+"""Mirrors named besides the one that is given: enough to fail over to, few enough for a small header."""
+_HEADERS: Final = (
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"cache-control", b"private"),
+    (b"vary", b"accept"),
+)
+
+
+def _redirect(listing: Listing) -> Rendered:
+    (_, _, best), *others = listing.lines()
+    links = [
+        f"<{url}>; rel=duplicate; pri={place}{f'; geo={mirror.country.lower()}' if mirror.country else ''}"
+        for place, (mirror, _, url) in enumerate(others, start=1)
+    ]
+    if listing.file_name:
+        links += _described_by(listing)
+    headers = [*_HEADERS, (b"location", best.encode())]
+    headers += [(b"link", link.encode()) for link in links]
+    details = listing.details
+    if details is not None and details.current.sha256:
+        headers.append((b"digest", b"SHA-256=" + b64encode(bytes.fromhex(details.current.sha256))))
+    return Rendered(302, tuple(headers), best.encode() + b"\n")
+
+
+def _described_by(listing: Listing) -> Iterator[str]:
+    """Name the metalinks of the file by its path, which holds however the file was asked for."""
+    top = listing.index.snapshot.categories[listing.target.category].top.encode()
+    path = quote(b"/".join(filter(None, (top, listing.target.path))), safe="/")
+    for shape, kind in (("metalink4", "metalink4+xml"), ("metalink", "metalink+xml")):
+        yield f'</metalink?path={path}&format={shape}>; rel=describedby; type="application/{kind}"'
+
+
+REDIRECT: Final = Renderer("redirect", _redirect, stable=True, longest=DUPLICATES + 1)
+"""302 for one file or directory; `redirect=1` asks for the same."""

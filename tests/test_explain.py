@@ -1,0 +1,317 @@
+"""Claims of `mirrorlistd.explain`: it tells what is served, why not the rest, and tells strangers no more than that."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirrorlistd.answer import answer
+from mirrorlistd.explain import explain
+from rules import CONTINENT as CONTINENT_OF
+from rules import Asked, tiers
+from test_selection import networks
+from worlds import DE, FR, JP, NOWHERE, US, ask, at, decider, hosts, mirror, network
+
+if TYPE_CHECKING:
+    from mirrorlistd.decision import Decider
+
+
+def told(world: Decider, query: str, client: str | None = DE, *, full: bool = True, seed: int = 0) -> dict[str, Any]:
+    """One explanation; it must be plain data."""
+    found = explain(world, query.encode(), at(client) if client else None, Random(seed), full=full)
+    assert json.loads(json.dumps(found)) == found
+    return found
+
+
+def reasons(world: Decider, query: str = "repo=r", client: str | None = DE) -> dict[str, str]:
+    """Mirror -> why it was left out."""
+    return {row["mirror"]: row["reason"] for row in told(world, query, client)["left_out"]}
+
+
+ASKS = st.sampled_from(
+    ["", "&country=FR", "&country=QQ", "&country=global", "&netblock=0", f"&ip={DE}", "&limit=2", "&protocol=http"]
+)
+
+
+@given(
+    source=networks(),
+    more=st.lists(ASKS, max_size=3).map("".join),
+    client=st.sampled_from([None, DE, FR, US, JP, NOWHERE]),
+    minimum=st.integers(0, 6),
+    full=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_an_explanation_agrees_with_the_answer(
+    source: dict[str, Any],
+    more: str,
+    client: str | None,
+    minimum: int,
+    full: bool,
+) -> None:
+    """Same seed, same list; every mirror stands in the list or, told in full, is left out with a reason, never both."""
+    world = decider(source, minimum=minimum)
+    query = f"repo=r{more}"
+    found = told(world, query, client, full=full)
+    reply = ask(world, query, client)
+    listed = [row["mirror"] for row in found["list"]]
+    assert found["status"] == reply.status
+    assert listed == (hosts(reply) if reply.status == 200 else [])
+    assert [row["place"] for row in found["list"]] == list(range(1, len(listed) + 1))
+    assert [url for row in found["list"] for url in row["urls"]] == (
+        [line for line in reply.body.decode().splitlines() if not line.startswith("#")] if listed else []
+    )
+    if full:
+        left_out = [row["mirror"] for row in found["left_out"]]
+        assert sorted(listed + left_out) == sorted(source["mirrors"])
+        assert all(row["reason"] for row in found["left_out"])
+    else:
+        assert "left_out" not in found
+
+
+@given(
+    source=networks(),
+    asn=st.sampled_from([0, 680]),
+    country=st.none() | st.sampled_from(sorted(CONTINENT_OF)),
+    limit=st.integers(1, 6),
+)
+@settings(max_examples=100, deadline=None)
+def test_reasons_agree_with_the_rules(source: dict[str, Any], asn: int, country: str | None, limit: int) -> None:
+    """Left out for want of room is exactly who, by the rules' own words, could have stood in a longer list."""
+    continent = source["overrides"]["continents"].get(country) or CONTINENT_OF.get(country or "")
+    world = decider(source, places={DE: (country, None, asn)})
+    expected = tiers(source, Asked(country=country, continent=continent, asn=asn, address=DE))
+    eligible = set().union(*expected.tiers) | expected.fallback
+    found = told(world, f"repo=r&limit={limit}")
+    listed = {row["mirror"] for row in found["list"]}
+    no_room = {row["mirror"] for row in found["left_out"] if row["reason"].startswith("beyond the limit")}
+    assert no_room == eligible - listed
+    assert {tier["mirrors"] for tier in found["tiers"]} <= {
+        len(names) for names in [*expected.tiers, expected.fallback]
+    }
+
+
+PUBLIC = mirror("DE")
+FAR = mirror("JP")
+OWN = ["198.51.100.0/24"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "query", "reason"),
+    [
+        ({"active": False}, "repo=r", "inactive: switched off in the sources"),
+        (
+            {"categories": {"c": {"urls": ["https://m/"], "include": ["x"]}}},
+            "repo=r",
+            "does not carry the content, or not up to date",
+        ),
+        ({"categories": {"other": "https://m/"}}, "repo=r", "does not carry the content, or not up to date"),
+        ({"categories": {"c": "rsync://m/c/"}}, "repo=r", "no URL of a wanted protocol"),
+        ({}, "repo=r&protocol=http", "no URL of a wanted protocol"),
+        ({"denied_countries": ["DE"]}, "repo=r", "denied: the mirror denies the client's country"),
+        (
+            {"allowed_countries": ["FR"]},
+            "repo=r",
+            "not allowed: the client's country is not among those the mirror serves",
+        ),
+        (
+            {"country": "TR"},
+            "repo=r",
+            "excluded pair: an override never serves the client's country from the mirror's",
+        ),
+        (
+            {"private": True, "netblocks": ["192.0.2.0/24"]},
+            "repo=r",
+            "private: offered only to its own networks",
+        ),
+        ({"private": True, "asns": [64500]}, "repo=r", "private: offered only to its own networks"),
+        (
+            {"private": True, "netblocks": OWN},
+            "repo=r&netblock=0",
+            "private: in its own networks, but not with country=, netblock=0 or another client's ip=",
+        ),
+        (
+            {"private": True, "asns": [680]},
+            "repo=r&country=DE",
+            "private: in its own networks, but not with country=, netblock=0 or another client's ip=",
+        ),
+        ({"country": "JP"}, "repo=r", "far away, and at least 2 nearer mirrors were found"),
+        ({"country": None}, "repo=r", "far away, and at least 2 nearer mirrors were found"),
+        ({"country": "JP"}, "repo=r&country=DE", "not in the countries asked for"),
+        ({"country": "JP"}, "repo=r&country=BE", "not in the countries asked for"),
+        # Nobody is in the countries asked for, nor on their continents: the client's own tiers decided.
+        ({"country": "JP"}, "repo=r&country=BR", "far away, and at least 2 nearer mirrors were found"),
+        ({"fallback": True}, "repo=r&country=DE", "fallback: not with country="),
+        ({"country": "FR"}, "repo=r&limit=2", "beyond the limit of 2: tier continent"),
+        ({"country": "PL"}, "repo=r&limit=1", "beyond the limit of 1: tier neighbours"),
+        ({"fallback": True}, "repo=r&limit=1", "beyond the limit of 1: tier fallback"),
+    ],
+)
+def test_every_reason(fields: dict[str, Any], query: str, reason: str) -> None:
+    """Of two plain German mirrors and one more, the one more is left out, and this is why."""
+    fields = {"country": "DE"} | fields
+    source = network(
+        {"one": PUBLIC, "two": PUBLIC, "m": {key: value for key, value in fields.items() if value is not None}},
+        categories={"c": {}, "other": {}},
+        overrides={"never_served": {"DE": ["TR"]}, "neighbours": {"DE": ["PL"]}},
+    )
+    for name in ("one", "two"):
+        source["mirrors"][name]["categories"] = {"c": [f"https://{name}/c/", f"http://{name}/c/"]}
+    world = decider(source, minimum=2)
+    found = told(world, query)
+    assert {row["mirror"]: row["reason"] for row in found["left_out"]}["m"] == reason
+    assert found["status"] == 200
+
+
+def test_reason_on_behalf_of_another() -> None:
+    """Asked for a client inside, but not by it: the private mirror is left out, and the reason says how to see it."""
+    world = decider(network({"p": mirror("DE", private=True, netblocks=OWN), "a": PUBLIC}))
+    assert "another client's ip=" in reasons(world, f"repo=r&ip={DE}", "192.0.2.1")["p"]
+    assert reasons(world, f"repo=r&ip={DE}", DE) == {}
+
+
+def test_reason_exclusive() -> None:
+    """Where an exclusive netblock serves the client, it is the reason for everybody else, private or far."""
+    source = network(
+        {
+            "campus": mirror("DE", netblocks=[{"prefix": "198.51.100.0/24", "exclusive": True}]),
+            "a": PUBLIC,
+            "p": mirror("DE", private=True, netblocks=OWN),
+            "f": mirror("DE", fallback=True),
+            "off": mirror("DE", active=False),
+        }
+    )
+    found = told(decider(source), "repo=r")
+    assert found["exclusive"] is True
+    assert [row["mirror"] for row in found["list"]] == ["campus"]
+    why = "an exclusive netblock serves this client"
+    assert reasons(decider(source)) == {"a": why, "p": why, "f": why, "off": "inactive: switched off in the sources"}
+
+
+def test_the_first_reason_is_the_weightier() -> None:
+    """A mirror that is off, lacks the content and denies the country is off; one on, lacking and denying, lacks it."""
+    elsewhere = {"categories": {"c": {"urls": ["https://m/"], "include": ["x"]}}, "denied_countries": ["DE"]}
+    source = network({"off": mirror("DE", active=False, **elsewhere), "on": mirror("DE", **elsewhere), "a": PUBLIC})
+    assert reasons(decider(source)) == {
+        "off": "inactive: switched off in the sources",
+        "on": "does not carry the content, or not up to date",
+    }
+
+
+SECRETS = network(
+    {
+        "public-1": mirror("DE", netblocks=["198.51.100.0/24"]),
+        "public-2": mirror("FR"),
+        "far": FAR,
+        "off": mirror("DE", active=False),
+        "denies": mirror("DE", denied_countries=["DE", "US"]),
+        "private-1": mirror("DE", private=True, netblocks=["198.51.100.0/29"]),
+        "private-2": mirror("US", private=True, asns=[7018]),
+    }
+)
+
+
+@pytest.mark.parametrize("client", [None, DE, FR, US, JP, NOWHERE])
+@pytest.mark.parametrize("more", ["", f"&ip={DE}", f"&ip={US}", "&country=DE", "&limit=1", "&netblock=0"])
+def test_strangers_learn_of_no_mirror_outside_their_list(client: str | None, more: str) -> None:
+    """Not its name, not a URL of its, not its networks, not that it is there: neither left out, nor in any count."""
+    world = decider(SECRETS, minimum=1)
+    found = told(world, f"repo=r{more}", client, full=False)
+    listed = {row["mirror"] for row in found["list"]}
+    assert listed == set(hosts(ask(world, f"repo=r{more}", client)))
+    text = json.dumps(found)
+    for name in set(SECRETS["mirrors"]) - listed:
+        assert name not in text
+    assert "left_out" not in found
+    assert all(isinstance(tier, str) for tier in found["tiers"])
+    # A netblock is told only where its mirror is in the list.
+    assert set(found["place"]["netblock_prefix_lengths"]) <= {24 for _ in listed & {"public-1"}} | {
+        29 for _ in listed & {"private-1"}
+    }
+
+
+def test_a_private_network_is_not_told_to_those_who_ask_for_its_clients() -> None:
+    """A stranger cannot map private networks by asking on behalf of one address after the other; an insider can."""
+    world = decider(SECRETS)
+    inside, outside = f"repo=r&ip={DE}", "repo=r&ip=198.51.100.200"
+    for query in (inside, outside):
+        assert told(world, query, JP, full=False)["place"]["netblock_prefix_lengths"] == [24]
+    assert told(world, inside, JP, full=True)["place"]["netblock_prefix_lengths"] == [29, 24]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("", 400), ("repo=x", 404), ("repo=r&limit=x", 400), ("path=d", 404), ("repo=r&format=x", 400)],
+)
+@pytest.mark.parametrize("full", [True, False])
+def test_errors_are_explained_with_the_place(query: str, status: int, full: bool) -> None:
+    """An error is told in the words of the answer, and who asks and from where all the same."""
+    world = decider(SECRETS)
+    found = told(world, query, DE, full=full)
+    reply = ask(world, query, DE)
+    assert set(found) == {"status", "error", "client", "place"}
+    assert (found["status"], f"{found['error']}\n".encode()) == (status, reply.body)
+    assert found["client"] == {"address": DE, "on_behalf": False}
+    assert (found["place"]["country"], found["place"]["netblock_prefix_lengths"]) == ("DE", [])
+
+
+def test_place_and_client() -> None:
+    """Overrides and the database are told apart, and whose place it is."""
+    source = network(
+        {"a": mirror("DE", netblocks=OWN)}, overrides={"netblocks": {DE: "IL"}, "continents": {"IL": "EU"}}
+    )
+    found = told(decider(source), f"repo=r&ip={DE}", FR)
+    assert found["client"] == {"address": DE, "on_behalf": True}
+    assert found["place"] == {
+        "country": "IL",
+        "continent": "EU",
+        "asn": 680,
+        "netblock_prefix_lengths": [24],
+        "database": {"country": "DE", "continent": "EU"},
+    }
+    nobody = told(decider(source), "repo=r", None)
+    assert nobody["client"] == {"address": None, "on_behalf": False}
+    assert nobody["place"]["database"] == {"country": None, "continent": None}
+    assert found["serial"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "canonical"),
+    [
+        ("repo=r", "repo=r"),
+        ("junk=1&repo=alias&arch=", "repo=alias"),
+        ("repo=arched&arch=a%2Bb&format=json&comments=0", "repo=arched&arch=a%2Bb"),
+        ("path=c//x%20y+z%2F", "path=c/x%20y%2Bz/"),
+        ("path=c/x&repo=r", "path=c/x"),
+        ("path=/c", "path=c"),
+        ("repo=r&file=x//y", "repo=r&file=x/y"),
+        ("file=/x/&repo=r", "repo=r&file=x/"),
+        ("path=c&file=x/&repo=r", "path=c"),
+        ("path=c/%ff", "path=c/%FF"),
+        (
+            "repo=r&country=fr,global&protocol=http,https&limit=03",
+            "repo=r&country=FR,global&protocol=https,http&limit=3",
+        ),
+        ("repo=r&ip=2001:DB8::1&netblock=0", "repo=r&ip=2001:db8::1&netblock=0"),
+    ],
+)
+def test_the_query_told_asks_for_the_same(query: str, canonical: str) -> None:
+    """What the page links to is what the page shows: the same list, with the same seed, for the same client."""
+    source = network(
+        {"a": mirror("DE", categories={"c": ["https://a/c/", "http://a/c/"]}), "b": mirror("FR"), "c": mirror("JP")},
+        repositories={
+            "r": {"category": "c"},
+            "arched": {"category": "c", "path": "{arch}", "arches": ["a+b", "x"]},
+            "alias": {"alias": "r"},
+        },
+    )
+    world = decider(source)
+    assert told(world, query)["asked"]["query"] == canonical
+    plain = "&comments=0&format=text"
+    first = answer(world, f"{query}{plain}".encode(), at(DE), Random(3))
+    assert first.status == 200
+    assert first == answer(world, f"{canonical}{plain}".encode(), at(DE), Random(3))
