@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
+from mirrorlist_snapshot.cli import file_details
 from mirrorlist_snapshot.cli.console import RED, YELLOW, Trouble, add_json, add_verb, say, show_bytes, show_json
 from mirrorlist_snapshot.errors import PublishError, SnapshotError, SourceError
 from mirrorlist_snapshot.publish import write_snapshot
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.model import Snapshot
 
-_EPILOG: Final = """\
+_EPILOG: Final = f"""\
 SOURCE is a TOML, YAML or JSON file, or a folder of them. All mistakes of all files are listed, one a line:
 FILE:LINE: KEY: what was found and what is allowed.
 
@@ -31,11 +32,13 @@ build time in seconds if that is more (so it also grows when the old file is los
 The build time is SOURCE_DATE_EPOCH if set, else now. The same sources, --serial and SOURCE_DATE_EPOCH
 give the same bytes.
 
-exit codes: 0 compiled, 1 the sources are refused or FILE cannot be written, 2 wrong usage
+{file_details.EPILOG}
+exit codes: 0 compiled, 1 the sources are refused, TREE cannot be read or FILE not written, 2 wrong usage
 
 examples:
   mirrorlist-snapshot compile mirrors.toml overrides.yaml -o /srv/mirrors.mls
   mirrorlist-snapshot compile mirrors/ --check
+  mirrorlist-snapshot compile mirrors/ -o /srv/mirrors.mls --file-details epel=/srv/pub/epel
   mirrorlist-snapshot compile --json-schema > mirrors.schema.json
 """
 _STDOUT: Final = Path("-")
@@ -61,6 +64,7 @@ def add(verbs: Verbs) -> None:
         "--json-schema", action="store_true", help="write the JSON Schema of sources and do nothing else"
     )
     add_json(parser)
+    file_details.add_flags(parser)
     parser.set_defaults(parser=parser)
 
 
@@ -79,6 +83,9 @@ def run(options: argparse.Namespace) -> int:
     except SourceError as refusal:
         return _refuse(refusal.complaints, as_json=options.json)
     _list(complaints)
+    if options.file_details:
+        records, warnings = file_details.add_file_details(options, records, built)
+        complaints += warnings
     from mirrorlist_snapshot.compiler import compile_snapshot  # noqa: PLC0415 - see above
 
     serial = _serial(options.serial, options.output, built)
@@ -103,6 +110,7 @@ def _check_usage(options: argparse.Namespace) -> None:
         fail(f"--serial is a number from 0 to {snapshot_format.MAX_SERIAL}")
     if options.output == _STDOUT and not options.check and (options.json or sys.stdout.isatty()):
         fail("-o - writes the snapshot itself to standard output: redirect that, and do not ask for --json")
+    file_details.check_usage(options)
 
 
 def _build_time(parser: argparse.ArgumentParser) -> int:
@@ -176,6 +184,7 @@ def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, com
         "repositories": len(snapshot.repositories),
         "directories": len(snapshot.directories),
         "carrier_sets": len(snapshot.sets),
+        "files": len(snapshot.files),
     }
     say(
         f"{'checked, nothing written' if options.check else f'wrote {place}'}: serial {snapshot.serial}, "

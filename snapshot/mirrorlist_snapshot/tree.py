@@ -1,0 +1,272 @@
+"""Size, time and hashes of the files that clients start from, read from a local copy of a category's tree.
+
+Nothing outside of the tree is ever read: symbolic links count only where they lead to something inside. Each file is
+read once, whatever number of names it has, and only a state that did not change while it was read is stated. What
+cannot be read is a warning; the snapshot is compiled without it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.errors import Complaint
+from mirrorlist_snapshot.format import MAX_TIME
+from mirrorlist_snapshot.model import FileVersion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+WELL_KNOWN: Final = {
+    "repodata/repomd.xml": "rpm: dnf, zypper",
+    "InRelease": "apt, flat repositories",
+    "Release": "apt, flat repositories",
+    "dists/*/InRelease": "apt",
+    "dists/*/Release": "apt",
+    "*.db": "pacman",
+    "APKINDEX.tar.gz": "apk",
+    "summary": "ostree",
+}
+"""Names below a repository's directory -> whose they are. A package index as PyPI's has no file to start from."""
+MAX_PATH: Final = 1024
+"""Bytes in a file's path below the top, as in sources."""
+_CHUNK: Final = 1 << 20
+"""Bytes read at once: the hashes, not the calls, are what takes time, and progress is shown in between."""
+_ATTEMPTS: Final = 2
+"""A file that changes while it is read is read once more: replaced files settle at once, growing ones do not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was found in a tree. Paths are those below its top."""
+
+    files: dict[str, FileVersion]
+    """Path -> its version now, with all four hashes; in ascending order."""
+    unread: frozenset[str]
+    """Files that are there but could not be read, or not in one state."""
+    skipped: int
+    """Files that are there but were not to be read."""
+    hashed: int
+    """Bytes read."""
+    complaints: tuple[Complaint, ...]
+    """Warnings, each with the path as the user would write it."""
+
+
+def check_name(pattern: str) -> str:
+    """Return a pattern that files can have; ValueError says what is wrong with it."""
+    segments = pattern.split("/")
+    if not all(segments) or {".", "..", "**"} & set(segments):
+        raise ValueError(
+            f"{pattern!r} must be a path below a repository's directory, without . and ..; * stands for one name, "
+            "** is not known"
+        )
+    return pattern
+
+
+def read_tree(  # noqa: PLR0913 - each is a choice of its own
+    tree: Path,
+    directories: Iterable[str],
+    *,
+    names: Sequence[str] = (),
+    skip: Collection[str] = frozenset(),
+    known: Callable[[str], FileVersion | None] = lambda _: None,
+    progress: Callable[[str, int], None] = lambda _path, _size: None,
+) -> Reading:
+    """Read the well-known files, and those like `names`, below the directories of a tree (those that are there).
+
+    `skip` are paths that need not be read. Where `known` gives a version of a path with all hashes and the file's size
+    and time (in seconds), the file is taken to be that. `progress` is called with a path and the number of bytes just
+    read of it. Raises OSError where the tree itself is not a directory that can be read.
+    """
+    reader = _Reader(tree, known, progress)
+    patterns = _Names([*WELL_KNOWN, *map(check_name, names)])
+    skipped = set[str]()
+    for directory in sorted(set(directories)):
+        for path, file in reader.find(directory, patterns):
+            if path in skip:
+                skipped.add(path)
+            elif path not in reader.files and path not in reader.unread:
+                reader.read(path, file)
+    return Reading(
+        files=dict(sorted(reader.files.items())),
+        unread=frozenset(reader.unread),
+        skipped=len(skipped),
+        hashed=reader.hashed,
+        complaints=tuple(dict.fromkeys(reader.complaints)),
+    )
+
+
+class _Names:
+    """Patterns of paths as a tree of patterns of names, so that a folder is listed once for all of them.
+
+    As in a shell `*` is any name that does not begin with a dot: temporary files of rsync are never meant.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        below: dict[str, list[str]] = {}
+        for pattern in patterns:
+            segment, slash, rest = pattern.partition("/")
+            below.setdefault(segment, []).append(rest if slash else "")
+        self._segments = [
+            (_expression(segment), "" in rests, _Names(filter(None, rests)) if any(rests) else None)
+            for segment, rests in below.items()
+        ]
+        # Folders of a hundred thousand packages have few names that any pattern takes.
+        self._any = re.compile("|".join(_expression(segment).pattern for segment in below))
+
+    def match(self, name: str) -> tuple[bool, list[_Names]]:
+        """Tell whether a name in this folder is one of a wanted file, and what to look for below it."""
+        if not self._any.match(name):
+            return False, []
+        matching = [(is_file, rest) for segment, is_file, rest in self._segments if segment.match(name)]
+        return any(is_file for is_file, _ in matching), [rest for _, rest in matching if rest is not None]
+
+
+def _expression(segment: str) -> re.Pattern[str]:
+    return re.compile(("" if segment.startswith(".") else r"(?!\.)") + fnmatch.translate(segment))
+
+
+class _Reader:
+    """One pass over one tree."""
+
+    def __init__(
+        self, tree: Path, known: Callable[[str], FileVersion | None], progress: Callable[[str, int], None]
+    ) -> None:
+        self._tree = tree
+        self._root = tree.resolve(strict=True)
+        next(self._root.iterdir(), None)  # raises, where every directory below would only be a warning
+        self._known = known
+        self._progress = progress
+        self._real: dict[Path, FileVersion | None] = {}
+        """What each file was found to be, None where it could not be read: names may share one."""
+        self.files: dict[str, FileVersion] = {}
+        self.unread: set[str] = set()
+        self.hashed = 0
+        self.complaints: list[Complaint] = []
+
+    def find(self, directory: str, names: _Names) -> Iterator[tuple[str, Path]]:
+        """Find the wanted files below a directory: paths below the tree's top, and where they are."""
+        folder = self._inside(directory, self._root / directory)
+        if folder is not None:
+            yield from self._find(directory, folder, names)
+
+    def _find(self, below: str, folder: Path, names: _Names) -> Iterator[tuple[str, Path]]:
+        try:
+            entries = sorted(entry.name for entry in folder.iterdir())
+        except NotADirectoryError:
+            return
+        except OSError as failure:
+            self._warn(below, f"cannot be listed: {failure.strerror or failure}")
+            return
+        for entry in entries:
+            is_file, rests = names.match(entry)
+            if not is_file and not rests:
+                continue
+            path = f"{below}/{entry}" if below else entry
+            if not entry.isprintable() or len(path.encode()) > MAX_PATH:
+                self._warn(path, f"cannot be named in a snapshot: unprintable, or more than {MAX_PATH} bytes")
+                continue
+            target = self._inside(path, folder / entry)
+            if target is None:
+                continue
+            if is_file and not target.is_dir():
+                yield path, target
+            for rest in rests:
+                yield from self._find(path, target, rest)
+
+    def _inside(self, path: str, place: Path) -> Path | None:
+        """Follow symbolic links to what a path stands for; None where that is nothing or not in the tree."""
+        try:
+            target = place.resolve(strict=True)
+        except FileNotFoundError:
+            if place.is_symlink():
+                self._warn(path, "is a symbolic link to nothing; skipped")
+            return None
+        except NotADirectoryError:
+            return None
+        except (OSError, RuntimeError) as failure:  # RuntimeError: a loop of symbolic links, up to Python 3.12
+            reason = failure.strerror if isinstance(failure, OSError) else None
+            self._warn(path, f"cannot be read: {reason or 'a loop of symbolic links'}")
+            return None
+        if target.is_relative_to(self._root):
+            return target
+        self._warn(path, "is a symbolic link out of the tree; skipped")
+        return None
+
+    def read(self, path: str, file: Path) -> None:
+        """Read a file, unless it was read by another name, and note what it is or that it could not be read."""
+        if file not in self._real:
+            self._real[file] = self._version(path, file)
+        version = self._real[file]
+        if version is None:
+            self.unread.add(path)
+        else:
+            self.files[path] = version
+
+    def _version(self, path: str, file: Path) -> FileVersion | None:
+        try:
+            status = file.stat()
+            if not stat.S_ISREG(status.st_mode):  # before it is opened: a pipe would wait, a device might act
+                self._warn(path, "is no regular file; skipped")
+                return None
+            known = self._known(path)
+            if known is not None and _looks_like(known, status):
+                return known
+            for _ in range(_ATTEMPTS):
+                if (version := self._hash(path, file)) is not None:
+                    self.hashed += version.size
+                    return version
+        except OSError as failure:
+            self._warn(path, f"cannot be read: {failure.strerror or failure}")
+            return None
+        self._warn(path, "changes while it is read; skipped this time")
+        return None
+
+    def _hash(self, path: str, file: Path) -> FileVersion | None:
+        """Read a file from end to end; None where it changed meanwhile."""
+        sums = [
+            hashlib.md5(usedforsecurity=False),  # stated because clients ask for it, beside better ones
+            hashlib.sha1(usedforsecurity=False),
+            hashlib.sha256(),
+            hashlib.sha512(),
+        ]
+        size = 0
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb", buffering=0) as source:  # noqa: PTH123 - a descriptor is not a path
+            before = os.fstat(descriptor)
+            while size <= before.st_size and (chunk := source.read(_CHUNK)):  # not after a file that keeps growing
+                for one in sums:
+                    one.update(chunk)
+                size += len(chunk)
+                self._progress(path, len(chunk))
+            after = os.fstat(descriptor)
+        if size != before.st_size or _state(before) != _state(after):
+            return None
+        md5, sha1, sha256, sha512 = (one.hexdigest() for one in sums)
+        return FileVersion(timestamp=_time(before), size=size, md5=md5, sha1=sha1, sha256=sha256, sha512=sha512)
+
+    def _warn(self, path: str, message: str) -> None:
+        place = str(self._tree / path)
+        shown = place if place.isprintable() else ascii(place)[1:-1]
+        self.complaints.append(Complaint(file=shown, line=None, key="", message=message, warning=True))
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    """Give what changes whenever a file is written; the last also where its time is set back."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _time(status: os.stat_result) -> int:
+    """Modification time as a snapshot can state it: whole seconds, from 1970 on."""
+    return min(max(0, status.st_mtime_ns // 1_000_000_000), MAX_TIME)
+
+
+def _looks_like(version: FileVersion, status: os.stat_result) -> bool:
+    complete = None not in (version.md5, version.sha1, version.sha256, version.sha512)
+    return complete and (version.size, version.timestamp) == (status.st_size, _time(status))
