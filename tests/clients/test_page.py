@@ -1,0 +1,31 @@
+"""docs/clients.md: every snippet works as it stands there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clients.cases import SNIPPETS, fetch
+from clients.drivers import CLIENTS
+from clients.repositories import HELLO
+from clients.world import GOOD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clients.world import World
+
+
+def test_every_client_has_a_snippet() -> None:
+    """The page has a snippet for each client that we know, and for no other."""
+    assert {snippet.client for snippet in SNIPPETS.values()} == set(CLIENTS)
+
+
+@pytest.mark.parametrize("key", SNIPPETS)
+def test_snippet(key: str, net: World, tmp_path: Path) -> None:
+    """A client that is configured by the page's snippet gets the right bytes, from the first mirror alone."""
+    assert fetch(key, net, tmp_path) == HELLO
+    assert net.served(net.first[GOOD])
+    assert not net.served(net.second)
+    assert not net.served(net.third)
