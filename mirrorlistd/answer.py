@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from mirrorlistd.address import Address
     from mirrorlistd.decision import Decider
-    from mirrorlistd.index import Place
-    from mirrorlistd.selection import Rendezvous
 
 ERROR_HEADERS: Final = ((b"content-type", b"text/plain; charset=utf-8"), *LIST_HEADERS)
 _ACCEPTED: Final = ((b"application/metalink4+xml", METALINK4), (b"application/metalink+xml", METALINK))
@@ -68,18 +66,19 @@ def answer(
             return _error(prepared)
     asked_for = prepared.query.ip
     place = decider.place(asked_for or client)
-    choice = decider.choice(prepared, place, private=asked_for is None or asked_for == client)
+    plan = decider.plan(prepared, place, private=asked_for is None or asked_for == client)
     renderer = prepared.renderer
-    chance: Random | Rendezvous = random
     if renderer.stable and (client or asked_for):
-        chance = decider.rendezvous(asked_for or client, (around or Around()).now)
-    order = choice.draw(prepared.limit, chance)
+        order = plan.choice.draw(prepared.limit, decider.rendezvous(asked_for or client, (around or Around()).now))
+    else:
+        order = plan.dealer.draw(random)
     if not order:
         return _nobody(decider, prepared)
-    comment = comment_lines(prepared, place) if prepared.query.comments else b""
-    listing = Listing(decider.index, prepared.target, prepared.offers, choice, order, comment)
+    listing = Listing(
+        decider.index, prepared.target, prepared.offers, plan.choice, order, plan.comment, decider.settings.public_url
+    )
     status, headers, body = renderer.render(listing)
-    return Answer(status, headers, body, choice.first_code, renderer.name)
+    return Answer(status, headers, body, plan.choice.first_code, renderer.name)
 
 
 def _redirected(
@@ -94,19 +93,6 @@ def _redirected(
         wanted = next((shape for word, shape in _ACCEPTED if word in around.accept.lower()), None)
         wishes += b"&format=" + wanted.name.encode() if wanted else b""
     return decider.prepare(query_string + wishes) if wishes else prepared
-
-
-def comment_lines(prepared: Prepared, place: Place) -> bytes:
-    """The comment above a text list: what was understood, in the snapshot's names and canonical codes."""
-    query = prepared.query
-    words = [prepared.target.label]
-    if query.countries or query.everywhere:
-        words += [b"country = " + country.encode() for country in query.countries]
-        words += [b"country = global"] if query.everywhere else []
-    else:
-        words += [b"country = " + place.country.encode()] if place.country else []
-        words += [b"continent = " + place.continent.encode()] if place.continent else []
-    return b" ".join(words) + b"\n" + prepared.times
 
 
 def _error(error: QueryError | NotServedError) -> Answer:

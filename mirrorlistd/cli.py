@@ -14,7 +14,7 @@ import sys
 from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from mirrorlistd import __version__
 from mirrorlistd.config import add_arguments, load_config
@@ -160,7 +160,7 @@ def _explain(arguments: argparse.Namespace, _: list[int]) -> int:
     if arguments.ip is not None and (client := parse_address(arguments.ip)) is None:
         raise ConfigError(f"--ip: expected an address such as 192.0.2.1 or 2001:db8::1; found {arguments.ip!a}")
     wanted = {key: value for key in ("repo", "arch", "path") if (value := getattr(arguments, key))}
-    query = "&".join(filter(None, (urlencode(wanted), arguments.query)))
+    query = "&".join(filter(None, (urlencode(wanted, quote_via=quote), arguments.query)))
     told: dict[str, Any] = explain(state.decider, query.encode(), client, Random(), full=True)  # noqa: S311 - a shuffle, no secret
     if arguments.json:
         print(json.dumps(told, indent=2))

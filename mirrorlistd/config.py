@@ -68,6 +68,8 @@ class Config:
     """Mirrors in a list, 1..100, where the client names no limit."""
     sticky: float = 600.0
     """Seconds for which redirects of one client go to one mirror; 0 draws anew every time."""
+    public_url: str | None = None
+    """Where clients reach this server, without a slash at the end; None: redirects name no metalinks."""
     url_templates: tuple[str, ...] = ()
     """Paths of the operator's own that are lists, as `routes.Template` reads them."""
     access_log: bool = False
@@ -141,6 +143,12 @@ def _header(text: str) -> str:
     return name
 
 
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", text):
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
 def _template(text: str) -> str:
     if not text.startswith("/") or "->" not in text:  # `routes` reads the rest
         raise ValueError(text)
@@ -159,6 +167,7 @@ FLAG: Final = Kind("true or false", (bool,), lambda text: _BOOL[text.lower()])
 ADDRESS: Final = Kind("an address such as 127.0.0.1 or :: (no name, no port)", (str,), _address)
 NETWORK: Final = Kind("a network such as 10.0.0.0/8 (no bits after the prefix) or an address", (str,), _network)
 PROXY: Final = Kind(f"unix, or {NETWORK.allowed}", (str,), _proxy)
+URL: Final = Kind("a URL such as https://mirrors.example.org", (str,), _url)
 TEMPLATE: Final = Kind("a template such as /{version}/{repo}->repo={repo}-{version}", (str,), _template)
 HEADER: Final = Kind("a header such as x-forwarded-for (but not RFC 7239's forwarded)", (str,), _header)
 
@@ -249,6 +258,8 @@ OPTIONS: Final = (
            "longest list, where the client names no limit"),
     Option("sticky", "sticky", _LISTS, "SECONDS", _seconds(86400),
            "how long redirects of one client go to one mirror"),
+    Option("public_url", "public-url", _LISTS, "URL", URL,
+           "where clients reach this server; with it, redirects name the file's metalinks"),
     Option("url_templates", "url-template", _LISTS, "PATH->QUERY", TEMPLATE,
            "a path of your own: /mirrorlist/{version}/{repo}->repo={repo}-{version}", many=True),
     Option("config", "config", _RUN, "FILE.toml", PATH,

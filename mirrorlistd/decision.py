@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlist_snapshot.tiers import tier_map
+from mirrorlistd.dealing import Dealer
 from mirrorlistd.errors import NotServedError, QueryError
 from mirrorlistd.geo import UNKNOWN
 from mirrorlistd.memo import Memo
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 _QUERIES: Final = 4_096
 # Addresses: 70 bytes of key and a shared place each.
 _PLACES: Final = 65_536
-# Tiers: one per content set, options and place; the heaviest entry, up to some 50 bytes a mirror.
+# What was decided for a query and a place: small, the tiers in it are shared.
+_PLANS: Final = 16_384
+# Tiers: one per content set, options and place; the heaviest entry, some 30 bytes a mirror. The bound is on mirrors in
+# all of them together: 30 MB, whoever asks for whatever.
 _CHOICES: Final = 4_096
+_MIRRORS_IN_CHOICES: Final = 1_000_000
 # Tier maps: one byte per mirror for each (country, continent); there are 250 countries.
 _TIER_MAPS: Final = 1_024
 _CANDIDATES: Final = 1_024
@@ -38,9 +43,9 @@ _LONGEST_REMEMBERED: Final = 512
 """Longer targets are answered, not remembered: bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A target understood: all of an answer that does not depend on who asks."""
+    """A query understood: all of an answer that does not depend on who asks. Each is equal to itself alone."""
 
     query: Query
     target: Target
@@ -62,23 +67,49 @@ class Settings:
     """Mirrors in a list, unless the client asks for another number."""
     sticky: float = 600.0
     """Seconds for which redirects of one client go to one mirror: a transaction should not change horses."""
+    public_url: str = ""
+    """Where clients reach this server, without a slash at the end; empty: nobody has said."""
     routes: Routes = field(default_factory=Routes)
     """Which paths are lists."""
+
+
+class Plan(NamedTuple):
+    """All of an answer but chance: one query, one place."""
+
+    dealer: Dealer
+    choice: Choice
+    comment: bytes
+    """Comment lines, each ending in LF; empty where the client wants none."""
 
 
 class Decider:
     """Snapshot, databases and settings, with the memos that belong to exactly these."""
 
-    __slots__ = ("_candidates", "_choices", "_offers", "_places", "_queries", "_tier_maps", "geo", "index", "settings")
+    __slots__ = (
+        "_candidates",
+        "_choices",
+        "_dealers",
+        "_offers",
+        "_places",
+        "_plans",
+        "_queries",
+        "_tier_maps",
+        "geo",
+        "index",
+        "settings",
+    )
 
     def __init__(self, index: Index, geo: Geo, settings: Settings) -> None:
         """Take the parts as they are; nothing is computed before it is asked for."""
         self.index = index
         self.geo = geo
         self.settings = settings
+        few = min(_CHOICES, max(64, _MIRRORS_IN_CHOICES // max(1, len(index.snapshot.mirrors))))
         self._queries: Memo[bytes, Prepared | QueryError | NotServedError] = Memo(_QUERIES)
         self._places: Memo[str, Place] = Memo(_PLACES)
-        self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(_CHOICES)
+        self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(few)
+        self._dealers: Memo[tuple[Choice, int], Dealer] = Memo(few)
+        self._plans: Memo[tuple[Prepared, Place, bool], Plan] = Memo(_PLANS)
         self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
         self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
         self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
@@ -140,8 +171,20 @@ class Decider:
             address.text, self.index.place(address, self.geo.locate(address))
         )
 
+    def plan(self, prepared: Prepared, place: Place, *, private: bool) -> Plan:
+        """Decide everything but chance; `private` says that the client asks for itself, with `ip=` or without."""
+        key = (prepared, place, private)
+        known = self._plans.get(key)
+        if known is None:
+            choice = self.choice(prepared, place, private=private)
+            dealt = (choice, prepared.limit)
+            dealer = self._dealers.get(dealt) or self._dealers.remember(dealt, Dealer(*dealt))
+            comment = comment_lines(prepared, place) if prepared.query.comments else b""
+            known = self._plans.remember(key, Plan(dealer, choice, comment))
+        return known
+
     def choice(self, prepared: Prepared, place: Place, *, private: bool = True) -> Choice:
-        """The tiers for a place; `private` says that the client asks for itself, with `ip=` or without."""
+        """The tiers for a place; `private` as for `plan`."""
         ask = prepared.ask._replace(private=True) if private and not prepared.ask.private else prepared.ask
         key = (ask, prepared.target.category, prepared.query.protocols, place)
         known = self._choices.get(key)
@@ -170,3 +213,16 @@ class Decider:
         if known is None:
             known = self._candidates.remember(key, candidates(self.index, prepared.ask.carriers, prepared.offers))
         return known
+
+
+def comment_lines(prepared: Prepared, place: Place) -> bytes:
+    """The comment above a text list: what was understood, in the snapshot's names and canonical codes."""
+    query = prepared.query
+    words = [prepared.target.label]
+    if query.countries or query.everywhere:
+        words += [b"country = " + country.encode() for country in query.countries]
+        words += [b"country = global"] if query.everywhere else []
+    else:
+        words += [b"country = " + place.country.encode()] if place.country else []
+        words += [b"continent = " + place.continent.encode()] if place.continent else []
+    return b" ".join(words) + b"\n" + prepared.times

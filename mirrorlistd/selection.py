@@ -8,8 +8,9 @@ live in `mirrorlist_snapshot.tiers`, because the admin side's `diff` needs the s
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, repeat, starmap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -27,7 +28,7 @@ from mirrorlist_snapshot.tiers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from random import Random
 
     from mirrorlistd.index import Index, Offers, Place
@@ -86,8 +87,9 @@ class Tier:
         lightest = min(own)
         # A mirror's key is a uniform number to the power of 1 / weight; the keys in descending order are a weighted
         # shuffle (Efraimidis and Spirakis, 2006). Scaled so that exponents stay in (0, 1]: nothing underflows.
-        self.exponents = None if lightest == max(own) else tuple(lightest / weight for weight in own)
-        self.cumulative = tuple(accumulate(own))
+        # Arrays, because a memo may hold thousands of tiers: 8 bytes a mirror each, and nothing for the collector.
+        self.exponents = None if lightest == max(own) else array("d", (lightest / weight for weight in own))
+        self.cumulative = array("Q", accumulate(own))
 
     def draw(self, count: int, random: Random | Rendezvous) -> Sequence[int]:
         """Draw the first `count` mirrors of a weighted shuffle without replacement."""
@@ -102,7 +104,7 @@ class Tier:
         return self._reject(count, random)
 
     def _meet(self, count: int, chance: Rendezvous) -> list[int]:
-        exponents = self.exponents or (1.0,) * len(self.mirrors)
+        exponents = (1.0,) * len(self.mirrors) if self.exponents is None else self.exponents
         keys = {
             mirror: chance.uniform(mirror) ** exponent for mirror, exponent in zip(self.mirrors, exponents, strict=True)
         }
@@ -125,19 +127,22 @@ class Tier:
             drawn[bisect(cumulative, uniform() * total)] = None
             if len(drawn) == count:
                 return [mirrors[position] for position in drawn]
-        return self._sort_rest(drawn, count, random)
+        return self.finish(list(drawn), count, random)
 
-    def _sort_rest(self, drawn: dict[int, None], count: int, random: Random) -> list[int]:
-        """Finish a draw that met too many repetitions: the rest is again a weighted shuffle of what is left."""
+    def finish(self, drawn: Sequence[int], count: int, random: Random) -> list[int]:
+        """Finish a draw that met too many repetitions: the rest is again a weighted shuffle of what is left.
+
+        `drawn` are positions in `mirrors`, in order; what is given back are mirror numbers.
+        """
         size = len(self.mirrors)
         keys = [random.random() ** (1.0 if self.exponents is None else self.exponents[i]) for i in range(size)]
-        rest = sorted((i for i in range(size) if i not in drawn), key=keys.__getitem__, reverse=True)
-        return [self.mirrors[position] for position in (*drawn, *rest[: count - len(drawn)])]
+        left = sorted(set(range(size)).difference(drawn), key=keys.__getitem__, reverse=True)
+        return [self.mirrors[position] for position in (*drawn, *left[: count - len(drawn)])]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Choice:
-    """The candidates of an answer, by tier: everything but chance is decided."""
+    """The candidates of an answer, by tier: everything but chance is decided. Each is equal to itself alone."""
 
     tiers: tuple[Tier, ...]
     """Nearest first; the global tier only where the nearer ones hold fewer than the minimum."""
@@ -147,25 +152,35 @@ class Choice:
     """An exclusive netblock decided: no other mirror is offered."""
     by_country: bool = False
     """`country=` decided: no mirror of other countries (or continents) is offered."""
+    first_code: int = field(init=False)
+    """Tier code of the mirror that stands first; 0 where there is none."""
 
-    @property
-    def first_code(self) -> int:
-        """Tier code of the mirror that stands first; 0 where there is none."""
-        if self.tiers:
-            return self.tiers[0].code
-        return self.fallback.code if self.fallback else 0
+    def __post_init__(self) -> None:
+        """Note what every answer is counted by."""
+        first = self.tiers[0] if self.tiers else self.fallback
+        object.__setattr__(self, "first_code", first.code if first else 0)
+
+    def places(self, limit: int) -> Iterator[tuple[Tier, int]]:
+        """Yield each tier that has places in a list of `limit`, and how many: nearest first, the last resort last.
+
+        Fallback mirrors hold the last places, but never the first.
+        """
+        reserved = 0 if self.fallback is None else len(self.fallback.mirrors)
+        places = max(1, limit - reserved) if self.tiers else 0
+        for tier in self.tiers:
+            if places:
+                count = min(places, len(tier.mirrors))
+                places -= count
+                limit -= count
+                yield tier, count
+        if self.fallback is not None and limit:
+            yield self.fallback, min(limit, reserved)
 
     def draw(self, limit: int, random: Random | Rendezvous) -> list[int]:
-        """Up to `limit` mirror numbers, best first; fallback mirrors hold the last places, but never the first."""
+        """Up to `limit` mirror numbers, best first."""
         order: list[int] = []
-        fallback = self.fallback
-        places = limit if fallback is None or not self.tiers else max(1, limit - len(fallback.mirrors))
-        for tier in self.tiers:
-            order += tier.draw(places - len(order), random)
-            if len(order) >= places:
-                break
-        if fallback is not None and len(order) < limit:
-            order += fallback.draw(limit - len(order), random)
+        for tier, count in self.places(limit):
+            order += tier.draw(count, random)
         return order
 
 

@@ -75,6 +75,7 @@ def load_state(config: Config) -> State:
             minimum=config.minimum,
             limit=config.limit,
             sticky=config.sticky,
+            public_url=config.public_url or "",
             routes=Routes([Template.parse(text) for text in config.url_templates]),
         ),
     )

@@ -44,6 +44,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "explain_networks": ("192.0.2.7", '"192.0.2.7"', ("192.0.2.7/32",)),
     "minimum": ("0", "0", 0),
     "sticky": ("0.5", "0.5", 0.5),
+    "public_url": ("https://mirrors.example.org/", '"https://mirrors.example.org"', "https://mirrors.example.org"),
     "url_templates": (
         "/{v}/{repo}->repo={repo}-{v}",
         '["/{v}/{repo} -> repo={repo}-{v}"]',

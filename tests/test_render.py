@@ -56,7 +56,7 @@ def world(**settings: Any) -> Decider:
             "r": {"category": "c"},
         },
     )
-    return decider(source, **settings)
+    return decider(source, public_url="https://lists.example.org", **settings)
 
 
 def headers(reply: Answer, name: bytes) -> list[str]:
@@ -210,15 +210,16 @@ def test_a_long_name_stays_bounded() -> None:
 
 
 def test_redirect_names_the_next_mirrors_and_the_metalinks() -> None:
-    """302 to the nearest, RFC 6249 links to the others in order, describedby, the hash; nothing is stored by caches."""
+    """302 to the nearest, RFC 6249 links in order, describedby, the hash; no cache stores it."""
     reply = ask(world(), "repo=os&arch=x86_64&file=repodata/repomd.xml&redirect=1", FR)
     assert reply.status == 302
     assert headers(reply, b"location") == ["https://fr/c/9/x86_64/repodata/repomd.xml"]
     assert headers(reply, b"cache-control") == ["private"]
-    path = "/metalink?path=c/9/x86_64/repodata/repomd.xml&format="
+    path = "https://lists.example.org/metalink?path=c/9/x86_64/repodata/repomd.xml&format="
     assert headers(reply, b"link") == [
-        "<https://de/c/9/x86_64/repodata/repomd.xml>; rel=duplicate; pri=1; geo=de",
-        "<http://us/c/9/x86_64/repodata/repomd.xml>; rel=duplicate; pri=2; geo=us",
+        "<https://fr/c/9/x86_64/repodata/repomd.xml>; rel=duplicate; pri=1; geo=fr",
+        "<https://de/c/9/x86_64/repodata/repomd.xml>; rel=duplicate; pri=2; geo=de",
+        "<http://us/c/9/x86_64/repodata/repomd.xml>; rel=duplicate; pri=3; geo=us",
         f'<{path}metalink4>; rel=describedby; type="application/metalink4+xml"',
         f'<{path}metalink>; rel=describedby; type="application/metalink+xml"',
     ]
@@ -234,6 +235,13 @@ def test_describedby_leads_to_the_metalink() -> None:
     file = ET.fromstring(ask(world(), query, FR).body).find(f"{V4}file")
     assert file is not None
     assert file.get("name") == "a&b+c d.iso"
+
+
+def test_without_a_public_url_no_metalink_is_named() -> None:
+    """Nobody said where clients reach us: a relative reference would break wget2, the Host header is the client's."""
+    reply = ask(HOSTILE, "repo=r&file=x&format=redirect", FR)
+    assert reply.status == 302
+    assert not [link for link in headers(reply, b"link") if "describedby" in link]
 
 
 def redirect(world: Decider, file: str, client: str | None, around: Around = Around()) -> Answer:  # noqa: B008 - frozen

@@ -61,10 +61,10 @@ PLACES: dict[str, tuple[str | None, str | None, int]] = {
 }
 
 
-def decider(source: Mapping[str, Any], *, minimum: int = 5, limit: int = 20, places: Any = None) -> Decider:
+def decider(source: Mapping[str, Any], *, places: Any = None, **settings: Any) -> Decider:
     """A decider over a source document, with PLACES (or others) as its map of the world."""
     geo: Any = Map(PLACES if places is None else places)
-    return Decider(Index(compiled(source)), geo, Settings(minimum=minimum, limit=limit))
+    return Decider(Index(compiled(source)), geo, Settings(**settings))
 
 
 def built_in_geo() -> Geo:

@@ -18,11 +18,10 @@ LIST_HEADERS: Final = ((b"cache-control", b"private, no-store"),)
 """No list client uses ETag or 304, and a shared cache would mix up places (clients.md, trap 5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """An answer before it has a shape: what was asked, who is near, who was drawn."""
 
-    index: Index
+    world: Index
     target: Target
     offers: Offers
     choice: Choice
@@ -30,11 +29,13 @@ class Listing:
     """Mirror numbers, best first; never empty."""
     comment: bytes
     """Comment lines, each ending in LF; empty where the client wants none."""
+    public_url: str
+    """Where clients reach this server, without a slash at the end; empty where nobody has said."""
 
     @property
     def details(self) -> FileDetails | None:
         """What the snapshot knows of the file that was asked for."""
-        return self.index.details(self.target)
+        return self.world.details(self.target)
 
     @property
     def file_name(self) -> str:
@@ -44,7 +45,7 @@ class Listing:
     def lines(self) -> Iterator[tuple[Mirror, int, str]]:
         """(mirror, its number, URL) for every URL, best first."""
         suffix = self.target.suffix
-        mirrors = self.index.snapshot.mirrors
+        mirrors = self.world.snapshot.mirrors
         urls = self.offers.urls
         return ((mirrors[number], number, (url + suffix).decode()) for number in self.order for url in urls[number])
 

@@ -28,7 +28,7 @@ _HEADERS_4: Final = ((b"content-type", b"application/metalink4+xml"), *LIST_HEAD
 
 def _version_3(listing: Listing) -> Rendered:
     name = _xml_name(listing.file_name)
-    built = datetime.fromtimestamp(listing.index.snapshot.built, UTC)
+    built = datetime.fromtimestamp(listing.world.snapshot.built, UTC)
     dynamic = f'type="dynamic" pubdate="{format_datetime(built, usegmt=True)}"'
     details = listing.details
     lines = [
@@ -70,7 +70,7 @@ def _version_of_file(version: FileVersion, indent: str) -> Iterator[str]:
 
 def _version_4(listing: Listing) -> Rendered:
     name = _xml_name(listing.file_name)
-    built = datetime.fromtimestamp(listing.index.snapshot.built, UTC)
+    built = datetime.fromtimestamp(listing.world.snapshot.built, UTC)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<metalink xmlns="urn:ietf:params:xml:ns:metalink">',

@@ -1,6 +1,7 @@
 """A redirect to the best mirror, with the next ones as duplicates (RFC 6249) and the file's hash where it is known.
 
-References to our own metalinks have no host, so that nothing is built from the Host header (clients.md, trap 12).
+Our own metalinks are named only where the operator says under which URL clients reach us: nothing is built from the
+Host header (clients.md, trap 12), and a relative reference, which RFC 8288 allows, sends wget2 to a host `metalink`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from mirrorlistd.render.listing import Listing, Rendered, Renderer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DUPLICATES: Final = 5
-"""Mirrors named besides the one that is given: enough to fail over to, few enough for a small header."""
+DUPLICATES: Final = 6
+"""Mirrors named, the one that is given first: enough to fail over to, few enough for a small header. The first is among
+them because wget2 fetches from the links alone and would else begin with the second."""
 _HEADERS: Final = (
     (b"content-type", b"text/plain; charset=utf-8"),
     (b"cache-control", b"private"),
@@ -24,12 +26,13 @@ _HEADERS: Final = (
 
 
 def _redirect(listing: Listing) -> Rendered:
-    (_, _, best), *others = listing.lines()
+    mirrors = list(listing.lines())
+    best = mirrors[0][2]
     links = [
         f"<{url}>; rel=duplicate; pri={place}{f'; geo={mirror.country.lower()}' if mirror.country else ''}"
-        for place, (mirror, _, url) in enumerate(others, start=1)
+        for place, (mirror, _, url) in enumerate(mirrors, start=1)
     ]
-    if listing.file_name:
+    if listing.file_name and listing.public_url:
         links += _described_by(listing)
     headers = [*_HEADERS, (b"location", best.encode())]
     headers += [(b"link", link.encode()) for link in links]
@@ -41,11 +44,11 @@ def _redirect(listing: Listing) -> Rendered:
 
 def _described_by(listing: Listing) -> Iterator[str]:
     """Name the metalinks of the file by its path, which holds however the file was asked for."""
-    top = listing.index.snapshot.categories[listing.target.category].top.encode()
+    top = listing.world.snapshot.categories[listing.target.category].top.encode()
     path = quote(b"/".join(filter(None, (top, listing.target.path))), safe="/")
     for shape, kind in (("metalink4", "metalink4+xml"), ("metalink", "metalink+xml")):
-        yield f'</metalink?path={path}&format={shape}>; rel=describedby; type="application/{kind}"'
+        yield f'<{listing.public_url}/metalink?path={path}&format={shape}>; rel=describedby; type="application/{kind}"'
 
 
-REDIRECT: Final = Renderer("redirect", _redirect, stable=True, longest=DUPLICATES + 1)
+REDIRECT: Final = Renderer("redirect", _redirect, stable=True, longest=DUPLICATES)
 """302 for one file or directory; `redirect=1` asks for the same."""
