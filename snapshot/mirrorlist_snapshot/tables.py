@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
@@ -162,7 +162,7 @@ class NetTable:
     ascending), `count` u32 values. A range reaches to the next start; below the first start the value is 0.
     """
 
-    __slots__ = ("_starts", "_values", "_width", "data")
+    __slots__ = ("_leads", "_starts", "_values", "_width", "data")
 
     def __init__(self, data: memoryview, width: int) -> None:
         """Open the table in `data` for addresses of `width` bytes (4 or 16)."""
@@ -176,6 +176,14 @@ class NetTable:
         self._width = width
         self._starts = data[_COUNT.size : values].toreadonly()
         self._values = read_u32s(data[values:])
+        # The first 8 bytes of each start (all 4 of IPv4) as machine integers: bisecting these is C all the way, and
+        # decides for all but the starts that share them.
+        lead = min(width, 8)
+        leads = array("I" if lead == 4 else "Q")  # noqa: PLR2004 - bytes of an IPv4 address
+        leads.frombytes(self._starts if lead == width else b"".join(self._start(row)[:lead] for row in range(count)))
+        if sys.byteorder == "little":
+            leads.byteswap()
+        self._leads = leads
 
     @classmethod
     def build(cls, ranges: Sequence[tuple[int, int]], width: int) -> NetTable:
@@ -197,7 +205,14 @@ class NetTable:
 
     def find(self, packed: bytes) -> int:
         """Return the value of the range that holds the address; `packed` has this table's width."""
-        row = bisect_right(range(len(self._values)), packed, key=self._start) - 1
+        leads = self._leads
+        if not leads:
+            return 0
+        lead = int.from_bytes(packed[:8], "big")
+        row = bisect_right(leads, lead) - 1
+        if row >= 0 and leads[row] == lead and self._width > 8:  # noqa: PLR2004 - bytes in a lead
+            low = bisect_left(leads, lead)
+            row = bisect_right(range(row + 1), packed, low, row + 1, key=self._start) - 1
         return self._values[row] if row >= 0 else 0
 
     def _start(self, row: int) -> bytes:
