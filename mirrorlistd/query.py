@@ -28,6 +28,24 @@ MAX_PROTOCOLS: Final = 8
 _MAX_WORD: Final = 32
 """Characters of a protocol's or format's name."""
 
+PARAMETERS: Final = frozenset(
+    [
+        "repo",
+        "arch",
+        "path",
+        "file",
+        "country",
+        "protocol",
+        "limit",
+        "ip",
+        "netblock",
+        "redirect",
+        "time",
+        "comments",
+        "format",
+    ]
+)
+"""Every parameter that means something."""
 _OFF: Final = frozenset((b"0", b"false", b"no", b"off"))
 _BY_PRESENCE: Final = frozenset((b"redirect", b"time"))
 _DIGITS: Final = len(str(MAX_LIMIT))

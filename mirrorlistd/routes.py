@@ -21,13 +21,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.errors import ConfigError
-from mirrorlistd.query import MAX_QUERY
+from mirrorlistd.query import MAX_QUERY, PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _METALINK_SUFFIXES: Final = ((b".meta4", b"metalink4"), (b".metalink", b"metalink"))
 """What stands after a file's path to ask for its metalink, as MirrorBrain and mirrorbits have it."""
+PAGES: Final = ("/repos", "/explain", "/healthz", "/readyz", "/metrics")
+"""Paths that are never lists: a template that swallowed one would blind whoever watches the server."""
 _VARIABLE: Final = re.compile(r"\{([a-z]+)\}")
 
 
@@ -70,13 +72,18 @@ class Template:
         if not result or not all(name for name, _ in result) or not used <= set(variables):
             unknown = ", ".join(sorted(used - set(variables))) or "no parameter"
             raise ConfigError(f"{text!r}: the right side has {unknown}, not from the left; {example}")
+        if strange := sorted({name for name, _ in result} - PARAMETERS):
+            raise ConfigError(f"{text!r}: {strange[0]} is no parameter of a list ({', '.join(sorted(PARAMETERS))})")
         pattern = "".join(
             f"(?P<{piece}>[^/]+)" if number % 2 else re.escape(piece)
             for number, piece in enumerate(_VARIABLE.split(path))
         )
+        compiled = re.compile(pattern.encode())
+        if taken := [page for page in PAGES if compiled.fullmatch(page.encode())]:
+            raise ConfigError(f"{text!r}: would hide {taken[0]}; begin the path with a segment of its own")
         return cls(
             text=text,
-            _path=re.compile(pattern.encode()),
+            _path=compiled,
             _names=tuple(pairs),
             _result=tuple((name.encode(), value.encode()) for name, value in result),
         )

@@ -31,7 +31,7 @@ BOTH = ("https", "http")
 def listing(path: str, protocols: tuple[str, ...], order: list[int], comment: bytes = b"# x\n") -> Listing:
     """A listing of these mirrors in this order."""
     target = INDEX.resolve(parse_query(f"path={path}".encode()))
-    return Listing(INDEX, target, INDEX.offers(0, protocols), CHOICE, order, comment)
+    return Listing(INDEX, target, INDEX.offers(0, protocols), CHOICE, order, comment, "")
 
 
 def test_text() -> None:

@@ -100,6 +100,13 @@ def test_wrong_templates_are_refused(text: str) -> None:
         Template.parse(text)
 
 
+@pytest.mark.parametrize("text", ["/healthz->repo=a", "/{x}->repo={x}", "/x->bogus=1", "/x->repo=a&fromat=json"])
+def test_dangerous_templates_are_refused(text: str) -> None:
+    """A template that hides a page of ours, or names no parameter of ours, is refused when the server starts."""
+    with pytest.raises(ConfigError, match=r"would hide|is no parameter"):
+        Template.parse(text)
+
+
 @given(
     path=st.binary(max_size=60), query=st.binary(max_size=60), start=st.sampled_from([b"/r/", b"/mirrors/", b"/", b""])
 )
