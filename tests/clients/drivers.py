@@ -191,6 +191,7 @@ CLIENTS: Final[Mapping[str, Client]] = {
     "pacman": Client(pacman, ("pacman", "curl")),
     "aria2": Client(aria2, ("aria2c",)),
     "curl": Client(downloader, ("curl",)),
+    "mirrorlist-fetch": Client(downloader, ("mirrorlist-fetch",)),
     "wget2": Client(downloader, ("wget2",)),
     "pip": Client(pip, ()),
     "uv": Client(uv, ("uv",)),

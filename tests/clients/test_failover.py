@@ -29,6 +29,9 @@ SURVIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "aria2-redirect": (*_PLAIN, "stalled"),
     "aria2-metalink": _PLAIN,
     "curl-mirrorlist": (*_PLAIN, "stalled"),
+    "mirrorlist-fetch-redirect": (*_PLAIN, "corrupt"),
+    "mirrorlist-fetch-metalink": (*_PLAIN, "corrupt"),
+    "mirrorlist-fetch-mirrorlist": (*_PLAIN, "stalled"),
 }
 """Snippet -> defects of the first mirror. zypper and ostree wait for a silent mirror for minutes."""
 
