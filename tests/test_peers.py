@@ -1,7 +1,7 @@
 """The defects that other mirror redirectors have or had: one test for each, by its number in the design notes.
 
-Where a whole file of tests holds a defect, the one here is the plainest form of it: what a user reported. Defect 12
-(URLs escaped in XML) and 15 (a check-in that unpickles a stranger's bytes) have no place to happen in: see the tests.
+Where a whole file of tests holds a defect, the one here is the plainest form of it: what a user reported. Defect 15
+(a check-in that unpickles a stranger's bytes) has no place to happen in: see the test.
 """
 
 from __future__ import annotations
@@ -168,12 +168,24 @@ def test_defect_11_one_bad_row_is_reported_with_all_others(tmp_path: Path) -> No
 
 
 def test_defect_12_no_url_can_break_out_of_its_line() -> None:
-    """A path full of markup, quotes and line ends is percent-encoded or refused, in text and in JSON."""
+    """A path full of markup, quotes and line ends is percent-encoded, escaped or refused, in text, JSON and XML."""
     world = decider(network({"a": mirror("DE")}))
     reply = ask(world, "path=c/%3Cx%20%22%26%3E/", DE)
     assert urls(reply) == ["https://a/c/%3Cx%20%22&%3E/"]
     assert ask(world, "path=c/%0Ax/", DE).status == 400
     assert b'"https://a/c/%3Cx%20%22&%3E/"' in ask(world, "path=c/%3Cx%20%22%26%3E/&format=json", DE).body
+    for shape in ("metalink", "metalink4"):
+        body = ask(world, f"path=c/%3Cx%20%22%26%3E&format={shape}", DE).body
+        assert b">https://a/c/%3Cx%20%22&amp;%3E</url>" in body
+        assert b"""<file name='&lt;x "&amp;&gt;'>""" in body
+
+
+def test_defect_12_no_doubled_repodata() -> None:
+    """A repository whose directory ends in what is asked for is not asked for twice: `repodata/repomd.xml`, once."""
+    details = {"path": "repodata/repomd.xml", "timestamp": 1, "size": 1, "sha256": "0" * 64}
+    repositories = {"r": {"category": "c", "path": "9/os", "files": [details]}}
+    body = ask(decider(network({"a": mirror("DE")}, repositories=repositories)), "repo=r&format=metalink", DE).body
+    assert b">https://a/c/9/os/repodata/repomd.xml</url>" in body
 
 
 def test_defect_13_public_json_is_about_repositories_only() -> None:
