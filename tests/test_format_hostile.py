@@ -116,12 +116,14 @@ def test_noise_is_refused(data: bytes) -> None:
     ("damage", "message"),
     cases(
         [
-            (lambda _: b"", "a snapshot file"),
-            (lambda _: b"[mirrors]\n", "made by compile"),
+            (lambda _: b"", "expected a snapshot file, found an empty file; name a file made by compile"),
+            (lambda _: b"[mirrors]\n", "starts with the bytes 5b 6d 69 72 72 6f 72 73; name a file made by compile"),
+            (lambda _: b"\x96\0", "starts with the bytes 96 00; name"),
             (lambda data: data.replace(b"\r\n", b"\n"), "not as text"),
             (lambda data: bytes(byte & 127 for byte in data), "not as text"),
-            (lambda data: data[:100], "cut off"),
-            (lambda data: data[:-8], "cut off"),
+            (lambda data: data[:100], "found 100: the file was cut off; copy it again$"),
+            (lambda data: data[:-8], "the file was cut off; copy it again$"),
+            (lambda data: data + bytes(8), "something was appended; copy it again$"),
             (lambda data: data[:30] + b"\1" + data[31:], "SHA-256 check"),
             (lambda data: data[:-8] + b"damaged!", "SHA-256 digest"),
             (lambda data: seal(data[:8] + b"\3\0" + data[10:]), "upgrade mirrorlistd"),

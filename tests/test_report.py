@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot import report, tiers
 from mirrorlist_snapshot.countries import CONTINENT_OF
-from mirrorlist_snapshot.model import CategoryKind, Mirror, Overrides, RepositoryDirectory, Snapshot
+from mirrorlist_snapshot.model import CategoryKind, ClientNetblock, Mirror, Overrides, RepositoryDirectory, Snapshot
 from mirrorlist_snapshot.report.answers import MINIMUM, changed_answers
 from mirrorlist_snapshot.report.text import ago
 from snapshot_files import small_snapshot
@@ -34,6 +34,7 @@ def test_inspect_says_what_is_there() -> None:
     assert found["counts"]["mirrors"] == 4
     assert found["counts"]["active_mirrors"] == 3
     assert found["counts"]["client_netblocks"] == 3
+    assert (found["counts"]["repositories"], found["counts"]["disabled_repositories"]) == (2, 1)
     assert sum(section["bytes"] for section in found["sections"]) < len(DATA)
     linux, tex = found["repositories"]
     assert linux["aliases"] == ["linux", "linux-rawhide"]
@@ -60,13 +61,17 @@ def test_any_snapshot_can_be_shown(snapshot: Snapshot, now: int) -> None:
 
 
 def test_inspect_text() -> None:
-    """The text names age, counts and flags in words."""
+    """The text names age, counts and flags in words; what matters least, the sections' sizes, comes last."""
     text = report.inspect_text(report.inspect(DATA, now=SMALL.built + 3 * DAY))
     assert "serial     42\n" in text
     assert "2023-11-14 22:13:20 UTC (3 days ago) by mirrorlist-snapshot by hand" in text
     assert "4 mirrors (3 active)" in text
     assert "private, 1 netblock, only AT,DE" in text
+    assert "AS1103, AS4200000000, 2 netblocks (1 exclusive)\n" in text
     assert "inactive" in text
+    assert "  2 repositories\n           1 of them disabled\n" in text
+    assert "2 countries never served by certain others\n" in text
+    assert text.index("\nrepositories\n") < text.index("\nmirrors\n") < text.index("\nsections\n")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,7 @@ def test_a_snapshot_does_not_differ_from_itself(snapshot: Snapshot) -> None:
     data = snapshot_format.encode(replace(snapshot, serial=7, built=8, generator="other"), version=1)
     found = report.diff(snapshot, snapshot_format.decode(data))
     assert found["same"]
-    assert "no differences" in report.diff_text(found)
+    assert report.diff_text(found).endswith("no differences in content\n")
 
 
 @settings(max_examples=60)
@@ -142,8 +147,53 @@ def test_fields_that_change() -> None:
     }
     assert found["changed"] == [{"name": "m", "fields": fields}]
     text = report.diff_text(report.diff(old, new))
-    assert "~ m: country NL -> BE; bandwidth 100 -> 1000" in text
+    assert "~ m: country: NL -> BE; bandwidth: 100 -> 1000; urls: c https://m/ -> c https://m/new/\n" in text
     assert "  + more\n  - gone\n" in text
+    assert text.endswith("\n\nanswers by netblock or AS are not compared\n")
+
+
+NET = ClientNetblock(prefix="192.0.2.0/24", exclusive=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (
+            {"netblocks": (NET,)},
+            {"netblocks": (replace(NET, exclusive=True),)},
+            "netblocks: 192.0.2.0/24 -> 192.0.2.0/24 exclusive",
+        ),
+        (
+            {},
+            {"netblocks": (NET, ClientNetblock(prefix="2001:db8::/32", exclusive=True))},
+            "netblocks: none -> 192.0.2.0/24, 2001:db8::/32 exclusive",
+        ),
+        ({"asns": (680, 1103)}, {}, "asns: 680, 1103 -> none"),
+        ({}, {"private": True}, "private: false -> true"),
+        ({}, {"country": "NL"}, "country: none -> NL"),
+        ({}, {"urls": ("https://m/", "http://m/")}, "urls: c https://m/ -> c https://m/ http://m/"),
+    ],
+)
+def test_fields_are_shown_for_people(before: dict[str, Any], after: dict[str, Any], words: str) -> None:
+    """Values in the text are words, not the data that --json gives."""
+    found = report.diff(world(mirror("m", **before)), world(mirror("m", **after)))
+    assert f"  ~ m: {words}\n" in report.diff_text(found)
+
+
+def test_other_things_are_shown_for_people() -> None:
+    """Directories, groups of neighbours and an empty top are words, too."""
+    near: dict[str, Overrides] = {
+        one: Overrides(continents={}, neighbours={"SE": groups}, never_served={})
+        for one, groups in {"old": (("NO", "DK"), ("FI",)), "new": (("NO",),)}.items()
+    }
+    old, new = world(mirror("m"), overrides=near["old"]), world(mirror("m"), overrides=near["new"])
+    (one,), (category,) = old.repositories, old.categories
+    arches = tuple(RepositoryDirectory(arch=arch, category=0, path=arch) for arch in ("arm", "x86"))
+    new = replace(new, repositories=(replace(one, directories=arches),), categories=(replace(category, top="pub"),))
+    text = report.diff_text(report.diff(old, new))
+    assert "  ~ SE: groups: NO DK, FI -> NO\n" in text
+    assert "  ~ r: directories: c:/ -> arm c:/arm, x86 c:/x86\n" in text
+    assert "  ~ c: top: none -> pub\n" in text
 
 
 def test_a_weight_matters_where_the_mirror_is_listed() -> None:

@@ -80,7 +80,7 @@ def test_compile_writes_a_snapshot(folder: Path) -> None:
     assert (snapshot.serial, [one.name for one in snapshot.mirrors]) == (7, ["m"])
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
-    assert line.startswith("wrote a.mls: serial 7, 1 mirrors, 1 repositories")
+    assert line.startswith("wrote a.mls: serial 7, 1 mirror, 1 repository, 1 directory, 1 carrier set, 0 files, ")
 
 
 def test_compile_is_reproducible(folder: Path) -> None:
@@ -180,6 +180,7 @@ def test_the_json_schema_needs_no_source(folder: Path) -> None:
         pytest.param(["compile", "good.toml", "-o", "-", "--json"], "--json", id="two outputs"),
         pytest.param(["verify"], "FILE", id="no file"),
         pytest.param(["diff", "old.mls"], "NEW", id="one file"),
+        pytest.param(["diff", "-", "-"], "standard input", id="one standard input twice"),
     ],
 )
 def test_wrong_usage(folder: Path, arguments: list[str], message: str) -> None:
@@ -198,12 +199,32 @@ def test_a_wrong_source_date_epoch(folder: Path) -> None:
 
 
 def test_help_has_examples(folder: Path) -> None:
-    """Each verb's --help shows examples and exit codes."""
-    assert "examples:" in run(folder, "--help").stdout
+    """Each --help shows examples and exit codes; only diff has other codes, those of diff(1)."""
+    text = run(folder, "--help").stdout
+    assert "examples:" in text
+    assert "exit codes: 0 done, 1 refused, or something cannot be read or written, 2 wrong usage" in text
     for verb in ("compile", "verify", "inspect", "diff"):
         text = run(folder, verb, "--help").stdout
         assert f"  mirrorlist-snapshot {verb} " in text
         assert "exit codes" in text
+        assert ("as of diff(1)" in text) == (verb == "diff")
+        assert ("2 wrong usage" in text) == (verb != "diff")
+
+
+def test_version(folder: Path) -> None:
+    """--version is the name that the command leaves in the snapshots it makes."""
+    text = run(folder, "--version").stdout
+    run(folder, "compile", "good.toml", "-o", "a.mls")
+    assert text.startswith("mirrorlist-snapshot")
+    assert text.strip() == snapshot_format.decode((folder / "a.mls").read_bytes()).generator
+
+
+def test_help_says_how_to_attach_the_schema(folder: Path) -> None:
+    """For each syntax of sources there is the line that makes editors use the JSON Schema."""
+    text = run(folder, "compile", "--help").stdout
+    assert "#:schema ./mirrors.schema.json" in text
+    assert "# yaml-language-server: $schema=./mirrors.schema.json" in text
+    assert '{ "$schema": "./mirrors.schema.json",' in text
 
 
 def test_verify(folder: Path) -> None:
@@ -215,7 +236,51 @@ def test_verify(folder: Path) -> None:
     result = run(folder, "verify", "old.mls", code=1)
     (line,) = result.stderr.splitlines()
     assert line.startswith("mirrorlist-snapshot: old.mls: expected ")
-    assert line.endswith("copy it again")
+    assert line.endswith(": the file was cut off; copy it again")
+
+
+def test_verify_for_programs(folder: Path) -> None:
+    """With --json, standard output says whether the file is good, and of which content, or why not."""
+    data = (folder / "old.mls").read_bytes()
+    assert json_of(run(folder, "verify", "old.mls", "--json")) == {
+        "ok": True,
+        "file": "old.mls",
+        "serial": 1,
+        "built": 1_700_000_000,
+        "format_version": 2,
+        "digest": snapshot_format.digest(data),
+        "bytes": len(data),
+    }
+    for name in ("good.toml", "missing.mls"):
+        result = run(folder, "verify", name, "--json", code=1)
+        found = json_of(result)
+        assert (found["ok"], found["file"]) == (False, name)
+        assert result.stderr == f"mirrorlist-snapshot: {found['error']}\n"
+
+
+def test_standard_input(folder: Path) -> None:
+    """verify, inspect and one side of diff read `-` from standard input, and name it where it is bad or closed."""
+
+    def shell(line: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-c", f"{line}; test $? -eq {code}", "sh", *COMMAND],
+            cwd=folder,
+            env=environment({}),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=True,
+        )
+
+    assert shell('"$@" verify - < old.mls').stdout.startswith("standard input: good: serial 1, ")
+    assert json_of(shell('"$@" verify - --json < old.mls'))["file"] == "standard input"
+    assert json_of(shell('"$@" inspect --json - < new.mls'))["serial"] == 2
+    assert "~ m: country: NL -> BE" in shell('"$@" diff - new.mls < old.mls', code=1).stdout
+    assert shell('"$@" verify - < /dev/null', code=1).stderr == (
+        "mirrorlist-snapshot: standard input: expected a snapshot file, found an empty file;"
+        " name a file made by compile\n"
+    )
+    assert shell('"$@" inspect - <&-', code=1).stderr == "mirrorlist-snapshot: standard input: Bad file descriptor\n"
 
 
 def test_inspect(folder: Path) -> None:
@@ -236,7 +301,7 @@ def test_names_that_the_terminal_cannot_show(folder: Path) -> None:
 def test_diff(folder: Path) -> None:
     """Equal snapshots are exit code 0, different ones 1, as of diff(1); both as text and JSON."""
     assert "no differences" in run(folder, "diff", "old.mls", "old.mls").stdout
-    assert "~ m: country NL -> BE" in run(folder, "diff", "old.mls", "new.mls", code=1).stdout
+    assert "~ m: country: NL -> BE" in run(folder, "diff", "old.mls", "new.mls", code=1).stdout
     found = json_of(run(folder, "diff", "old.mls", "new.mls", "--json", code=1))
     assert {"NL", "BE"} <= set(found["answers"][0]["countries"])
 
@@ -282,11 +347,20 @@ def test_a_reader_that_goes_away(folder: Path) -> None:
         assert process.wait(SECONDS) == 141
 
 
-def test_output_that_cannot_be_written(folder: Path) -> None:
-    """A full disk behind standard output is an error, said in one line."""
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        pytest.param(["inspect", "old.mls"], 1, id="inspect"),
+        pytest.param(["verify", "old.mls", "--json"], 1, id="verify"),
+        pytest.param(["compile", "good.toml", "-o", "-"], 1, id="compile"),
+        pytest.param(["diff", "old.mls", "new.mls"], 2, id="diff"),
+    ],
+)
+def test_output_that_cannot_be_written(folder: Path, arguments: list[str], code: int) -> None:
+    """A full disk behind standard output is an error, said in one line: exit code 1, of diff 2 as of diff(1)."""
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run(
-            [*COMMAND, "inspect", "old.mls"],
+            [*COMMAND, *arguments],
             cwd=folder,
             env=environment({}),
             stdout=full,
@@ -295,7 +369,7 @@ def test_output_that_cannot_be_written(folder: Path) -> None:
             timeout=SECONDS,
             check=False,
         )
-    assert result.returncode == 2
+    assert result.returncode == code
     assert result.stderr.splitlines()[0] == "mirrorlist-snapshot: cannot write the output: No space left on device"
     assert "Traceback" not in result.stderr
 

@@ -123,7 +123,9 @@ MISTAKES = {
     MIRROR + "xyz = 5": ('unknown key "xyz"; allowed: active, allowed_countries, asns,',),
     "overrides = []": ("1: overrides: found a list; expected a table",),
     "mirrors.x = 5": ("1: mirrors.x: found the number 5; expected a table",),
-    MIRROR + "private = 'yes'": ('4: mirrors.x.private: found the text "yes"; expected true or false',),
+    MIRROR + "private = 'yes'": ('4: mirrors.x.private: found the text "yes"; expected true or false; write true, w',),
+    MIRROR + "private = 'Off'": ('found the text "Off"; expected true or false; write false, without quotes',),
+    MIRROR + "active = 'maybe'": ('4: mirrors.x.active: found the text "maybe"; expected true or false',),
     MIRROR + "asns = 680": ("found the number 680; expected a list",),
     MIRROR + "asns = [true]": ("found true; expected a whole number",),
     MIRROR + "allowed_countries = [1]": ("found the number 1; expected text; put it in quotes",),
@@ -270,6 +272,8 @@ def test_mistakes_are_refused_with_place_and_remedy(tmp_path: Path, text: str) -
         assert expected in found.replace(f"{tmp_path}/mirrors.toml:", "", 1)
 
 
+EXCLUSIVE = MIRROR + 'netblocks = [{prefix = "192.0.2.0/24", exclusive = true}]\n'
+NEAR = MIRROR.replace("x", "y") + 'netblocks = ["{}"]\n'
 WARNINGS = {
     MIRROR + "private = true": "4: warning: mirrors.x.private: has neither netblocks nor asns, so it is never offered",
     MIRROR + "fallback = true\nasns = [1]": "warning: mirrors.x.fallback: netblocks and asns have no effect",
@@ -281,6 +285,11 @@ WARNINGS = {
     MIRROR.replace('"https://x.example.org/"', '{urls = ["https://x/"], include = ["a/b"], exclude = ["a"]}'): (
         "mirrors.x.categories.debian.exclude: excludes everything that it includes"
     ),
+    EXCLUSIVE + NEAR.format("192.0.2.0/24"): (
+        '8: warning: mirrors.y.netblocks[0]: clients in 192.0.2.0/24 get only "x", whose netblock is exclusive, and'
+        " will not be offered this mirror; make this one exclusive, too, or that one not"
+    ),
+    EXCLUSIVE + NEAR.format("192.0.2.128/25"): 'mirrors.y.netblocks[0]: clients in 192.0.2.0/24 get only "x"',
     LISTED + '[repositories.r]\ncategory = "epel"\npath = "9"': "4: warning: repositories.r: nobody carries it: no act",
     LISTED + '[repositories.r]\ncategory = "epel"\npath = "8"': 'the category lists no directory "8"',
     LISTED
@@ -300,6 +309,31 @@ def test_suspicious_things_are_warned_about_and_compiled(tmp_path: Path, text: s
     assert WARNINGS[text] in str(complaints[0])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(EXCLUSIVE + NEAR.format("192.0.2.0/24").replace('"192.0.2.0/24"', "{}"), id="both exclusive"),
+        pytest.param(EXCLUSIVE + NEAR.format("192.0.0.0/16"), id="wider"),
+        pytest.param(EXCLUSIVE + NEAR.format("2001:db8::/32"), id="elsewhere"),
+        pytest.param(EXCLUSIVE + "active = false\n" + NEAR.format("192.0.2.0/24"), id="inactive"),
+        pytest.param(EXCLUSIVE + NEAR.format("192.0.2.0/24") + "active = false\n", id="inactive other"),
+        pytest.param(
+            "[categories.other]\n" + EXCLUSIVE + NEAR.format("192.0.2.0/24").replace("debian", "other"),
+            id="other categories",
+        ),
+        pytest.param(
+            EXCLUSIVE + MIRROR.replace("x", "y") + 'netblocks = ["192.0.2.0/25", {prefix = "192.0.2.0/24",'
+            " exclusive = true}]",
+            id="its own exclusive netblock around",
+        ),
+    ],
+)
+def test_an_exclusive_netblock_that_takes_nobodys_clients(tmp_path: Path, text: str) -> None:
+    """No warning where both mirrors, or not both of the same content, are offered to the netblock's clients."""
+    text = text.replace("[{}]", '[{prefix = "192.0.2.0/24", exclusive = true}]')
+    assert complaints_of(tmp_path, text + SMALL) == []
+
+
 def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
     """One run shows everything: syntax of one file, types of another, references across, one value hiding none."""
     (tmp_path / "a.toml").write_text("[mirrors.x\n", encoding="utf-8")
@@ -315,6 +349,21 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
         ("c.json", 2, "repositories.r.category"),
     ]
     assert str(caught.value).splitlines() == [str(one) for one in caught.value.complaints]
+
+
+@pytest.mark.parametrize(("word", "hint"), [("yes", "true"), ("no", "false"), ("On", "true"), ("off", "false")])
+def test_yaml_words_for_booleans(tmp_path: Path, word: str, hint: str) -> None:
+    """YAML 1.2 takes yes and no for text: the complaint says what to write."""
+    text = f"mirrors:\n  m: {{country: DE, private: {word}}}\n"
+    complaints = [str(one) for one in complaints_of(tmp_path, text, "m.yaml")]
+    assert any(f'found the text "{word}"; expected true or false; write {hint}' in one for one in complaints)
+
+
+def test_a_quote_that_is_not_closed(tmp_path: Path) -> None:
+    """A TOML string that runs into the end of its line is named as what it is."""
+    (found,) = complaints_of(tmp_path, '[mirrors.x]\ncountry = "DE\n' + SMALL)
+    assert found.line == 2
+    assert found.message.endswith(r"Illegal character '\n' (a quote is not closed on this line)")
 
 
 def test_a_flawed_record_causes_no_echo(tmp_path: Path) -> None:

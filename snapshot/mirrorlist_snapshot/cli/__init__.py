@@ -12,13 +12,11 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.cli import cmd_compile, cmd_diff, cmd_inspect, cmd_verify
-from mirrorlist_snapshot.cli.console import Trouble, error
+from mirrorlist_snapshot.cli.console import TROUBLE, Trouble, error, generator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TROUBLE: Final = 2
-"""Of every verb, as for wrong usage: 1 is an answer of diff and verify."""
 _INTERRUPTED: Final = 130
 """128 + SIGINT, as shells count."""
 _CLOSED_PIPE: Final = 141
@@ -29,15 +27,18 @@ examples:
   mirrorlist-snapshot diff /srv/mirrors.mls mirrors.mls
   mirrorlist-snapshot inspect mirrors.mls --json | jq .counts
 
-Each command has its own --help. Exit code 2 is wrong usage, or an output that cannot be written.
+Each command has its own --help.
+
+exit codes: 0 done, 1 refused, or something cannot be read or written, 2 wrong usage; diff has those of diff(1)
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with its arguments (those of the process by default) and give its exit code."""
+    options = argparse.Namespace(trouble=TROUBLE)  # until the verb is known
     try:
         try:
-            return _run(arguments)
+            return _run(_parser().parse_args(arguments, options))
         finally:
             sys.stdout.flush()  # here, where a failure is still ours to report: help and usage end in SystemExit
     except BrokenPipeError:
@@ -48,11 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
     except OSError as failure:  # standard output cannot be written: files are the verbs' own business
         error(f"cannot write the output: {failure.strerror or failure}")
-        return _TROUBLE
+        return int(options.trouble)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.run(options))
     except Trouble as trouble:
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=generator())
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (cmd_compile, cmd_verify, cmd_inspect, cmd_diff):
         module.add(verbs)

@@ -6,15 +6,27 @@ import os
 import sys
 import time
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.cli import file_details
-from mirrorlist_snapshot.cli.console import RED, YELLOW, Trouble, add_json, add_verb, say, show_bytes, show_json
+from mirrorlist_snapshot.cli.console import (
+    RED,
+    STANDARD,
+    TROUBLE,
+    YELLOW,
+    Trouble,
+    add_json,
+    add_verb,
+    generator,
+    say,
+    show_bytes,
+    show_json,
+)
 from mirrorlist_snapshot.errors import PublishError, SnapshotError, SourceError
 from mirrorlist_snapshot.publish import write_snapshot
+from mirrorlist_snapshot.report.text import plural
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +45,12 @@ The build time is SOURCE_DATE_EPOCH if set, else now. The same sources, --serial
 give the same bytes.
 
 {file_details.EPILOG}
-exit codes: 0 compiled, 1 the sources are refused, TREE cannot be read or FILE not written, 2 wrong usage
+With the JSON Schema, editors complete keys and mark mistakes while you write. Attach it in a source's first line:
+  TOML  #:schema ./mirrors.schema.json                          (Taplo, Even Better TOML)
+  YAML  # yaml-language-server: $schema=./mirrors.schema.json
+  JSON  {{ "$schema": "./mirrors.schema.json",
+
+exit codes: 0 compiled, 1 the sources are refused, or TREE cannot be read or an output written, 2 wrong usage
 
 examples:
   mirrorlist-snapshot compile mirrors.toml overrides.yaml -o /srv/mirrors.mls
@@ -41,8 +58,13 @@ examples:
   mirrorlist-snapshot compile mirrors/ -o /srv/mirrors.mls --file-details epel=/srv/pub/epel
   mirrorlist-snapshot compile --json-schema > mirrors.schema.json
 """
-_STDOUT: Final = Path("-")
-_REFUSED: Final = 1
+_NOUNS: Final = {
+    "mirrors": ("mirror", None),
+    "repositories": ("repository", "repositories"),
+    "directories": ("directory", "directories"),
+    "carrier_sets": ("carrier set", None),
+    "files": ("file", None),
+}
 
 
 def add(verbs: Verbs) -> None:
@@ -61,7 +83,9 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("--check", action="store_true", help="do everything but write the file")
     parser.add_argument(
-        "--json-schema", action="store_true", help="write the JSON Schema of sources and do nothing else"
+        "--json-schema",
+        action="store_true",
+        help="write the JSON Schema of sources and do nothing else; below: how to attach it in an editor",
     )
     add_json(parser)
     file_details.add_flags(parser)
@@ -90,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
 
     serial = _serial(options.serial, options.output, built)
     try:
-        snapshot = compile_snapshot(records, serial=serial, built=built, generator=_generator())
+        snapshot = compile_snapshot(records, serial=serial, built=built, generator=generator())
         data = snapshot_format.encode(snapshot, version=options.format_version)
     except SnapshotError as failure:
         raise Trouble(f"cannot compile this: {failure}") from failure
@@ -108,7 +132,7 @@ def _check_usage(options: argparse.Namespace) -> None:
         fail("name the snapshot to write with -o FILE, or use --check")
     if options.serial is not None and not 0 <= options.serial <= snapshot_format.MAX_SERIAL:
         fail(f"--serial is a number from 0 to {snapshot_format.MAX_SERIAL}")
-    if options.output == _STDOUT and not options.check and (options.json or sys.stdout.isatty()):
+    if options.output == STANDARD and not options.check and (options.json or sys.stdout.isatty()):
         fail("-o - writes the snapshot itself to standard output: redirect that, and do not ask for --json")
     file_details.check_usage(options)
 
@@ -135,7 +159,7 @@ def _serial(asked: int | None, output: Path | None, built: int) -> int:
 
 def _old_serial(output: Path | None) -> int:
     """The serial of the file to be replaced, -1 where there is none."""
-    if output is None or output == _STDOUT or not output.is_file():
+    if output is None or output == STANDARD or not output.is_file():
         return -1
     try:
         return snapshot_format.header(output.read_bytes()).serial
@@ -145,15 +169,8 @@ def _old_serial(output: Path | None) -> int:
         return -1
 
 
-def _generator() -> str:
-    try:
-        return f"mirrorlist-snapshot {version('mirrorlistd')}"
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "mirrorlist-snapshot"
-
-
 def _write(data: bytes, output: Path) -> None:
-    if output == _STDOUT:
+    if output == STANDARD:
         show_bytes(data)
         return
     try:
@@ -170,15 +187,15 @@ def _list(complaints: tuple[Complaint, ...]) -> None:
 def _refuse(complaints: tuple[Complaint, ...], *, as_json: bool) -> int:
     mistakes = sum(not complaint.warning for complaint in complaints)
     _list(complaints)
-    say(f"refused: {mistakes} mistake{'s' if mistakes != 1 else ''}; nothing was written")
+    say(f"refused: {plural(mistakes, 'mistake')}; nothing was written")
     if as_json:
         show_json({"ok": False, "complaints": [asdict(complaint) for complaint in complaints]})
-    return _REFUSED
+    return TROUBLE
 
 
 def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, complaints: tuple[Complaint, ...]) -> None:
     header = snapshot_format.header(data)
-    place = "standard output" if options.output == _STDOUT else str(options.output)
+    place = "standard output" if options.output == STANDARD else str(options.output)
     counts = {
         "mirrors": len(snapshot.mirrors),
         "repositories": len(snapshot.repositories),
@@ -188,7 +205,7 @@ def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, com
     }
     say(
         f"{'checked, nothing written' if options.check else f'wrote {place}'}: serial {snapshot.serial}, "
-        + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
+        + ", ".join(plural(number, *_NOUNS[name]) for name, number in counts.items())
         + f", {len(data):,} bytes, digest {header.digest}"
     )
     if options.json:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.cli.console import Verbs
 
 _EPILOG: Final = """\
-exit codes: 0 shown, 1 the file is not a good snapshot or cannot be read, 2 wrong usage
+exit codes: 0 shown, 1 the file is not a good snapshot or cannot be read, or the output cannot be written, 2 wrong usage
 
 examples:
   mirrorlist-snapshot inspect mirrors.mls | less
@@ -26,9 +26,9 @@ examples:
 
 def add(verbs: Verbs) -> None:
     """Add the verb to the command's parser."""
-    summary = "Show serial, age, counts, size per section, repositories and mirrors."
+    summary = "Show serial, age, counts, repositories, mirrors and size per section."
     parser = add_verb(verbs, "inspect", run, summary, _EPILOG)
-    parser.add_argument("file", metavar="FILE", type=Path, help="a snapshot")
+    parser.add_argument("file", metavar="FILE", type=Path, help="a snapshot; - is standard input")
     add_json(parser)
 
 

@@ -6,18 +6,23 @@ import argparse
 import json
 import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mirrorlist_snapshot.errors import SnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 T = TypeVar("T")
 
 Verbs = Any
 """The subparsers of argparse, whose class has no public name."""
+TROUBLE: Final = 1
+"""Exit code of what was refused, or cannot be read or written; a verb may have its own."""
+STANDARD: Final = Path("-")
+"""Names standard input or standard output, as for any filter."""
 RED: Final = "31"
 YELLOW: Final = "33"
 
@@ -35,7 +40,7 @@ def add_verb(verbs: Verbs, name: str, run: Callable[[Any], int], summary: str, e
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run, trouble=1)
+    parser.set_defaults(run=run, trouble=TROUBLE)
     return parser
 
 
@@ -44,14 +49,34 @@ def add_json(parser: Any) -> None:  # noqa: ANN401 - argparse's own
     parser.add_argument("--json", action="store_true", help="write JSON for programs instead of text for people")
 
 
-def load(path: Path, reader: Callable[[bytes], T]) -> T:
-    """Give a file's bytes to a reader of snapshots; Trouble names the file."""
+def generator() -> str:
+    """The command's name and version."""
     try:
-        return reader(path.read_bytes())
+        return f"mirrorlist-snapshot {version('mirrorlistd')}"
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "mirrorlist-snapshot"
+
+
+def input_name(path: Path) -> str:
+    """A file to read, as the user is told of it."""
+    return "standard input" if path == STANDARD else str(path)
+
+
+def load(path: Path, reader: Callable[[bytes], T]) -> T:
+    """Give the bytes of a file, or of standard input, to a reader of snapshots; Trouble names the file."""
+    try:
+        return reader(_read(path))
     except OSError as failure:
-        raise Trouble(f"{path}: {failure.strerror or failure}") from failure
+        raise Trouble(f"{input_name(path)}: {failure.strerror or failure}") from failure
     except SnapshotError as failure:
-        raise Trouble(f"{path}: {failure}") from failure
+        raise Trouble(f"{input_name(path)}: {failure}") from failure
+
+
+def _read(path: Path) -> bytes:
+    if path != STANDARD:
+        return path.read_bytes()
+    with open(0, "rb", closefd=False) as standard_input:  # `sys.stdin` is None where it is closed
+        return standard_input.read()
 
 
 def show(text: str) -> None:

@@ -15,6 +15,7 @@ from mirrorlist_snapshot import tree
 from mirrorlist_snapshot.cli.console import YELLOW, Trouble, load, say
 from mirrorlist_snapshot.errors import Complaint, SnapshotError
 from mirrorlist_snapshot.history import MAX_ALTERNATES, Earlier, directories_of, fill
+from mirrorlist_snapshot.report.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,7 @@ def add_file_details(
     for complaint in complaints:
         say(str(complaint), YELLOW)
     told = f"; {skipped} not read, the sources describe them" if skipped else ""
-    say(f"file details: {len(found)} files, {hashed:,} bytes hashed{told}")
+    say(f"file details: {plural(len(found), 'file')}, {hashed:,} bytes hashed{told}")
     return fill(records, found, unread, earlier, built=built, keep=options.keep_alternates), tuple(complaints)
 
 

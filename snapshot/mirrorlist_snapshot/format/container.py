@@ -36,6 +36,7 @@ _ENTRY: Final = struct.Struct("<8sQQ")
 _NAME: Final = re.compile(rb"([A-Za-z][A-Za-z0-9]*)\0*")
 _SIGNED: Final = 1
 _DAMAGED: Final = "the file was damaged on its way or on disk: copy it again"
+_COPY: Final = "copy it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ def read_header(data: memoryview) -> Header:
     """
     _check_magic(bytes(data[:8]))
     if len(data) < HEADER_SIZE:
-        raise SnapshotError(f"at least {HEADER_SIZE} bytes", f"{len(data)}: the file was cut off", _DAMAGED)
+        raise SnapshotError(f"at least {HEADER_SIZE} bytes", f"{len(data)}: the file was cut off", _COPY)
     _, version, sections, flags, length, serial, built, digest, check, *unsigned, rest = _HEADER.unpack_from(data)
     if hashlib.sha256(data[:_COVERED]).digest() != check:
         raise SnapshotError("a header that matches its SHA-256 check", "another header", _DAMAGED)
@@ -116,7 +117,7 @@ def read_header(data: memoryview) -> Header:
         raise SnapshotError("zeros in the unused part of the header", "other bytes", _DAMAGED)
     if length != len(data):
         how = "the file was cut off" if len(data) < length else "something was appended"
-        raise SnapshotError(f"{length} bytes", f"{len(data)}: {how}", _DAMAGED)
+        raise SnapshotError(f"{length} bytes", f"{len(data)}: {how}", _COPY)
     if serial > MAX_SERIAL or built > MAX_TIME:
         raise SnapshotError("a serial below 2**63 and a time before the year 10000", f"{serial} and {built}")
     return Header(
@@ -135,7 +136,8 @@ def _check_magic(start: bytes) -> None:
         return
     if start[:4] == MAGIC[:4] or start[1:4] == MAGIC[1:4]:
         raise SnapshotError("the snapshot's first 8 bytes", start.hex(" "), "copy it again, as binary and not as text")
-    raise SnapshotError("a snapshot file", f"a file that starts with {start!r}", "name a file made by compile")
+    found = f"a file that starts with the bytes {start.hex(' ')}" if start else "an empty file"
+    raise SnapshotError("a snapshot file", found, "name a file made by compile")
 
 
 def _sections(data: memoryview, count: int) -> Iterable[tuple[str, memoryview]]:
@@ -147,7 +149,9 @@ def _sections(data: memoryview, count: int) -> Iterable[tuple[str, memoryview]]:
     for padded, start, length in _ENTRY.iter_unpack(data[HEADER_SIZE:offset]):
         name = _NAME.fullmatch(padded)
         if name is None:
-            raise SnapshotError("a section name of letters and digits, padded with zeros", repr(padded))
+            raise SnapshotError(
+                "a section name of letters and digits, padded with zeros", f"the bytes {padded.hex(' ')}"
+            )
         word = name[1].decode("ascii")
         if word in seen:
             raise SnapshotError("each section once", f"{word} twice")

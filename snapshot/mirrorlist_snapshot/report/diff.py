@@ -6,9 +6,8 @@ files and netblock ranges, of which there may be 150,000, are counted.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.report.answers import changed_answers
@@ -23,6 +22,7 @@ Things = dict[str, dict[str, Any]]
 """Name -> fields, for anything that is compared one by one."""
 _LISTED = ("categories", "mirrors", "repositories", "aliases", "continents", "neighbours", "never_served")
 _COUNTED = ("directories", "files", "netblock_countries")
+_NOT_COMPARED = "answers by netblock or AS are not compared"
 
 
 def diff(old: Snapshot, new: Snapshot) -> dict[str, Any]:
@@ -131,7 +131,8 @@ def _country_ranges(snapshot: Snapshot) -> Iterator[tuple[bytes, str]]:
 
 def diff_text(found: Mapping[str, Any]) -> str:
     """Show what `diff` gives, for people: `+` is new, `-` is gone, `~` is changed."""
-    return "\n".join(_lines(found)) + "\n"
+    # Where nothing differs, netblocks and AS numbers do not, either.
+    return "\n".join([*_lines(found), *(() if found["same"] else ("", _NOT_COMPARED))]) + "\n"
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -148,7 +149,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"  + {name}" for name in one["added"])
             yield from (f"  - {name}" for name in one["removed"])
             for change in one["changed"]:
-                fields = "; ".join(f"{key} {_show(a)} -> {_show(b)}" for key, (a, b) in change["fields"].items())
+                fields = "; ".join(f"{key}: {_show(a)} -> {_show(b)}" for key, (a, b) in change["fields"].items())
                 yield f"  ~ {change['name']}: {fields}"
     for kind in _COUNTED:
         if any(found[kind].values()):
@@ -173,5 +174,17 @@ def _title(kind: str) -> str:
     }.get(kind, kind)
 
 
-def _show(value: Any) -> str:  # noqa: ANN401 - any field's value
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _show(value: object) -> str:
+    """Any field's value for people: `192.0.2.0/24 exclusive, 198.51.100.0/24`."""
+    if isinstance(value, dict):
+        items = cast("dict[str, object]", value).items()
+        return ", ".join(f"{key} {_words(one)}".strip() for key, one in items) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(_words, cast("list[object]", value))) or "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None or value == "" else str(value)
+
+
+def _words(value: object) -> str:
+    return " ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)

@@ -47,6 +47,7 @@ def _counts(snapshot: Snapshot) -> dict[str, int]:
         "mirrors": len(snapshot.mirrors),
         "active_mirrors": sum(mirror.active for mirror in snapshot.mirrors),
         "repositories": len(snapshot.repositories),
+        "disabled_repositories": sum(repository.disabled for repository in snapshot.repositories),
         "aliases": len(snapshot.aliases),
         "directories": len(snapshot.directories),
         "carrier_sets": len(snapshot.sets),
@@ -130,19 +131,20 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for key, one, many in _NOUNS:
         if counts[key]:
             yield f"           {plural(counts[key], one, many)}"
-    yield from ("", "sections")
-    yield from table(("NAME", "BYTES"), [(one["name"], count(one["bytes"])) for one in found["sections"]])
     yield from ("", "repositories")
     yield from table(
         ("NAME", "ARCH", "CATEGORY:/PATH", "MIRRORS", "ALIASES", ""), list(_repository_rows(found["repositories"]))
     )
     yield from ("", "mirrors")
     yield from table(("NAME", "COUNTRY", "MBIT/S", "CATEGORIES", "FLAGS"), list(map(_mirror_row, found["mirrors"])))
+    yield from ("", "sections")
+    yield from table(("NAME", "BYTES"), [(one["name"], count(one["bytes"])) for one in found["sections"]])
 
 
 _NOUNS = (
     ("categories", "category", "categories"),
     ("repositories", "repository", "repositories"),
+    ("disabled_repositories", "of them disabled", "of them disabled"),
     ("aliases", "alias", "aliases"),
     ("directories", "directory", "directories"),
     ("carrier_sets", "distinct set of carriers", "distinct sets of carriers"),
@@ -150,11 +152,7 @@ _NOUNS = (
     ("client_netblocks", "client netblock", None),
     ("continent_overrides", "continent override", None),
     ("neighbour_overrides", "country with neighbours", "countries with neighbours"),
-    (
-        "never_served_overrides",
-        "country with others that never serve it",
-        "countries with others that never serve them",
-    ),
+    ("never_served_overrides", "country never served by certain others", "countries never served by certain others"),
     ("country_ranges", "address range with a country of its own", "address ranges with a country of their own"),
 )
 
@@ -171,9 +169,8 @@ def _mirror_row(mirror: dict[str, Any]) -> tuple[str, ...]:
     flags = [flag for flag in _FLAGS if (not mirror["active"] if flag == "inactive" else mirror[flag])]
     flags += [f"AS{asn}" for asn in mirror["asns"]]
     if mirror["netblocks"]:
-        flags.append(plural(len(mirror["netblocks"]), "netblock"))
-    if mirror["exclusive_netblocks"]:
-        flags.append("exclusive")
+        exclusive = len(mirror["exclusive_netblocks"])
+        flags.append(plural(len(mirror["netblocks"]), "netblock") + (f" ({exclusive} exclusive)" if exclusive else ""))
     if mirror["allowed_countries"]:
         flags.append(f"only {','.join(mirror['allowed_countries'])}")
     if mirror["denied_countries"]:

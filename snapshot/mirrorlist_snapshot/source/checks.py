@@ -6,7 +6,7 @@ missing from a flawed record is not complained about: it may be the value that w
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.compiler import MAX_CATEGORIES
@@ -15,7 +15,7 @@ from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.validation import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.source.merging import Entry, Merged
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _WIDE: Final = {4: 8, 6: 16}
 """Prefix lengths below which a netblock is wider than any one network's clients."""
+_Owners = dict[int, dict[IPv4Network | IPv6Network, list[str]]]
+"""Prefix length -> netblock -> the mirrors for which it is exclusive."""
 
 
 def check(merged: Merged) -> Iterator[Complaint]:
@@ -33,6 +35,7 @@ def check(merged: Merged) -> Iterator[Complaint]:
         yield from _check_category(category)
     for mirror in merged.mirrors.values():
         yield from _check_mirror(mirror, merged)
+    yield from _check_exclusive(merged)
     yield from _check_shared_urls(merged)
     for name, repository in merged.repositories.items():
         yield from _check_alias(name, repository, merged)
@@ -104,6 +107,43 @@ def _check_netblocks(entry: Entry[Mirror]) -> Iterator[Complaint]:
                 f"{netblock.prefix} is very wide: everyone in it gets this mirror first", "netblocks", position
             )
         seen.add(netblock.prefix)
+
+
+def _check_exclusive(merged: Merged) -> Iterator[Complaint]:
+    """Warn about netblocks whose clients an exclusive netblock keeps for other mirrors."""
+    serving = {name: entry for name, entry in merged.mirrors.items() if entry.value.active and not entry.value.fallback}
+    owners: _Owners = {}
+    for name, entry in serving.items():
+        for network in (ip_network(netblock.prefix) for netblock in entry.value.netblocks if netblock.exclusive):
+            owners.setdefault(network.prefixlen, {}).setdefault(network, []).append(name)
+    for name, entry in serving.items() if owners else ():
+        for position, netblock in enumerate(() if entry.flawed else entry.value.netblocks):
+            if not netblock.exclusive and (found := _kept(netblock.prefix, name, owners, serving)):
+                prefix, other = found
+                yield entry.warning(
+                    f"clients in {prefix} get only {rules.shown(other)}, whose netblock is exclusive, and will not be"
+                    " offered this mirror; make this one exclusive, too, or that one not",
+                    "netblocks",
+                    position,
+                )
+
+
+def _kept(prefix: str, name: str, owners: _Owners, serving: Mapping[str, Entry[Mirror]]) -> tuple[str, str] | None:
+    """The exclusive netblock that decides for a mirror's netblock, and whose it is; None if its own, or there is none.
+
+    It is the longest that holds the netblock, among mirrors that have a category in common.
+    """
+    network = ip_network(prefix)
+    categories = serving[name].value.categories.keys()
+    for length in sorted(owners, reverse=True):
+        if length <= network.prefixlen:
+            around = network.supernet(new_prefix=length)
+            rivals = [
+                one for one in owners[length].get(around, ()) if categories & serving[one].value.categories.keys()
+            ]
+            if rivals:
+                return None if name in rivals else (str(around), rivals[0])
+    return None
 
 
 def _check_content(entry: Entry[Mirror], name: str, content: Content, merged: Merged) -> Iterator[Complaint]:

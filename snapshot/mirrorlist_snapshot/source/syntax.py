@@ -81,6 +81,8 @@ def _read_toml(text: str) -> Text:
     except ValueError as error:  # also Python's own, for numbers of thousands of digits
         message, _, place = str(error).partition(" (at ")
         line = re.match(r"line ([0-9]+)", place)
+        if message == r"Illegal character '\n'":
+            message += " (a quote is not closed on this line)"
         end = text.count("\n") + 1 if place.startswith("end") else None
         raise Unreadable(f"is not valid TOML: {message}", int(line[1]) if line else end) from None
 

@@ -38,6 +38,9 @@ _EXPECTED: Final = {
     "model_type": "a table",
     "literal_error": "{expected}",
 }
+_TRUE: Final = {"true", "yes", "on", "y"}
+_FALSE: Final = {"false", "no", "off", "n"}
+"""Words that YAML 1.1 and people take for booleans; YAML 1.2 takes most of them for text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +149,19 @@ def _sentence(details: ErrorDetails) -> str:
         return f"found {rules.shown(found)}; allowed: {details.get('ctx', {}).get('expected', '')}"
     if kind in _EXPECTED:
         expected = _EXPECTED[kind].format(**details.get("ctx", {}))
-        hint = "; put it in quotes" if kind == "string_type" and isinstance(found, (bool, int, float)) else ""
-        return f"found {_described(found)}; expected {expected}{hint}"
+        return f"found {_described(found)}; expected {expected}{_hint(kind, found)}"
     return f"found {_described(found)}; {details['msg']}"
+
+
+def _hint(kind: str, found: object) -> str:
+    """What to write instead, where that is plain."""
+    if kind == "string_type" and isinstance(found, (bool, int, float)):
+        return "; put it in quotes"
+    if kind == "bool_type" and isinstance(found, str):
+        for words, word in ((_TRUE, "true"), (_FALSE, "false")):
+            if found.lower() in words:
+                return f"; write {word}, without quotes"
+    return ""
 
 
 def _described(value: object) -> str:
