@@ -35,7 +35,9 @@ type: $(STAMPS)/dev ## both type checkers
 unit: $(STAMPS)/dev ## the tests alone
 	$(BIN)/pytest -n auto
 
-bench: $(STAMPS)/dev ## measure; each bench/*.py prints its figures
+bench: $(STAMPS)/dev ## measure beside nginx and bare ASGI, then single calls; see bench/README.md
+	@tests/debian/install bench/debian-packages.txt
+	@$(BIN)/python bench/http_table.py
 	@for script in bench/bench_*.py; do echo "== $$script" && $(BIN)/python "$$script" || exit; done
 
 format: $(STAMPS)/dev ## let ruff arrange the code
