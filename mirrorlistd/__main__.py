@@ -7,12 +7,16 @@ import signal
 
 _hangups: list[int] = []
 signal.signal(signal.SIGHUP, lambda number, _frame: _hangups.append(number))
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # logrotate habits: there is no log file of ours to open again
 
-import sys  # noqa: E402 - the handler comes first, on purpose
+import os  # noqa: E402 - the handler comes first, on purpose
+import sys  # noqa: E402 - as above
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    # numpy's linear algebra, which nobody here uses, starts threads when imported: who forks must have none.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from mirrorlistd.cli import run  # noqa: PLC0415 - heavy imports come after the signal handler
 
     sys.exit(run(sys.argv[1:], _hangups))

@@ -1,6 +1,6 @@
 """The ASGI application: the reference lane, which runs under any ASGI server.
 
-A path that is a list (see `routes`) is answered right here, by one call of `answer`; Starlette serves the rest. A
+A path that is a list (see `routes`) is answered right here, by one call of `respond`; Starlette serves the rest. A
 list URL is never redirected, compressed or answered in part, whatever the request's headers say (clients.md, 2-4).
 
     uvicorn --factory mirrorlistd.app:create_app      # settings from MIRRORLISTD_* variables
@@ -19,24 +19,25 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from mirrorlist_snapshot.tiers import tier_name
 from mirrorlistd import __version__
-from mirrorlistd.address import Client, client_address
-from mirrorlistd.answer import Around, answer
 from mirrorlistd.config import load_config
 from mirrorlistd.explain import explain
-from mirrorlistd.logs import get_logger
+from mirrorlistd.head import Asked, is_redirect, over_https
+from mirrorlistd.lane import client_of, respond
 from mirrorlistd.metrics import CONTENT_TYPE, Facts, exposition
 from mirrorlistd.pages import HTML_HEADERS, front_page, repositories, repositories_text
 from mirrorlistd.routes import Routes
 from mirrorlistd.service import Service
 from mirrorlistd.state import load_state
+from mirrorlistd.telling import text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 
     from starlette.requests import Request
 
+    from mirrorlistd.address import Address, Client
+    from mirrorlistd.board import Seat
     from mirrorlistd.config import Config
     from mirrorlistd.state import State
 
@@ -68,7 +69,6 @@ class App:
         """Prepare the routes; nothing is read before the lifespan starts."""
         self.service = service
         self._config = config
-        self._log = get_logger()
         self._others = Starlette(
             routes=[
                 Route("/", self._front),
@@ -88,15 +88,15 @@ class App:
         if scope["type"] == "http":
             state = self.service.state
             routes = state.decider.settings.routes if state else Routes()
-            query = routes.query(scope.get("raw_path") or scope["path"].encode(), scope["query_string"])
+            path = scope.get("raw_path") or scope["path"].encode()
+            query = routes.query(path, scope["query_string"])
             if query is not None:
-                await self._list(scope, send, state, query)
+                await self._list(scope, send, state, path, query)
                 return
         await self._others(scope, receive, send)
 
-    async def _list(self, scope: Scope, send: Send, state: State | None, query: bytes) -> None:
+    async def _list(self, scope: Scope, send: Send, state: State | None, path: bytes, query: bytes) -> None:
         started = perf_counter()
-        service = self.service
         method = scope["method"]
         if state is None:
             await _send(send, 503, (_TEXT, (b"retry-after", b"1")), _NOT_LOADED, head=method == "HEAD")
@@ -104,24 +104,14 @@ class App:
         if method not in ("GET", "HEAD"):
             await _send(send, 405, (_TEXT, (b"allow", b"GET, HEAD")), _WRONG_METHOD, head=False)
             return
-        client = client_of(scope, state)
-        reply = answer(state.decider, query, client.address, service.random, around(scope, state, query))
+        asked = Asked(path, scope["query_string"], query)
+        if is_redirect(query):
+            headers = dict(scope["headers"])
+            scheme = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(_peer(scope)) else b""
+            https = over_https(scheme, scope["scheme"].encode())
+            asked = asked._replace(accept=headers.get(b"accept", b""), https=https)
+        reply = respond(self.service, state, asked, client_in(scope, state), started)
         await _send(send, reply.status, reply.headers, reply.body, head=method == "HEAD")
-        elapsed = perf_counter() - started
-        tier = tier_name(reply.tier) if reply.tier else None
-        service.counters.observe(reply.status, tier, reply.format, elapsed)
-        if client.failed:
-            service.counters.address_failures += 1
-        if state.access_log:
-            self._log.info(
-                "request",
-                client=client.address.text if client.address else None,
-                path=scope["path"],
-                query=scope["query_string"].decode("latin-1"),
-                status=reply.status,
-                tier=tier,
-                microseconds=round(elapsed * 1e6),
-            )
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
@@ -138,7 +128,7 @@ class App:
         state = self._state()
         # Not `request.url`: it is built from the Host header and fails on bytes that are no UTF-8.
         asked: bytes = request.scope["query_string"]
-        page = front_page(state.decider, asked, client_of(request.scope, state), self.service.random)
+        page = front_page(state.decider, asked, client_in(request.scope, state), self.service.random)
         return Response(page, headers=dict(HTML_HEADERS))
 
     async def _repos(self, request: Request) -> Response:
@@ -153,22 +143,24 @@ class App:
 
     async def _explain(self, request: Request) -> Response:
         state = self._state()
-        told = explain(
-            state.decider,
-            request.scope["query_string"],
-            client_of(request.scope, state).address,
-            self.service.random,
-            full=is_insider(request.scope, state),
-        )
-        # The explanation of an error is not itself an error.
-        return _json(told, headers=_NO_STORE)
+        full = is_insider(request.scope, state)
+        client: Address | str | None = client_in(request.scope, state).address
+        if full:
+            client = request.query_params.get("from") or client
+        told = explain(state.decider, request.scope["query_string"], client, self.service.random, full=full)
+        status: int = told["status"]
+        headers = _NO_STORE | {"vary": "accept", "x-content-type-options": "nosniff"}
+        # Not `format=`: that is the list's, and every format is explained.
+        if _wants_text(request.query_params.get("as"), request.headers.get("accept", "")):
+            return PlainTextResponse(text(told), status, headers)
+        return _json(told, status=status, headers=headers)
 
     async def _healthz(self, _: Request) -> Response:
         return PlainTextResponse("ok\n", headers=_NO_STORE)
 
     async def _readyz(self, request: Request) -> Response:
         service = self.service
-        state, counters = service.state, service.counters
+        state, counters = service.state, service.totals()
         facts: dict[str, object] = {"ready": state is not None and not service.draining, "draining": service.draining}
         if state is not None:
             snapshot = state.decider.index.snapshot
@@ -186,22 +178,24 @@ class App:
                     "at": int(counters.last_reload_at),
                     "seconds": round(counters.last_reload_seconds, 3),
                 }
-            if service.reload_error and is_insider(request.scope, state):
-                facts["reload_error"] = service.reload_error
+            if is_insider(request.scope, state):
+                facts |= {"reload_error": service.reload_error} if service.reload_error else {}
+                facts |= {"workers": _workers(service.seat)} if service.seat else {}
         # A failed reload keeps the old state and the server ready: 503 would take a whole fleet out at once.
         return _json(facts, status=200 if facts["ready"] else 503, headers=_NO_STORE)
 
     async def _metrics(self, _: Request) -> Response:
-        return Response(
-            exposition(self.service.counters, facts_of(self.service)), headers={"content-type": CONTENT_TYPE}
-        )
+        service = self.service
+        totals = service.totals()
+        workers = service.seat.board.workers() if service.seat else ()
+        return Response(exposition(totals, facts_of(service), workers), headers={"content-type": CONTENT_TYPE})
 
 
-def client_of(scope: Scope, state: State) -> Client:
+def client_in(scope: Scope, state: State) -> Client:
     """Who asks: the peer, or whom a trusted proxy names; see `address`."""
     trust = state.trust
     forwarded = [value for name, value in scope["headers"] if name == trust.header] if trust.anyone else ()
-    return client_address(_peer(scope), forwarded, trust)
+    return client_of(state, _peer(scope), forwarded)
 
 
 def _peer(scope: Scope) -> str | None:
@@ -210,23 +204,13 @@ def _peer(scope: Scope) -> str | None:
     return peer[0] if peer else None
 
 
-def around(scope: Scope, state: State, query: bytes) -> Around | None:
-    """What redirects need to know of a request; None for the others, who must not pay for it."""
-    if b"redirect" not in query:
-        return None
-    headers = dict(scope["headers"])
-    forwarded = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(_peer(scope)) else b""
-    scheme = forwarded.rpartition(b",")[2].strip().lower() or scope["scheme"].encode()
-    return Around(https=scheme == b"https", accept=headers.get(b"accept", b""), now=time())
-
-
 def is_insider(scope: Scope, state: State) -> bool:
     """Whether the client may see everything.
 
     A proxy that nobody configured as trusted makes all the world look like its own, often loopback, address: a
     request that was forwarded, but not by a trusted proxy with the trusted header, is a stranger's.
     """
-    client = client_of(scope, state).address
+    client = client_in(scope, state).address
     if client is None or not state.explain_networks.contains(client):
         return False
     trust = state.trust
@@ -248,7 +232,6 @@ def facts_of(service: Service) -> Facts | None:
         return None
     decider = service.state.decider
     snapshot = decider.index.snapshot
-    service.counters.geo_failures = service.geo_failures_before + decider.geo.failures
     return Facts(
         version=__version__,
         serial=snapshot.serial,
@@ -257,6 +240,27 @@ def facts_of(service: Service) -> Facts | None:
         repositories=len(snapshot.repositories),
         databases={source.kind: source.build_epoch for source in decider.geo.sources if source.build_epoch},
     )
+
+
+def _workers(seat: Seat) -> dict[str, object]:
+    """What /readyz says of all workers, to insiders."""
+    workers = seat.board.workers()
+    return {
+        "answered_by": seat.number,
+        "up": sum(worker.up for worker in workers),
+        "all": len(workers),
+        "serials": sorted({worker.serial for worker in workers if worker.up}),
+        "pids": [worker.pid for worker in workers],
+    }
+
+
+def _wants_text(form: str | None, accept: str) -> bool:
+    """Whether an explanation is for people: `as=text` or `as=json` says so, else what browsers accept; else JSON."""
+    if form:
+        if form not in ("text", "json"):
+            raise HTTPException(400, "as= takes text or json")
+        return form == "text"
+    return "text/" in accept and "application/json" not in accept
 
 
 async def _send(send: Send, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes, *, head: bool) -> None:

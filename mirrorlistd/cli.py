@@ -1,7 +1,8 @@
 """The command line: serve, check, explain.
 
-Exit status: 0 done, 1 refused (the message names the file or the setting), 2 wrong usage. What a program may want to
-read goes to standard output, and as JSON with `--json`; what is said to people goes to standard error.
+Exit status: 0 done, 1 refused (the message names the file or the setting) or no list to explain, 2 wrong usage. What
+a program may want to read goes to standard output, and as JSON with `--json`; what is said to people goes to standard
+error.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from mirrorlistd.config import add_arguments, load_config
 from mirrorlistd.errors import ConfigError, MirrorlistdError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from mirrorlistd.address import Address
     from mirrorlistd.state import State
 
 _SERVE_EXAMPLES: Final = """\
@@ -32,16 +34,25 @@ examples:
   mirrorlistd serve --snapshot mirrors.mls --uds /run/mirrorlistd/http --trusted-proxy unix
   mirrorlistd serve --config /etc/mirrorlistd.toml      settings as keys: snapshot = "mirrors.mls"
 
-SIGHUP reads snapshot, databases and settings again; SIGTERM finishes what is under way and stops."""
+SIGHUP reads snapshot, databases and settings again; SIGTERM finishes what is under way and stops.
+
+exit status: 0 stopped as asked, 1 refused (the message names the file or the setting), 2 wrong usage"""
 _CHECK_EXAMPLES: Final = """\
 examples:
-  mirrorlistd check --config /etc/mirrorlistd.toml      exit status 0 if `serve` would start
-  mirrorlistd check --snapshot mirrors.mls --json"""
+  mirrorlistd check --config /etc/mirrorlistd.toml      before a restart or a reload
+  mirrorlistd check --snapshot mirrors.mls --json       for programs
+
+exit status: 0 all is good, 1 refused (the message names the file or the setting), 2 wrong usage"""
 _EXPLAIN_EXAMPLES: Final = """\
 examples:
   mirrorlistd explain --repo pypi --ip 193.0.6.139
   mirrorlistd explain --snapshot mirrors.mls --repo epel-9 --arch x86_64 --ip 2001:db8::1 --json
-  mirrorlistd explain --path debian/dists/ --ip 193.0.6.139 --query 'country=DE&limit=3'"""
+  mirrorlistd explain --path debian/dists/ --ip 193.0.6.139 --query 'country=DE&limit=3'
+  mirrorlistd explain --repo debian --from PL --mirror ftp.de.debian.org      why no traffic from Poland?
+
+exit status: 0 explained, 1 refused, or the answer is no list (400, 403, 404), 2 wrong usage"""
+_DECIDES: Final = ("snapshot", "geo", "asn", "demo", "minimum", "limit", "config")
+"""The options that decide a list."""
 
 
 def run(argv: Sequence[str], hangups: list[int]) -> int:
@@ -71,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mirrorlistd",
         description="Tell each package client which mirrors are near it.",
-        epilog="`mirrorlistd VERB --help` has examples; snapshots are made by `mirrorlist-snapshot`.",
+        epilog="`mirrorlistd VERB --help` has examples; snapshots are made by `mirrorlist-snapshot`. "
+        "Exit status: 0 ok, 1 refused, 2 wrong usage.",
     )
     parser.add_argument("--version", action="version", version=f"mirrorlistd {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -89,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_arguments(add("serve", _serve, "serve mirror lists over HTTP", _SERVE_EXAMPLES))
     check = add(
-        "check", _check, "say what `serve` would serve with these settings, or why it would not", _CHECK_EXAMPLES
+        "check", _check, "say what `serve` would serve with these settings, or what is wrong with them", _CHECK_EXAMPLES
     )
     check.add_argument("--json", action="store_true", help="print facts as JSON")
     add_arguments(check)
@@ -99,10 +111,20 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--repo", metavar="NAME", help="repository")
     why.add_argument("--arch", metavar="ARCH", help="architecture, where the repository has several")
     why.add_argument("--path", metavar="PATH", help="directory or file, instead of --repo")
-    why.add_argument("--ip", metavar="ADDRESS", help="the client's address")
+    who = why.add_mutually_exclusive_group()
+    who.add_argument("--ip", metavar="ADDRESS", help="the client's address")
+    who.add_argument(
+        "--from", dest="country", metavar="COUNTRY", help="anyone in this country, as PL: no AS, no netblock is known"
+    )
+    why.add_argument(
+        "--mirror",
+        metavar="NAME",
+        action="append",
+        help="show only this mirror, or all whose names hold this text (repeatable)",
+    )
     why.add_argument("--query", metavar="QUERY", default="", help="more parameters, as after the `?` of a request")
     why.add_argument("--json", action="store_true", help="print the decision as JSON")
-    add_arguments(why)
+    add_arguments(why, _DECIDES)
     return parser
 
 
@@ -147,45 +169,38 @@ def _check(arguments: argparse.Namespace, _: list[int]) -> int:
     for source in facts["databases"]:
         print(f"{source['kind']:<13} {source['type']}: {source['path']}")
     print(f"lists         up to {facts['limit']} mirrors; far ones only below {facts['minimum']}")
-    print("ok: `mirrorlistd serve` would start with these settings")
+    print("ok: settings, snapshot and databases are good")
     return 0
 
 
 def _explain(arguments: argparse.Namespace, _: list[int]) -> int:
     from mirrorlistd.address import parse_address  # noqa: PLC0415 - as above
     from mirrorlistd.explain import explain  # noqa: PLC0415 - as above
+    from mirrorlistd.telling import text  # noqa: PLC0415 - as above
 
     state = _state(arguments)
-    client = None
+    client: Address | str | None = arguments.country
     if arguments.ip is not None and (client := parse_address(arguments.ip)) is None:
         raise ConfigError(f"--ip: expected an address such as 192.0.2.1 or 2001:db8::1; found {arguments.ip!a}")
     wanted = {key: value for key in ("repo", "arch", "path") if (value := getattr(arguments, key))}
     query = "&".join(filter(None, (urlencode(wanted, quote_via=quote), arguments.query)))
     told: dict[str, Any] = explain(state.decider, query.encode(), client, Random(), full=True)  # noqa: S311 - a shuffle, no secret
+    if arguments.mirror and "error" not in told:
+        told |= _only(told, arguments.mirror)
     if arguments.json:
         print(json.dumps(told, indent=2))
     else:
-        _tell(told)
+        print(text(told), end="", file=sys.stderr if "error" in told else sys.stdout)
     return 0 if told["status"] == 200 else 1  # noqa: PLR2004 - a status
 
 
-def _tell(told: dict[str, Any]) -> None:
-    if "error" in told:
-        print(f"{told['status']}: {told['error']}", file=sys.stderr)
-        return
-    place = told["place"]
-    print(f"asked      {told['asked']['what']}")
-    print(f"client     {told['client']['address'] or 'unknown'}")
-    words = [f"country {place['country'] or 'unknown'}", f"continent {place['continent'] or 'unknown'}"]
-    words += [f"AS{place['asn']}"] if place["asn"] else []
-    words += [f"netblocks /{length}" for length in place["netblock_prefix_lengths"]]
-    print(f"place      {', '.join(words)}")
-    tiers = [f"{tier['tier']} {tier['mirrors']}" for tier in told["tiers"]]
-    print(f"tiers      {', '.join(tiers) or 'none'}")
-    print("\nthe list (equally near mirrors are shuffled for every answer)")
-    for row in told["list"]:
-        where = f"{row['tier']:<10}  {row['country'] or '--'}  {row['bandwidth']:>7}"
-        print(f"{row['place']:>3}  {where}  {' '.join(row['urls'])}")
-    print(f"\nleft out: {len(told['left_out'])}")
-    for row in told["left_out"]:
-        print(f"     {row['country'] or '--'}  {row['mirror']}: {row['reason']}")
+def _only(told: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+    """The rows of the mirrors that are called so, or else of those whose names hold the text."""
+    names = {row["mirror"] for key in ("list", "left_out") for row in told[key]}
+    shown: set[str] = set()
+    for word in wanted:
+        found = {word} & names or {name for name in names if word.lower() in name.lower()}
+        if not found:
+            raise ConfigError(f"--mirror: no mirror's name is or holds {word!a}")
+        shown |= found
+    return {key: [row for row in told[key] if row["mirror"] in shown] for key in ("list", "left_out")}

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mirrorlistd.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
 ENV_PREFIX: Final = "MIRRORLISTD_"
 
@@ -30,6 +30,9 @@ KUBERNETES_LINK: Final = re.compile(r"(.*_)?(SERVICE_(HOST|PORT(_.*)?)|PORT_\d+_
 """Kubernetes gives each pod such variables for every service: one called `mirrorlistd` must not stop us."""
 KUBERNETES_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
 """What Kubernetes puts into MIRRORLISTD_PORT and MIRRORLISTD_..._PORT for such a service."""
+
+MAX_WORKERS: Final = 256
+"""More than the processors of a large machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,9 @@ class Config:
     backlog: int = 2048
     """Connections waiting to be accepted, per socket; the kernel lowers it to its own limit."""
     keep_alive: float = 15.0
-    """Seconds that an idle connection stays open."""
+    """Seconds that an idle connection stays open; 0 closes it after each answer."""
+    lane: str = "fast"
+    """`fast` answers plain requests for lists by itself; `asgi` gives every request to the ASGI application."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks (CIDR) whose word about the client's address is taken; `unix` stands for the peer of `uds`."""
     forwarded_header: str = "x-forwarded-for"
@@ -80,6 +85,8 @@ class Config:
     """`debug`, `info`, `warning` or `error`."""
     drain: float = 0.0
     """Seconds between SIGTERM and closing the sockets, while /readyz says 503."""
+    workers: int = 1
+    """Processes that answer, 1..256; 0 means as many as there are processors to use."""
     pid_file: Path | None = None
     """Where to write the process id."""
 
@@ -94,13 +101,14 @@ class Kind:
     """Raises ValueError where the text is not allowed."""
 
 
-def _whole(low: int, high: int) -> Kind:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
-            raise ValueError(text)
-        return int(text)
+def _number(text: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+        raise ValueError(text)
+    return int(text)
 
-    return Kind(f"a whole number from {low} to {high}", (int,), parse)
+
+def _whole(low: int, high: int) -> Kind:
+    return Kind(f"a whole number from {low} to {high}", (int,), lambda text: _number(text, low, high))
 
 
 def _seconds(high: int) -> Kind:
@@ -159,6 +167,10 @@ def _proxy(text: str) -> str:
     return "unix" if text.lower() == "unix" else _network(text)
 
 
+def _workers(text: str) -> int:
+    return 0 if text.lower() == "auto" else _number(text, 0, MAX_WORKERS)
+
+
 _WORDS: Final = {True: ("true", "yes", "on", "1"), False: ("false", "no", "off", "0")}
 _BOOL: Final = {word: value for value, words in _WORDS.items() for word in words}
 
@@ -169,6 +181,7 @@ NETWORK: Final = Kind("a network such as 10.0.0.0/8 (no bits after the prefix) o
 PROXY: Final = Kind(f"unix, or {NETWORK.allowed}", (str,), _proxy)
 URL: Final = Kind("a URL such as https://mirrors.example.org", (str,), _url)
 TEMPLATE: Final = Kind("a template such as /{version}/{repo}->repo={repo}-{version}", (str,), _template)
+WORKERS: Final = Kind(f"a whole number from 1 to {MAX_WORKERS}, or auto", (int, str), _workers)
 HEADER: Final = Kind("a header such as x-forwarded-for (but not RFC 7239's forwarded)", (str,), _header)
 
 
@@ -246,6 +259,8 @@ OPTIONS: Final = (
            "connections waiting to be accepted, per socket", reload=False),
     Option("keep_alive", "keep-alive", _LISTEN, "SECONDS", _seconds(3600),
            "how long an idle connection stays open", reload=False),
+    Option("lane", "lane", _LISTEN, "LANE", _one_of("fast", "asgi"),
+           "fast: answer plain requests for lists at once; asgi: all by the ASGI application", reload=False),
     Option("trusted_proxies", "trusted-proxy", _CLIENTS, "CIDR|unix", PROXY,
            "believe what this peer says about the client's address", many=True),
     Option("forwarded_header", "forwarded-header", _CLIENTS, "NAME", HEADER,
@@ -270,7 +285,9 @@ OPTIONS: Final = (
     Option("log_level", "log-level", _RUN, "LEVEL", _one_of("debug", "info", "warning", "error"),
            "least that is logged: debug, info, warning or error"),
     Option("drain", "drain", _RUN, "SECONDS", _seconds(3600),
-           "after SIGTERM, how long /readyz says 503 before the sockets close"),
+           "after SIGTERM, how long /readyz says 503 before the sockets close", reload=False),
+    Option("workers", "workers", _RUN, "N", WORKERS,
+           "processes that answer; `auto` for one per processor that affinity and cgroup quota leave", reload=False),
     Option("pid_file", "pid-file", _RUN, "FILE", PATH, "write the process id here", reload=False),
 )
 # fmt: on
@@ -279,9 +296,13 @@ _BY_VARIABLE: Final = {option.variable: option for option in OPTIONS}
 _CONFIG: Final = _BY_NAME["config"]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add every option as a flag, in groups; the values stay text (or None) for `load_config` to judge."""
-    for heading, options in itertools.groupby(OPTIONS, lambda option: option.group):
+def add_arguments(parser: argparse.ArgumentParser, names: Container[str] | None = None) -> None:
+    """Add the options of these names (None: all) as flags, in groups; the values stay text for `load_config` to judge.
+
+    An option without a flag is still read from the environment and the TOML file.
+    """
+    wanted = [option for option in OPTIONS if names is None or option.name in names]
+    for heading, options in itertools.groupby(wanted, lambda option: option.group):
         add = parser.add_argument_group(heading).add_argument
         for option in options:
             flag, field = option.flag, option.field

@@ -6,33 +6,37 @@ is drawn anew: it shows one possible list. Everything is plain data, ready for J
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
+from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.model import CategoryKind
 from mirrorlist_snapshot.tiers import (
     DENIED,
     EXCLUDED_PAIR,
     FALLBACK,
     INACTIVE,
+    NEIGHBOURS,
     NOT_ALLOWED,
     PRIVATE,
     tier_name,
 )
 from mirrorlistd.decision import Prepared
-from mirrorlistd.errors import NotServedError
-from mirrorlistd.geo import UNKNOWN
+from mirrorlistd.errors import NotServedError, QueryError
+from mirrorlistd.geo import UNKNOWN, Location
 from mirrorlistd.render import tiers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from random import Random
 
     from mirrorlistd.address import Address
     from mirrorlistd.decision import Decider
     from mirrorlistd.index import Place
     from mirrorlistd.query import Query
-    from mirrorlistd.selection import Choice
+    from mirrorlistd.selection import Choice, Tier
 
+_ORDINAL: Final = {1: "st", 2: "nd", 3: "rd"}
 _REASONS: Final = {
     INACTIVE: "inactive: switched off in the sources",
     DENIED: "denied: the mirror denies the client's country",
@@ -43,62 +47,107 @@ _REASONS: Final = {
 
 
 def explain(
-    decider: Decider, query_string: bytes, client: Address | None, random: Random, *, full: bool
-) -> dict[str, object]:
-    """Explain the answer to `/mirrorlist?query_string` for a client.
+    decider: Decider, query_string: bytes, client: Address | str | None, random: Random, *, full: bool
+) -> dict[str, Any]:
+    """Explain the answer to `/mirrorlist?query_string` for a client: an address, or a country for anyone there.
 
     With `full` every mirror that was left out is named with its reason; without it only what the client's own list
     shows, because a stranger must not learn of private mirrors. Keys: `status`, `client`, `place`, and either `error`
-    or `asked`, `serial`, `exclusive`, `tiers`, `list`, with `full` also `left_out`.
+    or `asked`, `format`, `serial`, `exclusive`, `by_country`, `tiers`, `list`, with `full` also `left_out`. A country
+    (two letters) wins over `ip=`; nothing is known of the client's address then: no AS, no netblock.
     """
-    prepared = decider.prepare(query_string)
+    country, client = (client, None) if isinstance(client, str) else (None, client)
+    prepared = _no_country(country) or decider.prepare(query_string)
     if not isinstance(prepared, Prepared):
         return {
             "status": prepared.status if isinstance(prepared, NotServedError) else 400,
             "error": prepared.message,
             "client": _client(client, on_behalf=False),
-            "place": _place(decider, client, decider.place(client), ()),
+            "place": tell_place(decider, client, decider.place(client), ()),
         }
     asked_for = prepared.query.ip
-    address = asked_for or client
-    place = decider.place(address)
+    address = None if country else asked_for or client
+    place = _somewhere_in(decider, country) if country else decider.place(address)
     private = asked_for is None or asked_for == client
     choice = decider.choice(prepared, place, private=private)
     order = choice.draw(prepared.limit, random)
-    codes = tiers_of(choice)
-    mirrors = decider.index.snapshot.mirrors
-    told: dict[str, object] = {
+    told: dict[str, Any] = {
         "status": 200 if order else 404,
         "asked": _asked(decider, prepared),
-        "client": _client(address, on_behalf=asked_for is not None),
-        "place": _place(decider, address, place, range(len(mirrors)) if full else order),
+        "client": _client(address, on_behalf=bool(country or asked_for)),
+        "place": tell_place(
+            decider, address, place, range(len(decider.index.snapshot.mirrors)) if full else frozenset(order)
+        ),
         "format": prepared.renderer.name,
         "serial": decider.index.snapshot.serial,
         "exclusive": choice.exclusive,
-        "tiers": [
-            {"tier": tier_name(tier.code), "mirrors": len(tier.mirrors)}
-            for tier in (*choice.tiers, *((choice.fallback,) if choice.fallback else ()))
-        ]
-        if full
-        else [tier_name(code) for code in dict.fromkeys(codes[mirror] for mirror in order)],
-        "list": [
-            {
-                "place": position,
-                "mirror": mirrors[mirror].name,
-                "tier": tier_name(codes[mirror]),
-                "country": mirrors[mirror].country,
-                "bandwidth": mirrors[mirror].bandwidth,
-                "urls": [(url + prepared.target.suffix).decode() for url in prepared.offers.urls[mirror]],
-            }
-            for position, mirror in enumerate(order, start=1)
-        ],
+        "by_country": choice.by_country,
+        "tiers": _tiers(choice, order, full=full),
+        "list": list(_listed(decider, prepared, choice, order, full=full)),
     }
     if full:
-        told["left_out"] = [
-            {"mirror": mirrors[mirror].name, "country": mirrors[mirror].country, "reason": reason}
-            for mirror, reason in _left_out(decider, prepared, place, choice, frozenset(order))
-        ]
+        told["left_out"] = list(_left_out(decider, prepared, place, choice, frozenset(order)))
     return told
+
+
+def tier_words(tier: Mapping[str, object]) -> str:
+    """What people call a tier that was told: its name, and which of the neighbour groups it is."""
+    group = tier["group"]
+    if not isinstance(group, int):
+        return str(tier["tier"])
+    teens = group // 10 == 1
+    return f"{tier['tier']} {group}{'th' if teens else _ORDINAL.get(group % 10, 'th')} group"
+
+
+def _no_country(country: str | None) -> QueryError | None:
+    if country is None or (country.isascii() and country.upper() in CONTINENT_OF):
+        return None
+    return QueryError("from= takes the two-letter code of one country, as in from=PL")
+
+
+def _somewhere_in(decider: Decider, country: str) -> Place:
+    return decider.index.place(None, Location(country.upper(), None, 0))
+
+
+def _tier(code: int) -> dict[str, object]:
+    """Name a tier; of neighbours also the group, as it is numbered in the sources' list, from 1."""
+    name = tier_name(code)
+    return {"tier": name, "group": code - NEIGHBOURS + 1 if name == tier_name(NEIGHBOURS) else None}
+
+
+def _all_tiers(choice: Choice) -> tuple[Tier, ...]:
+    return (*choice.tiers, *((choice.fallback,) if choice.fallback else ()))
+
+
+def _tiers(choice: Choice, order: list[int], *, full: bool) -> list[dict[str, object]]:
+    """Tell the tiers, nearest first; to strangers only those of their list, and no count: it would tell of others."""
+    if full:
+        return [_tier(tier.code) | {"mirrors": len(tier.mirrors)} for tier in _all_tiers(choice)]
+    codes = tiers_of(choice)
+    return [_tier(code) for code in dict.fromkeys(codes[mirror] for mirror in order)]
+
+
+def _shares(decider: Decider, choice: Choice) -> dict[int, float]:
+    """Mirror -> percent of the first places within its tier that the weighted shuffle gives it, over many answers."""
+    weights = decider.index.weights
+    return {
+        mirror: round(100 * weights[mirror] / tier.cumulative[-1], 1)
+        for tier in _all_tiers(choice)
+        for mirror in tier.mirrors
+    }
+
+
+def _listed(
+    decider: Decider, prepared: Prepared, choice: Choice, order: list[int], *, full: bool
+) -> Iterator[dict[str, object]]:
+    """Yield a row for each mirror of the list; the shares are for insiders, as the counts are."""
+    codes, shares = tiers_of(choice), _shares(decider, choice)
+    for position, number in enumerate(order, start=1):
+        mirror = decider.index.snapshot.mirrors[number]
+        row: dict[str, object] = {"place": position, "mirror": mirror.name}
+        row |= _tier(codes[number]) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
+        row |= {"share": shares[number]} if full else {}
+        yield row | {"urls": [(url + prepared.target.suffix).decode() for url in prepared.offers.urls[number]]}
 
 
 def _client(address: Address | None, *, on_behalf: bool) -> dict[str, object]:
@@ -139,7 +188,7 @@ def _query_string(query: Query) -> str:
     return urlencode({key: value for key, value in asked.items() if value}, safe="/,:", quote_via=quote)
 
 
-def _place(decider: Decider, address: Address | None, place: Place, shown: Collection[int]) -> dict[str, object]:
+def tell_place(decider: Decider, address: Address | None, place: Place, shown: Collection[int]) -> dict[str, object]:
     """Say where the client is; of netblocks only those of the mirrors `shown`: a private one's is private, too."""
     location = decider.geo.locate(address) if address else UNKNOWN
     matches = decider.index.matches(place.chain)
@@ -154,28 +203,52 @@ def _place(decider: Decider, address: Address | None, place: Place, shown: Colle
 
 def _left_out(
     decider: Decider, prepared: Prepared, place: Place, choice: Choice, listed: frozenset[int]
-) -> Iterator[tuple[int, str]]:
-    """Yield every mirror that is not in the list, with the first reason that holds."""
+) -> Iterator[dict[str, object]]:
+    """Yield a row for every mirror that is not in the list: its share where it stands in a tier, and the reason."""
+    shares = _shares(decider, choice)
+    for number, reason in _reasons(decider, prepared, place, choice):
+        if number not in listed:
+            mirror = decider.index.snapshot.mirrors[number]
+            yield {
+                "mirror": mirror.name,
+                "country": mirror.country,
+                "bandwidth": mirror.bandwidth,
+                "share": shares.get(number),
+                "reason": f"{reason}, share {shares[number]:.1f} %" if number in shares else reason,
+            }
+
+
+def _reasons(decider: Decider, prepared: Prepared, place: Place, choice: Choice) -> Iterator[tuple[int, str]]:
+    """Yield every mirror with the first reason that would hold if it were not in the list."""
     carrying = frozenset(decider.index.snapshot.sets.members(prepared.ask.carriers))
     carried = frozenset(decider.candidates(prepared))
     ranked = tiers_of(choice)
     codes = decider.codes(place)
     own = {match.mirror for match in decider.index.matches(place.chain)} | decider.index.mirrors_of_asn(place.asn)
     for mirror, code in enumerate(codes):
-        if mirror in listed:
-            continue
         if mirror in ranked:
-            yield mirror, f"beyond the limit of {prepared.limit}: tier {tier_name(ranked[mirror])}"
+            yield mirror, f"beyond the limit of {prepared.limit}: tier {tier_words(_tier(ranked[mirror]))}"
         elif code == INACTIVE:
             yield mirror, _REASONS[code]
         elif mirror not in carrying:
-            yield mirror, "does not carry the content, or not up to date"
+            yield mirror, _not_carrying(decider, prepared, mirror)
         elif mirror not in carried:
             yield mirror, "no URL of a wanted protocol"
         elif code == PRIVATE and mirror in own and not choice.exclusive:
             yield mirror, "private: in its own networks, but not with country=, netblock=0 or another client's ip="
         else:
             yield mirror, _not_ranked(code, choice, decider.settings.minimum)
+
+
+def _not_carrying(decider: Decider, prepared: Prepared, mirror: int) -> str:
+    """Say why a mirror is not among the carriers; a snapshot of a listed category does not keep which of its two."""
+    snapshot = decider.index.snapshot
+    category = snapshot.categories[prepared.target.category]
+    if all(content.category != prepared.target.category for content in snapshot.mirrors[mirror].contents):
+        return f"does not carry the category {category.name}"
+    if category.kind is CategoryKind.OPEN:
+        return "its include or exclude prefixes leave this path out"
+    return "not up to date for this directory, or its include or exclude prefixes leave it out"
 
 
 def _not_ranked(code: int, choice: Choice, minimum: int) -> str:

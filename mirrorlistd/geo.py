@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mirrorlistd.address import Address
+    from mirrorlistd.copies import Copy
 
     FieldPath = tuple[str, ...]
     Lookup = tuple[Callable[[str, FieldPath], object], FieldPath]
@@ -115,8 +116,8 @@ class Geo:
         self._v6 = _lookups(country, asn, 6)
 
     @classmethod
-    def open(cls, country: Path | None, asn: Path | None) -> Geo:
-        """Copy, probe and open the databases given; GeoError names the file, what is wrong and the fix.
+    def open(cls, country: Path | Copy | None, asn: Path | Copy | None) -> Geo:
+        """Copy (unless they are copies), probe and open databases; GeoError names the file, what is wrong and the fix.
 
         Without `country` the built-in data are used. Without `asn` AS numbers come from the country database if
         it carries them (Enterprise, DB-IP ISP, IPinfo, GeoOpen), else from nowhere.
@@ -195,8 +196,8 @@ class _Schema:
     """Top-level fields of the probed records; for people."""
 
     @classmethod
-    def open(cls, path: Path) -> _Schema:
-        database, records = open_mmdb(path)
+    def open(cls, source: Path | Copy) -> _Schema:
+        database, records = open_mmdb(source)
         country = _used(records, _COUNTRY, _letters)
         if _COUNTRY[0] in country and _COUNTRY[1] not in country:
             # MaxMind's records without the one have the other, even if no probed record was such.

@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from mirrorlist_snapshot.tiers import TIER_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from prometheus_client.core import Metric
 
@@ -106,6 +106,21 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFacts:
+    """How one of several workers is, dead or alive."""
+
+    number: int
+    pid: int
+    """Of its latest process."""
+    up: bool
+    """It answers requests."""
+    serial: int
+    """Of the snapshot that it serves, or served last."""
+    answers: int
+    """Given by it and those before it in its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is being served, as far as metrics tell it."""
 
@@ -121,13 +136,19 @@ class Facts:
     """Kind of geo database (`geo`, `asn`) -> when it was built, Unix time."""
 
 
-def exposition(counters: Counters, facts: Facts | None) -> bytes:
-    """Write all metrics in Prometheus' text format; before the first state there are no facts."""
+def exposition(counters: Counters, facts: Facts | None, workers: Sequence[WorkerFacts] = ()) -> bytes:
+    """Write all metrics in Prometheus' text format; before the first state there are no facts.
+
+    Of several workers it is chance which one is asked, so what is true of its process alone is left out.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Totals(counters))
     if facts is not None:
         registry.register(_Served(facts))
-    ProcessCollector(registry=registry)
+    if workers:
+        registry.register(_Workers(workers))
+    else:
+        ProcessCollector(registry=registry)
     return generate_latest(registry)
 
 
@@ -216,3 +237,21 @@ class _Served(Collector):
         for kind, built in facts.databases.items():
             databases.add_metric((kind,), built)
         yield databases
+
+
+class _Workers(Collector):
+    def __init__(self, workers: Sequence[WorkerFacts]) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("mirrorlistd_worker_up", "Whether the worker answers requests.", labels=("worker",))
+        serial = GaugeMetricFamily(
+            "mirrorlistd_worker_serial", "Serial of the snapshot that the worker serves.", labels=("worker",)
+        )
+        answers = CounterMetricFamily("mirrorlistd_worker_answers", "Answers given by the worker.", labels=("worker",))
+        for worker in self._workers:
+            label = (str(worker.number),)
+            up.add_metric(label, worker.up)
+            serial.add_metric(label, worker.serial)
+            answers.add_metric(label, worker.answers)
+        yield from (up, serial, answers)

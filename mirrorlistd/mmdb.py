@@ -1,30 +1,26 @@
 """Files of the operator's -> opened geo databases that cannot hurt later, or one GeoError.
 
-The file is copied, because a mapped file that is truncated kills the process with SIGBUS, and operators do
-overwrite these files in place. The copy is probed, because many corrupt files open well and fail on lookups.
+The file is copied (see `copies`), because operators do overwrite these files in place. The copy is probed, because
+many corrupt files open well and fail on lookups.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import stat
-import sys
 from dataclasses import dataclass
+from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import maxminddb_rust
 
+from mirrorlistd.copies import Copy
 from mirrorlistd.errors import GeoError
-
-if sys.platform == "linux":
-    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _CHUNK: Final = 1 << 20
 """Bytes copied at a time."""
@@ -56,12 +52,16 @@ class Database:
     """4: the file knows no IPv6 addresses; 6: it can know both families."""
 
 
-def open_mmdb(path: Path) -> tuple[Database, list[object]]:
-    """Copy, open and probe a file: the database and a sample of its records, from both ends of what is there.
+def open_mmdb(source: Path | Copy) -> tuple[Database, list[object]]:
+    """Copy (unless it is a copy), open and probe a file: the database and a sample of its records, from both its ends.
 
     GeoError says what is wrong with the file and how to mend it. The file may change or vanish afterwards.
     """
-    reader = _open_copy(path)
+    if isinstance(source, Path):
+        with copy_mmdb(source) as copy:
+            return open_mmdb(copy)
+    path = source.path
+    reader = _open(source)
     try:
         metadata = reader.metadata()
         database = Database(
@@ -122,41 +122,29 @@ def _spread(family: int) -> Iterator[str]:
             yield inet_ntop(family, first.to_bytes(4, "big") + bytes(12))
 
 
-def _open_copy(path: Path) -> maxminddb_rust.Reader:
-    """Copy the file and open the copy."""
+def copy_mmdb(path: Path) -> Copy:
+    """Take a sealed copy of a file, to be closed by the caller; GeoError where it is no file or in motion."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise GeoError(path, "a regular file", "something else", "name the .mmdb file itself")
         with path.open("rb") as file:
-            copy = _copy(path, file)
+            return _copy(path, file)
     except (OSError, ValueError) as error:  # ValueError: NUL in the name
         found = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise GeoError(path, "a readable file", found, "check the path and its permissions") from error
-    with copy:
-        copy.seek(0)
-        if copy.read(len(_GZIP)) == _GZIP:
-            raise GeoError(path, "an MMDB database", "a gzip file", "unpack it first")
-        copy.seek(0)
-        try:
-            return _open_private(copy)
-        except BaseException as error:
-            raise_unless_reader_fault(error)
-            found = f"a truncated file, or none at all ({error})"
-            raise GeoError(path, "a whole MMDB database", found, _AGAIN) from error
 
 
-def _copy(path: Path, file: BinaryIO) -> BinaryIO:
+def _copy(path: Path, file: BinaryIO) -> Copy:
     """Read exactly what the file holds now; GeoError if somebody writes to it meanwhile.
 
     A file renamed over this one is no concern: what is open stays the old file, whole.
     """
     before = os.fstat(file.fileno())
-    copy = _new_copy()
+    copy = Copy(path)
     left = before.st_size
     while left and (chunk := file.read(min(left, _CHUNK))):
-        copy.write(chunk)
+        copy.file.write(chunk)
         left -= len(chunk)
-    copy.flush()
     after = os.fstat(file.fileno())
     if left or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         copy.close()
@@ -166,24 +154,28 @@ def _copy(path: Path, file: BinaryIO) -> BinaryIO:
             f"one that changed while it was read ({before.st_size} bytes before, {after.st_size} after)",
             "write the new database beside it, rename it over this one, then reload",
         )
+    copy.seal()
     return copy
 
 
-def _new_copy() -> BinaryIO:
-    """Make memory that no other program sees; where the system can, such that forked workers share it."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):  # forbidden by a sandbox
-            return os.fdopen(os.memfd_create("mirrorlistd-geo", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b")
-    return io.BytesIO()
+def _open(copy: Copy) -> maxminddb_rust.Reader:
+    """Open a copy."""
+    if bytes(copy.view()[: len(_GZIP)]) == _GZIP:
+        raise GeoError(copy.path, "an MMDB database", "a gzip file", "unpack it first")
+    try:
+        return _map(copy)
+    except BaseException as error:
+        raise_unless_reader_fault(error)
+        said = str(error).replace(f"/proc/self/fd/{copy.descriptor}", str(copy.path))
+        found = f"a truncated file, or none at all ({said})"
+        raise GeoError(copy.path, "a whole MMDB database", found, _AGAIN) from error
 
 
-def _open_private(copy: BinaryIO) -> maxminddb_rust.Reader:
-    """Open a copy. A memfd is sealed against every change, then mapped; the mapping outlives the descriptor."""
-    if sys.platform == "linux" and not isinstance(copy, io.BytesIO):
-        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-        fcntl.fcntl(copy.fileno(), fcntl.F_ADD_SEALS, seals)
+def _map(copy: Copy) -> maxminddb_rust.Reader:
+    """Map a copy where that can be; the mapping outlives the descriptor."""
+    if copy.descriptor is not None:
         try:
-            return maxminddb_rust.open_database(f"/proc/self/fd/{copy.fileno()}", maxminddb_rust.MODE_MMAP)
+            return maxminddb_rust.open_database(f"/proc/self/fd/{copy.descriptor}", maxminddb_rust.MODE_MMAP)
         except FileNotFoundError:  # no /proc: a bare chroot
-            copy.seek(0)
-    return maxminddb_rust.open_database(copy, maxminddb_rust.MODE_FD)
+            pass
+    return maxminddb_rust.open_database(io.BytesIO(copy.view()), maxminddb_rust.MODE_FD)

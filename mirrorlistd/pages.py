@@ -1,27 +1,28 @@
 """What people see: the front page, and the list of repositories for people and programs.
 
 The page works without JavaScript and asks no third party for anything. It shows what the server thinks of its reader
-and the list they would get, so that "why is my mirror far away?" starts with facts. The template escapes everything.
+and the list they would get, so that "why is my mirror far away?" starts with facts. The form keeps whatever was asked,
+right or wrong: nobody types twice. The template escapes everything.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import jinja2
 
-from mirrorlistd.errors import QueryError
-from mirrorlistd.explain import explain
-from mirrorlistd.query import parse_query
+from mirrorlistd.explain import explain, tell_place
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from random import Random
 
-    from mirrorlist_snapshot.model import Snapshot
+    from mirrorlist_snapshot.model import Repository, Snapshot
     from mirrorlistd.address import Client
     from mirrorlistd.decision import Decider
 
@@ -53,6 +54,20 @@ HTML_HEADERS: Final = (
 """Nothing but our own style is allowed to load; nobody may frame the page."""
 
 
+_NEARNESS: Final = {
+    "netblock": "{} network",
+    "asn": "{} network",
+    "country": "{} country",
+    "neighbours": "neighbour country",
+    "continent": "{} continent",
+    "global": "elsewhere",
+    "fallback": "last resort",
+}
+"""Tier -> what it is to the reader."""
+_RARE: Final = ("path", "file", "protocol", "limit", "netblock")
+"""Parameters whose fields appear only once they are in use."""
+
+
 def repositories(snapshot: Snapshot) -> list[dict[str, object]]:
     """Every repository that can be asked for, by name."""
     aliases: dict[str, list[str]] = {}
@@ -70,11 +85,12 @@ def repositories(snapshot: Snapshot) -> list[dict[str, object]]:
 
 
 def repositories_text(snapshot: Snapshot) -> str:
-    """One query string a line, ready to stand after `/mirrorlist?`; disabled ones are left out."""
+    """One query string a line, ready to stand after `/mirrorlist?`: all that one may ask for, aliases too."""
     lines = [
-        f"repo={repository.name}" + (f"&arch={directory.arch}" if directory.arch else "")
+        f"repo={name}" + (f"&arch={directory.arch}" if directory.arch else "")
         for repository in snapshot.repositories
         if not repository.disabled
+        for name in (repository.name, *sorted(a for a, named in snapshot.aliases.items() if named == repository.name))
         for directory in repository.directories
     ]
     return "".join(line + "\n" for line in lines)
@@ -83,30 +99,60 @@ def repositories_text(snapshot: Snapshot) -> str:
 def front_page(decider: Decider, query_string: bytes, client: Client, random: Random) -> str:
     """Render `/`: the repositories, what the server thinks of the reader, and the list they would get.
 
-    The query string takes the same parameters as `/mirrorlist`; where it names nothing, the first repository is shown.
+    The query string takes the same parameters as `/mirrorlist`. Where it names nothing, the first repository is
+    shown; where it names none of a repository's architectures, the first one: the form cannot know the next one's.
     """
     snapshot = decider.index.snapshot
     offered = [repository for repository in snapshot.repositories if not repository.disabled]
+    given = _given(query_string)
     asked = query_string
-    chosen: tuple[str | None, str | None] = (None, None)
-    try:
-        query = parse_query(query_string)
-        chosen = (query.repo, query.arch)
-        if query.repo is None and query.path is None and offered:
-            first = offered[0]
-            chosen = (first.name, first.directories[0].arch)
-            asked += f"&repo={quote(first.name)}&arch={quote(chosen[1] or '')}".encode()
-    except QueryError:
-        pass  # `explain` says what is wrong
+    if "path" not in given and "repo" not in given and offered:
+        given["repo"] = offered[0].name
+        asked += f"&repo={quote(given['repo'])}".encode()
+    name = given.get("repo", "")
+    name = snapshot.aliases.get(name, name)
+    arches = _arches(offered, name)
+    if arches and given.get("arch") not in arches:
+        given["arch"] = arches[0]
+        asked += f"&arch={quote(given['arch'])}".encode()
     told: dict[str, Any] = explain(decider, asked, client.address, random, full=False)
     return _ENVIRONMENT.get_template("index.html").render(
         style=_STYLE,
-        repositories=offered,
-        chosen=chosen,
+        repositories=[repository.name for repository in offered],
+        chosen=name,
+        arches=arches,
+        given=given,
+        rare=[parameter for parameter in _RARE if parameter in given],
         told=told,
-        place=told["place"],
+        near=_nearness(told),
+        you=tell_place(decider, client.address, decider.place(client.address), ()),
         address=client.address.text if client.address else None,
         serial=snapshot.serial,
-        built=snapshot.built,
+        built=datetime.fromtimestamp(snapshot.built, UTC),
         mirrors=sum(1 for mirror in snapshot.mirrors if mirror.active and not mirror.private),
     )
+
+
+def _given(query_string: bytes) -> dict[str, str]:
+    """The parameters as they were given, whether they mean anything or not; read as `query` reads them."""
+    text = query_string.replace(b"+", b"%2B").decode("utf-8", "replace")
+    return dict(parse_qsl(text, errors="replace"))
+
+
+def _arches(offered: list[Repository], name: str) -> list[str]:
+    return [
+        directory.arch
+        for repository in offered
+        if repository.name == name
+        for directory in repository.directories
+        if directory.arch
+    ]
+
+
+def _nearness(told: Mapping[str, Any]) -> dict[str, str]:
+    """The words for tiers, seen from the reader, the address asked for, or the countries asked for."""
+    whose = "that" if told["client"]["on_behalf"] else "your"
+    words = {tier: word.format(whose) for tier, word in _NEARNESS.items()}
+    if told.get("by_country"):
+        words |= {"country": "country asked for", "continent": "same continent", "global": "anywhere"}
+    return words

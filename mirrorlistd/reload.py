@@ -22,23 +22,104 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mirrorlistd.config import Config
+    from mirrorlistd.metrics import Counters
     from mirrorlistd.service import Service
     from mirrorlistd.state import State
 
 
-class Reloader:
-    """Loads the first State, then another one whenever it is asked to."""
+class Outcomes:
+    """What a load leads to, whoever did it: the service, its counters, the log and the service manager know."""
 
     def __init__(
-        self, service: Service, config: Config, reread: Callable[[], Config], reconfigure: Callable[[Config], None]
+        self,
+        service: Service,
+        config: Config,
+        reconfigure: Callable[[Config], None],
+        publish: Callable[[Counters], None] | None = None,
     ) -> None:
-        """`reread` gives the configuration as it is now; `reconfigure` applies its log settings."""
+        """`config` is the one that was loaded first; `reconfigure` applies the log settings of another.
+
+        `publish` shows the counts to other processes, before the log says anything.
+        """
         self._service = service
-        self._config = config
-        self._reread = reread
+        self._started_with = config
         self._reconfigure = reconfigure
-        self._wanted = asyncio.Event()
+        self._publish = publish
         self._log = logs.get_logger()
+
+    def begun(self) -> Clock:
+        """Say that a load begins, and note when."""
+        notify(os.environ, "RELOADING=1")
+        return Clock()
+
+    def adopted(self, config: Config, state: State, clock: Clock) -> None:
+        """Serve another State, and say so."""
+        service = self._service
+        was = service.state.serial if service.state else None
+        waiting = changed_needing_restart(self._started_with, config)
+        service.adopt(state)
+        self._count(clock, ok=True)
+        self._reconfigure(config)
+        self._log.info("reloaded", **facts(state), was=was, seconds=round(clock.seconds, 3))
+        if was is not None and state.serial < was:
+            self._log.warning("the snapshot is older than the one before", serial=state.serial, was=was)
+        if waiting:
+            self._log.warning("changed settings wait for a restart", settings=list(waiting))
+        self._ended()
+
+    def kept(self, error: Exception, clock: Clock) -> None:
+        """Go on with the old State, and say why."""
+        service = self._service
+        expected = isinstance(error, MirrorlistdError)
+        service.reload_error = str(error) if expected else repr(error)
+        self._count(clock, ok=False)
+        self._log.error(
+            "reload failed, the old state keeps serving",
+            error=service.reload_error,
+            serial=service.state.serial if service.state else None,
+            seconds=round(clock.seconds, 3),
+        )
+        if not expected:
+            self._log.error("reload failed unexpectedly", exc_info=error)
+        self._ended()
+
+    def _ended(self) -> None:
+        state, error = self._service.state, self._service.reload_error
+        status = f"serving snapshot {state.serial}" if state else "nothing to serve"
+        if error:
+            status += "; last reload failed: " + error.replace("\n", "; ")
+        notify(os.environ, "READY=1", f"STATUS={status}")
+
+    def _count(self, clock: Clock, *, ok: bool) -> None:
+        counters = self._service.counters
+        counters.reloaded(ok=ok, at=clock.at, seconds=clock.seconds)
+        if self._publish:
+            self._publish(counters)
+
+
+class Clock:
+    """When something began, and how long ago that is."""
+
+    def __init__(self) -> None:
+        self.at = time()
+        """Unix time."""
+        self._started = perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since then."""
+        return perf_counter() - self._started
+
+
+class Reloader:
+    """Loads another State whenever it is asked to."""
+
+    def __init__(self, service: Service, outcomes: Outcomes, reread: Callable[[], Config]) -> None:
+        """`reread` gives the configuration as it is now."""
+        self._service = service
+        self._outcomes = outcomes
+        self._reread = reread
+        self._wanted = asyncio.Event()
 
     def request(self) -> None:
         """Ask for a reload: what the signal handler does, and all it does."""
@@ -49,55 +130,21 @@ class Reloader:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            notify(os.environ, "RELOADING=1")
             await self.reload()
-            notify(os.environ, "READY=1", f"STATUS={self._status()}")
 
-    async def reload(self) -> bool:
-        """Read configuration, snapshot and databases anew; give whether they are served now."""
-        started, at = perf_counter(), time()
-        service = self._service
+    async def reload(self) -> None:
+        """Read configuration, snapshot and databases anew, and serve them, or keep the old ones."""
+        clock = self._outcomes.begun()
         try:
             config, state = await asyncio.to_thread(self._load)
-        except MirrorlistdError as error:
-            self._failed(at, perf_counter() - started, str(error))
-            return False
         except Exception as error:  # noqa: BLE001 - a defect must not end the reloader: the next push may be fine
-            self._failed(at, perf_counter() - started, repr(error))
-            self._log.exception("reload failed unexpectedly")
-            return False
-        seconds = perf_counter() - started
-        old = service.state
-        if old is not None:
-            service.geo_failures_before += old.decider.geo.failures
-        waiting = changed_needing_restart(self._config, config)
-        self._config = config
-        service.state = state
-        service.reload_error = None
-        service.counters.reloaded(ok=True, at=at, seconds=seconds)
-        self._reconfigure(config)
-        self._log.info("reloaded", **facts(state), was=old.serial if old else None, seconds=round(seconds, 3))
-        if waiting:
-            self._log.warning("changed settings wait for a restart", settings=list(waiting))
-        return True
+            self._outcomes.kept(error, clock)
+        else:
+            self._outcomes.adopted(config, state, clock)
 
     def _load(self) -> tuple[Config, State]:
         config = self._reread()
         return config, load_state(config)
-
-    def _failed(self, at: float, seconds: float, error: str) -> None:
-        service = self._service
-        service.reload_error = error
-        service.counters.reloaded(ok=False, at=at, seconds=seconds)
-        serial = service.state.serial if service.state else None
-        self._log.error(
-            "reload failed, the old state keeps serving", error=error, serial=serial, seconds=round(seconds, 3)
-        )
-
-    def _status(self) -> str:
-        state = self._service.state
-        serving = f"serving snapshot {state.serial}" if state else "nothing to serve"
-        return f"{serving}; last reload failed: {self._service.reload_error}" if self._service.reload_error else serving
 
 
 def facts(state: State) -> dict[str, object]:

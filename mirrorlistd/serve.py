@@ -1,8 +1,9 @@
-"""One process that serves: sockets, signals, readiness; uvicorn does the HTTP.
+"""What is started and signalled: one process that serves, or a parent of several; uvicorn does the HTTP.
 
 Order matters and is all here: load (or fail with one line), bind, lock the pid file, say READY, serve, drain. SIGHUP
 reloads, also one that came before anything was loaded. SIGTERM drains: with `--drain` /readyz says 503 for that long
 while requests are still answered, then sockets close and answers under way are finished. A second one is impatient.
+With several workers only the parent is signalled; SIGTTIN adds a worker, SIGTTOU takes one away.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import contextlib
 import fcntl
 import os
 import signal
-import socket
-import stat
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -22,15 +22,22 @@ import uvicorn
 from mirrorlistd import logs
 from mirrorlistd.app import create_app
 from mirrorlistd.errors import StateError
+from mirrorlistd.fastlane import fast_lane
+from mirrorlistd.guard import Guard
+from mirrorlistd.listeners import Addresses, bind_tcp, bind_unix, url
 from mirrorlistd.notify import notify
-from mirrorlistd.reload import Reloader, facts
+from mirrorlistd.parent import Means, Parent
+from mirrorlistd.processors import processors
+from mirrorlistd.reload import Outcomes, Reloader, facts
+from mirrorlistd.server import Server
 from mirrorlistd.service import Service
 from mirrorlistd.state import load_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    import socket
+    from collections.abc import Callable, Generator
     from pathlib import Path
-    from types import FrameType
+    from typing import TextIO
 
     from mirrorlistd.config import Config
     from mirrorlistd.state import State
@@ -43,16 +50,12 @@ def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> i
     MirrorlistdError where there is nothing to serve or nowhere to listen.
     """
     configure_logs(config)
-    state = load_state(config)
-    service = Service(state=state)
+    start = _Start(config, reread, hangups, load_state(config))
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(contextlib.closing(listener)) for listener in _bind(config, stack)]
-        if config.pid_file is not None:
-            stack.enter_context(_pid_file(config.pid_file))
-        server = _Server(_uvicorn_config(config, service), service, config.drain)
-        runner = asyncio.Runner(loop_factory=server.config.get_loop_factory())
-        with runner:
-            runner.run(_run(server, sockets, state, Reloader(service, config, reread, configure_logs), hangups))
+        if (workers := config.workers or processors()) > 1:
+            _serve_by_workers(start, workers, stack)
+        else:
+            _serve_alone(start, stack)
     logs.get_logger().info("stopped")
     return 0
 
@@ -62,54 +65,78 @@ def configure_logs(config: Config) -> None:
     logs.configure(config.log_format, config.log_level, sys.stderr)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server, which drains as we do and exits with 0 after a signal it was meant to get."""
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What there is when serving begins."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, drain: float) -> None:
-        super().__init__(config)
-        self._service = service
-        self._drain = drain
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so: READY must not be said before a client can connect."""
-        await super().startup(sockets)
-        self.listening.set()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; stop at once the second time, and even without waiting for clients on the third.
-
-        uvicorn's own would raise the signal again in the end, which kills before the pid file is removed.
-        """
-        del frame
-        if self._service.draining or not self._drain or sig == signal.SIGINT:
-            self.force_exit = self.should_exit
-            self.should_exit = True
-        else:
-            loop = asyncio.get_running_loop()
-            loop.call_soon_threadsafe(loop.call_later, self._drain, self._stop)
-        self._service.draining = True
-
-    def _stop(self) -> None:
-        self.should_exit = True
+    config: Config
+    reread: Callable[[], Config]
+    hangups: list[int]
+    state: State
 
 
-async def _run(
-    server: _Server, sockets: list[socket.socket], state: State, reloader: Reloader, hangups: list[int]
-) -> None:
+def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
+    config = start.config
+    service = Service(state=start.state)
+    sockets = [stack.enter_context(contextlib.closing(bind_tcp(host, config.port))) for host in config.hosts]
+    sockets += _unix_sockets(config, stack)
+    _hold_pid_file(config, stack)
+    server = Server(_uvicorn_config(config, service), service, config.drain)
+    reloader = Reloader(service, Outcomes(service, config, configure_logs), start.reread)
+    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+        runner.run(_run(server, sockets, start, reloader))
+
+
+def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) -> None:
+    if sys.platform != "linux":
+        raise StateError("--workers: several need Linux, where the kernel shares clients out; give --workers 1")
+    config = start.config
+    addresses = Addresses(config.hosts, config.port)
+    shared = _unix_sockets(config, stack)
+    pid_file = _hold_pid_file(config, stack)
+
+    def make_server(service: Service) -> Server:
+        return Server(_uvicorn_config(config, service), service, config.drain, signals=False)
+
+    means = Means(
+        config=config,
+        workers=workers,
+        reread=start.reread,
+        reconfigure=configure_logs,
+        make_server=make_server,
+        bind=addresses.bind,
+        shared=shared,
+        announce=lambda sockets: _announce(start.state, sockets),
+        private=pid_file,
+    )
+    Parent(start.state, means).run(start.hangups)
+
+
+def _unix_sockets(config: Config, stack: contextlib.ExitStack) -> list[socket.socket]:
+    if config.uds is None:
+        return []
+    return [stack.enter_context(contextlib.closing(bind_unix(config.uds, stack)))]
+
+
+def _announce(state: State, sockets: list[socket.socket]) -> None:
+    """Say that we can be asked, and where."""
     log = logs.get_logger()
+    log.info("serving", **facts(state), pid=os.getpid())
+    for listener in sockets:
+        log.info("listening", url=url(listener))
+    notify(os.environ, "READY=1", f"STATUS=serving snapshot {state.serial}")
+
+
+async def _run(server: Server, sockets: list[socket.socket], start: _Start, reloader: Reloader) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
-    if hangups:
+    if start.hangups:
         reloader.request()
     reloading = asyncio.create_task(reloader.run())
     serving = asyncio.create_task(server.serve(sockets=sockets))
     try:
         await asyncio.wait((serving, asyncio.create_task(server.listening.wait())), return_when="FIRST_COMPLETED")
         if server.started:
-            log.info("serving", **facts(state), pid=os.getpid())
-            for listener in sockets:
-                log.info("listening", url=_url(listener))
-            notify(os.environ, "READY=1", f"STATUS=serving snapshot {state.serial}")
+            _announce(start.state, sockets)
         await serving
     finally:
         notify(os.environ, "STOPPING=1")
@@ -121,7 +148,7 @@ async def _run(
 def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(service),
-        http="httptools",
+        http=fast_lane(service) if config.lane == "fast" else Guard,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -134,60 +161,12 @@ def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:
     )
 
 
-def _bind(config: Config, stack: contextlib.ExitStack) -> Iterator[socket.socket]:
-    for host in config.hosts:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # `::` and `0.0.0.0` side by side
-        try:
-            listener.bind((host, config.port))
-        except OSError as error:
-            listener.close()
-            raise StateError(f"cannot listen on {host} port {config.port}: {error.strerror}") from error
-        yield listener
-    if config.uds is not None:
-        yield _bind_unix(config.uds, stack)
-
-
-def _bind_unix(path: Path, stack: contextlib.ExitStack) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        _remove_stale_socket(path)
-        listener.bind(str(path))
-        path.chmod(0o666)  # who may connect is decided by the folder's mode
-    except OSError as error:
-        listener.close()
-        raise StateError(f"cannot listen on {path}: {error.strerror or error}") from error
-    stack.callback(path.unlink, missing_ok=True)
-    return listener
-
-
-def _remove_stale_socket(path: Path) -> None:
-    """Remove what a crashed server left; leave alone what somebody listens on or what is no socket."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            return
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-
-
-def _url(listener: socket.socket) -> str:
-    name = listener.getsockname()
-    if listener.family == socket.AF_UNIX:
-        return f"unix:{name}"
-    host = f"[{name[0]}]" if listener.family == socket.AF_INET6 else name[0]
-    return f"http://{host}:{name[1]}/"
+def _hold_pid_file(config: Config, stack: contextlib.ExitStack) -> list[TextIO]:
+    return [stack.enter_context(_pid_file(config.pid_file))] if config.pid_file else []
 
 
 @contextlib.contextmanager
-def _pid_file(path: Path) -> Generator[None]:
+def _pid_file(path: Path) -> Generator[TextIO]:
     """Hold a locked file with our process id: the lock, not the number, says that we are alive."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -197,11 +176,15 @@ def _pid_file(path: Path) -> Generator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise StateError(f"{path}: another server holds it, process {file.read().strip()}") from None
+            raise StateError(f"{path}: another server holds it, process {file.read(32).strip()}") from None
+        held = file.read(4096).strip()
+        if held and not held.isdecimal():  # a stale pid file is taken over; somebody's data is not
+            raise StateError(f"{path}: is no pid file: it holds something else than a number; name another file")
+        file.seek(0)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
         try:
-            yield
+            yield file
         finally:
             path.unlink(missing_ok=True)

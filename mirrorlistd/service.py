@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mirrorlistd.metrics import Counters
 
 if TYPE_CHECKING:
+    from mirrorlistd.board import Seat
     from mirrorlistd.state import State
 
 
@@ -31,3 +32,25 @@ class Service:
     counters: Counters = field(default_factory=Counters)
     random: Random = field(default_factory=Random)
     """Seeded from the system's entropy: no two processes shuffle alike."""
+    seat: Seat | None = None
+    """This process' place among several workers."""
+
+    def adopt(self, state: State) -> None:
+        """Answer from another State from now on."""
+        if self.state is not None:
+            self.geo_failures_before += self.state.decider.geo.failures
+        self.state = state
+        self.reload_error = None
+
+    def counted(self) -> Counters:
+        """Give this process' counts, made up to date."""
+        failures = self.state.decider.geo.failures if self.state is not None else 0
+        self.counters.geo_failures = self.geo_failures_before + failures
+        return self.counters
+
+    def totals(self) -> Counters:
+        """Give the counts of the whole server: those of all workers where there are several."""
+        if self.seat is None:
+            return self.counted()
+        self.seat.publish(self.counted())
+        return self.seat.board.totals()

@@ -248,18 +248,20 @@ def test_html_escapes_whatever_is_asked(name: str) -> None:
     reply = browser().get(f"/?{'' if name == 'repo' else 'repo=arched&'}{quote(name)}={quote(HOSTILE)}")
     assert reply.status_code == 200
     page = Page(reply.text)
-    clean = [Page(browser().get(f"/?{query}").text) for query in ("repo=r", "repo=r&ip=x")]  # a list, an error
+    clean = [Page(browser().get(f"/?{query}").text) for query in ("repo=arched", "repo=r&ip=x")]  # a list, an error
     shapes = {(tag, *sorted(attributes)) for plain in clean for tag, attributes in plain.elements}
     assert {(tag, *sorted(attributes)) for tag, attributes in page.elements} <= shapes
     assert "javascript" not in " ".join(link or "" for link in page.values("a", "href"))
-    assert (HOSTILE in page.values("input", "value")) == (name == "arch")
+    shown = {*page.values("input", "value"), *page.values("option", "value")}
+    assert (HOSTILE in shown) == (name not in {"arch", "format", "junk", HOSTILE})
     assert "<script" not in reply.text
 
 
 def test_html_shows_what_the_server_thinks() -> None:
     """Address, country, continent and network of the reader, the repositories, the list, links to the same list."""
     page = Page(browser(DE).get("/?repo=r&country=fr&limit=1").text)
-    for words in (f"Address{DE} ", "CountryDE ", "ContinentEU ", "NetworkAS680 ", "2 public mirrors, 2 repositories"):
+    counts = "2 public mirrors, 2 repositories; as of 2023-11-14 22:13 UTC, serial 1"
+    for words in (f"Address{DE} ", "CountryDE ", "ContinentEU ", "NetworkAS680 ", counts):
         assert words in page.text
     assert "hidden" not in page.text
     assert "gone" not in page.text
@@ -285,12 +287,93 @@ LINKED = {"?country=FR": "&country=FR", f"?ip={FR}": f"&ip={FR}"}
 """What of a query is found again in the page's links."""
 
 
-@pytest.mark.parametrize("query", ["repo=nothing", "repo=r&limit=x", "repo=arched", "path=../x", "repo=gone", "x=%FF"])
+@pytest.mark.parametrize("query", ["repo=nothing", "repo=r&limit=x", "ip=foo", "path=../x", "repo=gone", "x=%FF"])
 def test_html_knows_the_reader_even_in_an_error(query: str) -> None:
     """A wrong question does not make the reader's country unknown."""
     page = Page(browser(DE).get(f"/?{query}").text)
     assert "CountryDE ContinentEU NetworkAS680" in page.text
     assert ("error" in page.values("p", "class")) == (not query.startswith("x="))
+
+
+def fields(page: Page) -> dict[str | None, str | None]:
+    """Name of each field of the form -> its value."""
+    found: dict[str | None, str | None] = {}
+    select = None
+    for tag, attributes in page.elements:
+        if tag == "input":
+            found[attributes["name"]] = attributes["value"]
+        elif tag == "select":
+            select = attributes["name"]
+        elif tag == "option" and "selected" in attributes:
+            found[select] = attributes["value"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ("repo=r&ip=foo", {"repo": "r", "ip": "foo", "country": ""}),
+        ("repo=old", {"repo": "r", "ip": "", "country": ""}),
+        ("repo=nothing", {"repo": "nothing", "ip": "", "country": ""}),
+        ("repo=gone&country=de,%20fr", {"repo": "gone", "ip": "", "country": "de, fr"}),
+        ("repo=r&ip=1%2B1&country=a+b", {"repo": "r", "ip": "1+1", "country": "a+b"}),
+        ("repo=r&limit=x&protocol=http", {"repo": "r", "ip": "", "country": "", "limit": "x", "protocol": "http"}),
+        ("path=../x", {"repo": "", "ip": "", "country": "", "path": "../x"}),
+        ("repo=arched&arch=x86_64&ip=foo", {"repo": "arched", "arch": "x86_64", "ip": "foo", "country": ""}),
+        (f"repo=r&ip={FR}&country=fr", {"repo": "r", "ip": FR, "country": "fr"}),
+    ],
+)
+def test_the_form_keeps_what_was_given(query: str, kept: dict[str, str]) -> None:
+    """Right or wrong, nobody types twice; and every field names its parameter, as the errors do."""
+    page = Page(browser(DE).get(f"/?{query}").text)
+    assert fields(page) == kept
+    for name in kept:
+        assert f"({name})" in page.text
+
+
+@pytest.mark.parametrize("arch", ["", "&arch=", "&arch=sparc", "&arch=amd64"])
+def test_another_repository_needs_no_architecture(arch: str) -> None:
+    """Whoever picks a repository with architectures sees the list of its first one, and can pick another."""
+    page = Page(browser(DE).get(f"/?repo=arched{arch}&ip=").text)
+    assert "error" not in page.values("p", "class")
+    assert fields(page)["arch"] == "aarch64"
+    assert page.values("option", "value")[-2:] == ["aarch64", "x86_64"]
+    assert page.values("a", "href")[0] == "/mirrorlist?repo=arched&arch=aarch64"
+
+
+def test_html_tells_the_reader_from_the_address_asked_for() -> None:
+    """Both are shown, each with its own place; the tiers are seen from the one that the list is for."""
+    page = Page(browser(DE).get(f"/?repo=r&ip={FR}").text)
+    you, _, other = page.text.partition("What it thinks of the address you ask for")
+    assert "".join(f"Address{DE} CountryDE ContinentEU NetworkAS680".split()) in "".join(you.split())
+    assert "".join(f"Address{FR} CountryFR ContinentEU The list for that address".split()) in "".join(other.split())
+    assert "that country" in other
+    assert "your country" in Page(browser(DE).get("/?repo=r").text).text
+
+
+def test_html_says_how_near_in_words() -> None:
+    """Every tier has words; with `country=` they speak of the countries asked for."""
+    source = network(
+        {
+            "a": mirror("DE", netblocks=["198.51.100.0/24"]),
+            "b": mirror("US", asns=[680]),
+            "c": mirror("DE"),
+            "d": mirror("PL"),
+            "e": mirror("FR"),
+            "f": mirror("JP"),
+            "g": mirror("JP", fallback=True),
+        },
+        overrides={"neighbours": {"DE": [["PL"]]}},
+    )
+    using = service(source=source)
+    near = re.compile(r"<td>\d</td><td>([^<]+)</td>")
+    own = "your network,your network,your country,neighbour country,your continent,last resort"
+    assert near.findall(browser(DE, using).get("/?repo=r").text) == own.split(",")
+    assert near.findall(browser(JP, using).get("/?repo=r").text)[0] == "your network"
+    alone = service(source=network({"f": mirror("JP")}))
+    assert near.findall(browser(DE, alone).get("/?repo=r").text) == ["elsewhere"]
+    for country, words in (("JP", "country asked for"), ("KR", "same continent"), ("global", "anywhere")):
+        assert set(near.findall(browser(DE, using).get(f"/?repo=r&country={country}").text)) == {words}
 
 
 def test_html_of_a_stranger_nobody_knows() -> None:
@@ -327,7 +410,7 @@ def test_repositories_in_both_forms(path: str, accept: str, is_json: bool) -> No
         ]
     else:
         assert reply.headers["content-type"] == "text/plain; charset=utf-8"
-        assert reply.text == "repo=arched&arch=aarch64\nrepo=arched&arch=x86_64\nrepo=r\n"
+        assert reply.text == "repo=arched&arch=aarch64\nrepo=arched&arch=x86_64\nrepo=r\nrepo=old\n"
         for line in reply.text.splitlines():
             assert browser().get(f"/mirrorlist?{line}").status_code == 200
 
@@ -383,14 +466,61 @@ def test_the_trusted_header_of_an_untrusted_peer_makes_a_stranger() -> None:
     assert "left_out" not in browser(LOCAL, using).get("/explain?repo=r", headers={"cf-connecting-ip": DE}).json()
 
 
-def test_explaining_an_error_is_no_error() -> None:
-    """200, and in it the status that a list would have had."""
-    reply = browser().get("/explain?repo=gone")
-    assert (reply.status_code, reply.json()["status"], reply.json()["error"]) == (
-        200,
-        403,
-        "repository gone is disabled",
-    )
+@pytest.mark.parametrize(
+    ("query", "status"), [("repo=gone", 403), ("repo=x", 404), ("", 400), ("repo=r&country=QQ&protocol=ftp", 404)]
+)
+def test_an_explanation_has_the_status_it_tells(query: str, status: int) -> None:
+    """That of the list it explains, outside as inside, as JSON and as text."""
+    reply = browser(LOCAL).get(f"/explain?{query}")
+    assert (reply.status_code, reply.json()["status"]) == (status, status)
+    assert browser(LOCAL).get(f"/mirrorlist?{query}").status_code == status
+    people = browser(LOCAL).get(f"/explain?{query}&as=text")
+    assert people.status_code == status
+    assert str(status) in people.text
+
+
+@pytest.mark.parametrize(
+    ("more", "accept", "is_text"),
+    [
+        ("", "*/*", False),
+        ("", "", False),
+        ("", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("", "text/plain", True),
+        ("", "application/json", False),
+        ("", "application/json, text/plain, */*", False),
+        ("&as=text", "application/json", True),
+        ("&as=json", "text/html", False),
+        ("&as=", "text/html", True),
+        # The list's format is none of the explanation's.
+        ("&format=json", "text/html", True),
+        ("&format=text", "*/*", False),
+    ],
+)
+def test_explanations_for_people_and_programs(more: str, accept: str, is_text: bool) -> None:
+    """Text for browsers, JSON for programs, or as asked; caches may know, and no browser guesses what it is."""
+    reply = browser(LOCAL).get(f"/explain?repo=r{more}", headers={"accept": accept})
+    kinds = {True: "text/plain; charset=utf-8", False: "application/json"}
+    assert (reply.status_code, reply.headers["content-type"]) == (200, kinds[is_text])
+    assert (reply.headers["vary"], reply.headers["x-content-type-options"]) == ("accept", "nosniff")
+    assert reply.headers["cache-control"] == "no-store"
+    assert ("left out: 2\n" in reply.text) == is_text
+
+
+def test_an_explanation_of_an_unknown_form() -> None:
+    """Whoever writes `as=yaml` learns what there is."""
+    reply = browser().get("/explain?repo=r&as=yaml")
+    assert (reply.status_code, reply.text) == (400, "as= takes text or json\n")
+
+
+def test_insiders_ask_for_anyone_in_a_country() -> None:
+    """`from=` puts an insider into a country; for a stranger there is no such parameter, malformed or not."""
+    place = browser(LOCAL).get("/explain?repo=r&from=fr").json()["place"]
+    assert (place["country"], place["continent"]) == ("FR", "EU")
+    assert browser(LOCAL).get("/explain?repo=r&from=").json()["place"]["country"] is None
+    assert browser(LOCAL).get("/explain?repo=r&from=UK").status_code == 400
+    for more in ("&from=FR", "&from=UK"):
+        reply = browser(DE).get(f"/explain?repo=r{more}")
+        assert (reply.status_code, reply.json()["place"]["country"]) == (200, "DE")
 
 
 @pytest.mark.parametrize(
@@ -596,7 +726,7 @@ HEADERS = st.lists(
 )
 QUERY_BYTES = st.binary(max_size=60) | st.lists(
     st.tuples(
-        st.sampled_from([b"repo", b"arch", b"path", b"ip", b"country", b"format", b"limit"]),
+        st.sampled_from([b"repo", b"arch", b"path", b"ip", b"country", b"format", b"limit", b"from", b"as"]),
         st.binary(max_size=8) | st.sampled_from([b"r", b"arched", b"x86_64", b"c/x", b"json", b"DE", b"1"]),
     ).map(b"=".join),
     max_size=4,

@@ -39,6 +39,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "uds": ("/run/m.sock", '"/run/m.sock"', Path("/run/m.sock")),
     "backlog": ("7", "7", 7),
     "keep_alive": ("2.5", "2.5", 2.5),
+    "lane": ("asgi", '"asgi"', "asgi"),
     "trusted_proxies": ("10.0.0.0/8", '["10.0.0.0/8"]', ("10.0.0.0/8",)),
     "forwarded_header": ("X-Real-IP", '"X-Real-IP"', "x-real-ip"),
     "explain_networks": ("192.0.2.7", '"192.0.2.7"', ("192.0.2.7/32",)),
@@ -55,6 +56,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "log_format": ("JSON", '"json"', "json"),
     "log_level": ("debug", '"debug"', "debug"),
     "drain": ("30", "30", 30.0),
+    "workers": ("AUTO", '"auto"', 0),
     "pid_file": ("/run/m.pid", '"/run/m.pid"', Path("/run/m.pid")),
 }
 

@@ -1,4 +1,4 @@
-"""Claims of `mirrorlistd.explain`: it tells what is served, why not the rest, and tells strangers no more than that."""
+"""Claims of `mirrorlistd.explain` and `telling`: what is served, why not the rest, to strangers no more than that."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlistd.answer import answer
-from mirrorlistd.explain import explain
+from mirrorlistd.explain import explain, tier_words
+from mirrorlistd.telling import text
 from rules import CONTINENT as CONTINENT_OF
 from rules import Asked, tiers
 from test_selection import networks
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 def told(world: Decider, query: str, client: str | None = DE, *, full: bool = True, seed: int = 0) -> dict[str, Any]:
     """One explanation; it must be plain data."""
     found = explain(world, query.encode(), at(client) if client else None, Random(seed), full=full)
+    assert json.loads(json.dumps(found)) == found
+    return found
+
+
+def told_in(world: Decider, country: str, query: str = "repo=r") -> dict[str, Any]:
+    """What anyone in a country is told, in full."""
+    found = explain(world, query.encode(), country, Random(0), full=True)
     assert json.loads(json.dumps(found)) == found
     return found
 
@@ -107,9 +115,20 @@ OWN = ["198.51.100.0/24"]
         (
             {"categories": {"c": {"urls": ["https://m/"], "include": ["x"]}}},
             "repo=r",
-            "does not carry the content, or not up to date",
+            "its include or exclude prefixes leave this path out",
         ),
-        ({"categories": {"other": "https://m/"}}, "repo=r", "does not carry the content, or not up to date"),
+        (
+            {"categories": {"c": {"urls": ["https://m/"], "exclude": ["x"]}}},
+            "path=c/x/y",
+            "its include or exclude prefixes leave this path out",
+        ),
+        ({"categories": {"other": "https://m/"}}, "repo=r", "does not carry the category c"),
+        (
+            {"categories": {"l": {"urls": ["https://m/"], "directories": ["old"]}}},
+            "path=l/new/",
+            "not up to date for this directory, or its include or exclude prefixes leave it out",
+        ),
+        ({}, "path=l/new/", "does not carry the category l"),
         ({"categories": {"c": "rsync://m/c/"}}, "repo=r", "no URL of a wanted protocol"),
         ({}, "repo=r&protocol=http", "no URL of a wanted protocol"),
         ({"denied_countries": ["DE"]}, "repo=r", "denied: the mirror denies the client's country"),
@@ -146,9 +165,10 @@ OWN = ["198.51.100.0/24"]
         # Nobody is in the countries asked for, nor on their continents: the client's own tiers decided.
         ({"country": "JP"}, "repo=r&country=BR", "far away, and at least 2 nearer mirrors were found"),
         ({"fallback": True}, "repo=r&country=DE", "fallback: not with country="),
-        ({"country": "FR"}, "repo=r&limit=2", "beyond the limit of 2: tier continent"),
-        ({"country": "PL"}, "repo=r&limit=1", "beyond the limit of 1: tier neighbours"),
-        ({"fallback": True}, "repo=r&limit=1", "beyond the limit of 1: tier fallback"),
+        ({"country": "FR"}, "repo=r&limit=2", "beyond the limit of 2: tier continent, share 100.0 %"),
+        ({"country": "PL"}, "repo=r&limit=1", "beyond the limit of 1: tier neighbours 1st group, share 100.0 %"),
+        ({"fallback": True}, "repo=r&limit=1", "beyond the limit of 1: tier fallback, share 100.0 %"),
+        ({"bandwidth": 1}, "repo=r&limit=2", "beyond the limit of 2: tier country, share 0.0 %"),
     ],
 )
 def test_every_reason(fields: dict[str, Any], query: str, reason: str) -> None:
@@ -156,11 +176,15 @@ def test_every_reason(fields: dict[str, Any], query: str, reason: str) -> None:
     fields = {"country": "DE"} | fields
     source = network(
         {"one": PUBLIC, "two": PUBLIC, "m": {key: value for key, value in fields.items() if value is not None}},
-        categories={"c": {}, "other": {}},
+        categories={"c": {}, "other": {}, "l": {"kind": "listed", "directories": ["new", "old"]}},
         overrides={"never_served": {"DE": ["TR"]}, "neighbours": {"DE": ["PL"]}},
     )
     for name in ("one", "two"):
-        source["mirrors"][name]["categories"] = {"c": [f"https://{name}/c/", f"http://{name}/c/"]}
+        source["mirrors"][name]["bandwidth"] = 10_000
+        source["mirrors"][name]["categories"] = {
+            "c": [f"https://{name}/c/", f"http://{name}/c/"],
+            "l": {"urls": [f"https://{name}/l/"], "directories": ["new"]},
+        }
     world = decider(source, minimum=2)
     found = told(world, query)
     assert {row["mirror"]: row["reason"] for row in found["left_out"]}["m"] == reason
@@ -198,7 +222,7 @@ def test_the_first_reason_is_the_weightier() -> None:
     source = network({"off": mirror("DE", active=False, **elsewhere), "on": mirror("DE", **elsewhere), "a": PUBLIC})
     assert reasons(decider(source)) == {
         "off": "inactive: switched off in the sources",
-        "on": "does not carry the content, or not up to date",
+        "on": "its include or exclude prefixes leave this path out",
     }
 
 
@@ -227,7 +251,9 @@ def test_strangers_learn_of_no_mirror_outside_their_list(client: str | None, mor
     for name in set(SECRETS["mirrors"]) - listed:
         assert name not in text
     assert "left_out" not in found
-    assert all(isinstance(tier, str) for tier in found["tiers"])
+    # Neither a count nor a share of what they do not see.
+    assert all(set(tier) == {"tier", "group"} for tier in found["tiers"])
+    assert not any("share" in row for row in found["list"])
     # A netblock is told only where its mirror is in the list.
     assert set(found["place"]["netblock_prefix_lengths"]) <= {24 for _ in listed & {"public-1"}} | {
         29 for _ in listed & {"private-1"}
@@ -315,3 +341,130 @@ def test_the_query_told_asks_for_the_same(query: str, canonical: str) -> None:
     first = answer(world, f"{query}{plain}".encode(), at(DE), Random(3))
     assert first.status == 200
     assert first == answer(world, f"{canonical}{plain}".encode(), at(DE), Random(3))
+
+
+WEIGHTS = network(
+    {
+        "heavy": mirror("DE", bandwidth=10_000),
+        "light": mirror("DE", bandwidth=1),
+        "third": mirror("DE", bandwidth=5_000),
+        "poland": mirror("PL", bandwidth=300),
+        "dane": mirror("DK"),
+        "finn": mirror("FI"),
+        "far": mirror("JP", bandwidth=7),
+    },
+    overrides={"neighbours": {"DE": [["PL"], ["DK"], ["FI"]]}},
+)
+
+
+def test_shares_are_those_of_first_places() -> None:
+    """A listed mirror's share is its bandwidth in its tier's; one left out has a share only where it has a tier."""
+    found = told(decider(WEIGHTS), "repo=r&limit=3")
+    rows = {row["mirror"]: (row["bandwidth"], row["share"]) for row in found["list"]}
+    assert rows == {"heavy": (10_000, 66.7), "light": (1, 0.0), "third": (5_000, 33.3)}
+    assert {row["mirror"]: (row["bandwidth"], row["share"]) for row in found["left_out"]} == {
+        "poland": (300, 100.0),
+        "dane": (100, 100.0),
+        "finn": (100, 100.0),
+        "far": (7, None),
+    }
+
+
+def test_neighbour_groups_are_told_apart() -> None:
+    """Each group is a tier of its own, numbered as listed, also where a group before it has no mirror."""
+    found = told(decider(WEIGHTS), "repo=r")
+    assert found["tiers"] == [
+        {"tier": "country", "group": None, "mirrors": 3},
+        {"tier": "neighbours", "group": 1, "mirrors": 1},
+        {"tier": "neighbours", "group": 2, "mirrors": 1},
+        {"tier": "neighbours", "group": 3, "mirrors": 1},
+    ]
+    assert {row["mirror"]: row["group"] for row in found["list"][3:]} == {"poland": 1, "dane": 2, "finn": 3}
+    assert "tiers      country: 3, neighbours 1st group: 1, neighbours 2nd group: 1, neighbours 3rd group: 1\n" in text(
+        found
+    )
+    without = WEIGHTS | {"mirrors": {key: value for key, value in WEIGHTS["mirrors"].items() if key != "poland"}}
+    assert [tier["group"] for tier in told(decider(without), "repo=r")["tiers"]] == [None, 2, 3]
+    assert "\nnot in the list\n" in text(found | {"list": []})  # only some mirrors are to be shown
+    strangers = told(decider(WEIGHTS), "repo=r&limit=4", full=False)["tiers"]
+    assert strangers == [{"tier": "country", "group": None}, {"tier": "neighbours", "group": 1}]
+
+
+@pytest.mark.parametrize(
+    ("group", "ordinal"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (21, "21st"),
+        (90, "90th"),
+    ],
+)
+def test_ordinals(group: int, ordinal: str) -> None:
+    """Groups are counted as people count."""
+    assert tier_words({"tier": "neighbours", "group": group}) == f"neighbours {ordinal} group"
+
+
+@given(source=networks(), country=st.sampled_from(sorted(CONTINENT_OF)), more=st.sampled_from(["", "&netblock=0"]))
+@settings(max_examples=60, deadline=None)
+def test_anyone_in_a_country_gets_what_an_address_there_gets(source: dict[str, Any], country: str, more: str) -> None:
+    """The list of an address of which nothing but its country is known, overrides applied, and its reasons."""
+    world = decider(source, places={NOWHERE: (country, None, 0)})
+    found = told_in(world, country.lower(), f"repo=r{more}")
+    same = told(world, f"repo=r{more}", NOWHERE)
+    assert found["client"] == {"address": None, "on_behalf": True}
+    if not same["place"]["netblock_prefix_lengths"]:
+        assert (found["list"], found["left_out"], found["tiers"]) == (same["list"], same["left_out"], same["tiers"])
+        assert (found["place"]["country"], found["place"]["continent"]) == (country, same["place"]["continent"])
+
+
+def test_a_country_wins_over_an_address_and_knows_no_network() -> None:
+    """Neither `ip=` nor a mirror's own network or AS makes a difference; an override of the continent does."""
+    source = network(
+        {"own": mirror("DE", netblocks=OWN, asns=[680]), "p": mirror("DE", private=True, netblocks=OWN), "f": FAR},
+        overrides={"continents": {"DE": "AS"}},
+    )
+    found = told_in(decider(source), "DE", f"repo=r&ip={JP}")
+    assert found["place"] == {
+        "country": "DE",
+        "continent": "AS",
+        "asn": None,
+        "netblock_prefix_lengths": [],
+        "database": {"country": None, "continent": None},
+    }
+    assert [(row["mirror"], row["tier"]) for row in found["list"]] == [("own", "country"), ("f", "continent")]
+    assert "client     anyone in DE\n" in text(found)
+
+
+@pytest.mark.parametrize("country", ["", "UK", "poland", "P", "\xdf", "\0"])
+def test_no_such_country(country: str) -> None:
+    """What is no country's code is refused, with an example."""
+    found = told_in(decider(SECRETS), country)
+    assert (found["status"], found["client"]["address"]) == (400, None)
+    assert text(found) == "400: from= takes the two-letter code of one country, as in from=PL\n"
+
+
+@given(source=networks(), more=ASKS, client=st.sampled_from([None, DE, NOWHERE]), full=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_text_has_a_line_for_every_mirror(
+    source: dict[str, Any], more: str, client: str | None, full: bool
+) -> None:
+    """Each row told is one line, in order; without a list it says what clients are answered instead."""
+    found = told(decider(source), f"repo=r{more}", client, full=full)
+    lines = text(found).splitlines()
+    rows = [line for line in lines if line[:3].strip().isdigit()]
+    assert [line.split()[-len(row["urls"]) :] for line, row in zip(rows, found["list"], strict=True)] == [
+        row["urls"] for row in found["list"]
+    ]
+    assert all(f"{row['share']:.1f} %" in line for line, row in zip(rows, found["list"], strict=True) if full)
+    assert ("the list is empty: clients are answered 404" in lines) == (not rows)
+    left_out = found.get("left_out", [])
+    assert (f"left out: {len(left_out)}" in lines) == full
+    for row in left_out:
+        ending = f"{row['bandwidth']} Mbit/s  {row['mirror']}: {row['reason']}"
+        assert sum(line.endswith(f" {ending}") for line in lines) == 1
+    assert all(line == line.rstrip() for line in lines)

@@ -179,6 +179,22 @@ def test_configuration_is_read_again(snapshot: Path, tmp_path: Path) -> None:
         assert server.get("/mirrorlist?repo=r").text.count("https://") == 5
 
 
+def test_an_older_snapshot_and_a_pending_restart_are_said_every_time(snapshot: Path, tmp_path: Path) -> None:
+    """Going back to an older serial is served, with a warning; a setting that waits is named until the restart."""
+    settings = tmp_path / "mirrorlistd.toml"
+    settings.write_text(f'snapshot = "{snapshot.name}"\n')
+    write_snapshot(snapshot, stamped(7), serial=7)
+    with Server("--config", str(settings)) as server:
+        settings.write_text(f'snapshot = "{snapshot.name}"\nbacklog = 99\n')
+        write_snapshot(snapshot, stamped(3), serial=3)
+        server.hang_up()
+        assert server.wait_for_log("the snapshot is older than the one before")["was"] == 7
+        server.wait_for_log("changed settings wait for a restart")
+        server.hang_up()
+        server.wait_for_log("changed settings wait for a restart", count=2)
+        assert "/s3/" in server.get("/mirrorlist?repo=r").text
+
+
 def test_sighup_from_the_first_moment(snapshot: Path) -> None:
     """Signals during start-up, before and amid heavy imports, neither kill nor get lost."""
     starting = Server("--snapshot", str(snapshot), wait=False)

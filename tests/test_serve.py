@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -116,6 +117,23 @@ def test_pid_file_is_locked_and_removed(snapshot: Path, tmp_path: Path) -> None:
     assert not pid_file.exists()
 
 
+def test_a_file_of_somebodys_is_no_pid_file(snapshot: Path, tmp_path: Path) -> None:
+    """--pid-file with the name of a file that holds anything but a number is refused, and the file left alone."""
+    precious = tmp_path / "mirrorlistd.toml"
+    precious.write_text("limit = 3\n")
+    done = run("serve", "--snapshot", str(snapshot), "--port", "0", "--pid-file", str(precious))
+    assert done.returncode == 1
+    assert "is no pid file" in done.stderr
+    assert precious.read_text() == "limit = 3\n"
+
+
+def test_sigusr1_is_harmless(snapshot: Path) -> None:
+    """A logrotate script's habit does not end the server."""
+    with Server("--snapshot", str(snapshot)) as server:
+        server.process.send_signal(signal.SIGUSR1)
+        assert server.get("/mirrorlist?repo=r").status == 200
+
+
 def test_sigterm_finishes_what_is_under_way(snapshot: Path) -> None:
     """A request whose head is half sent when SIGTERM comes is not cut off by the drain; exit status 0."""
     with Server("--snapshot", str(snapshot), "--drain", "1") as server:
@@ -223,7 +241,9 @@ def test_check_and_explain(snapshot: Path, tmp_path: Path) -> None:
     checked = run("check", "--snapshot", str(snapshot), "--json")
     assert checked.returncode == 0, checked.stderr
     assert json.loads(checked.stdout)["repositories"] == ["r"]
-    assert "serial 1" in run("check", "--snapshot", str(snapshot)).stdout
+    good = run("check", "--snapshot", str(snapshot)).stdout
+    assert "serial 1" in good
+    assert good.endswith("ok: settings, snapshot and databases are good\n")
     (tmp_path / "bad.mls").write_bytes(b"junk")
     bad = run("check", "--snapshot", str(tmp_path / "bad.mls"))
     assert bad.returncode == 1
@@ -241,12 +261,48 @@ def test_check_and_explain(snapshot: Path, tmp_path: Path) -> None:
     assert run("explain", "--repo", "r", "--ip", "1.2.3").returncode == 1
 
 
+def test_explain_for_a_country_and_some_mirrors(snapshot: Path) -> None:
+    """--from puts the client anywhere in a country, --mirror shows the rows of some mirrors alone, in both forms."""
+    command = ("explain", "--snapshot", str(snapshot), "--repo", "r", "--from", "nl", "--query", "limit=4")
+    whole: dict[str, Any] = json.loads(run(*command, "--json").stdout)
+    assert (whole["place"]["country"], whole["client"]["address"]) == ("NL", None)
+    assert (len(whole["list"]), len(whole["left_out"])) == (4, 4)
+    everyone = sorted(row["mirror"] for key in ("list", "left_out") for row in whole[key])
+    some = json.loads(run(*command, "--json", "--mirror", everyone[0], "--mirror", everyone[5].upper()).stdout)
+    assert sorted(row["mirror"] for key in ("list", "left_out") for row in some[key]) == [everyone[0], everyone[5]]
+    assert some["tiers"] == whole["tiers"]
+    one = run(*command, "--mirror", everyone[0]).stdout
+    assert "client     anyone in NL\n" in one
+    assert sum(everyone[0] in line for line in one.splitlines()) == 1
+    assert not any(name in one for name in everyone[1:])
+    nobody = run(*command, "--mirror", "nosuch")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert "no mirror's name is or holds 'nosuch'" in nobody.stderr
+    wrong = run(*command[:-4], "--from", "UK")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "from=PL" in wrong.stderr
+    assert run(*command, "--ip", "192.0.2.1").returncode == 2
+
+
 @pytest.mark.parametrize("verb", ["serve", "check", "explain"])
-def test_help_has_examples(verb: str) -> None:
-    """--help of every verb shows how it is used."""
+def test_help_has_examples_and_exit_statuses(verb: str) -> None:
+    """--help of every verb shows how it is used, and what its exit status says."""
     done = run(verb, "--help")
     assert done.returncode == 0
     assert f"  mirrorlistd {verb} " in done.stdout
+    assert "exit status: 0" in done.stdout
+    assert "2 wrong usage" in done.stdout
+
+
+def test_help_of_explain_is_about_lists() -> None:
+    """Options that decide no list are not its flags; the environment may hold them all the same."""
+    flags = run("explain", "--help").stdout
+    for flag in ("--snapshot", "--geo", "--asn", "--minimum", "--limit", "--config"):
+        assert f"  {flag} " in flags
+    for flag in ("--host", "--port", "--uds", "--backlog", "--drain", "--pid-file", "--access-log"):
+        assert flag not in flags
+    assert run("explain", "--port", "1").returncode == 2
+    assert run("explain", "--repo", "debian", "--ip", "193.0.6.139", environ={"MIRRORLISTD_PORT": "1"}).returncode == 0
 
 
 def test_wrong_usage_is_2() -> None:

@@ -1,0 +1,87 @@
+"""Private copies of an operator's files: memory that no other program sees and that nobody can change any more.
+
+No path that an operator can see is ever mapped: truncating a mapped file kills its readers with SIGBUS, and a file can
+change between being verified and being mapped. Where the system can, a copy is a sealed memfd, which can be handed to
+another process as a descriptor; every process that maps it uses the same memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import mmap
+import os
+import sys
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+if sys.platform == "linux":
+    import fcntl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Copy:
+    """The bytes of one file, as they were when it was read. To be closed; views and mappings outlive that."""
+
+    __slots__ = ("file", "path")
+
+    def __init__(self, path: Path, file: BinaryIO | None = None) -> None:
+        """Begin with an empty copy to be written to `file` and then sealed; or take one that another process sealed."""
+        self.path = path
+        """The file that was copied."""
+        self.file = file or _new_memory()
+        """The copy."""
+
+    @classmethod
+    def of(cls, path: Path, data: bytes) -> Copy:
+        """Make a sealed copy of bytes that have already been read."""
+        copy = cls(path)
+        copy.file.write(data)
+        copy.seal()
+        return copy
+
+    @classmethod
+    def received(cls, path: Path, descriptor: int) -> Copy:
+        """Take over the descriptor of a copy that another process has sealed."""
+        return cls(path, os.fdopen(descriptor, "rb"))
+
+    @property
+    def descriptor(self) -> int | None:
+        """What another process can map; None where the system has no such memory."""
+        return None if isinstance(self.file, io.BytesIO) else self.file.fileno()
+
+    def seal(self) -> None:
+        """Let nobody change the copy any more, ourselves included."""
+        self.file.flush()
+        self.file.seek(0)
+        if sys.platform == "linux" and self.descriptor is not None:
+            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+            fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, seals)
+
+    def view(self) -> memoryview:
+        """Give the bytes without copying them again."""
+        if isinstance(self.file, io.BytesIO):
+            return memoryview(self.file.getvalue())
+        length = os.fstat(self.file.fileno()).st_size
+        if not length:
+            return memoryview(b"")  # nothing cannot be mapped
+        # MAP_PRIVATE: kernels before 6.7 refuse a shared mapping of what is sealed. The pages are shared all the same.
+        return memoryview(mmap.mmap(self.file.fileno(), length, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _new_memory() -> BinaryIO:
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # forbidden by a sandbox
+            return os.fdopen(os.memfd_create("mirrorlistd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b")
+    return io.BytesIO()

@@ -1,0 +1,212 @@
+"""The fast lane: plain requests for lists are answered in the event loop's own call, in one write.
+
+uvicorn makes a task, an event, a dictionary and two writes for each request, Starlette more. A list needs none of that:
+the raw head is looked up among the heads already understood (`head`), and `respond` does the rest. Whatever is not such
+a request goes on, unconsumed, to the ASGI lane behind (see `guard`), and so does whatever fails here: the client gets
+what the ASGI lane gives, always.
+
+The lookup leaves out the one part of a head that differs from client to client behind a proxy, the address in the
+forwarding header. That value is checked and understood by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.utils import get_remote_addr, is_ssl
+
+from mirrorlistd.address import Client
+from mirrorlistd.guard import Guard
+from mirrorlistd.head import Head, over_https, understand
+from mirrorlistd.lane import client_of, respond
+
+if TYPE_CHECKING:
+    import asyncio
+
+    import uvicorn
+    from uvicorn.server import ServerState
+
+    from mirrorlistd.address import Trust
+    from mirrorlistd.answer import Answer
+    from mirrorlistd.service import Service
+    from mirrorlistd.state import State
+
+    Headers = tuple[tuple[bytes, bytes], ...]
+
+_LONGEST_REMEMBERED: Final = 2_048
+"""Longer heads are answered, not remembered: bytes."""
+_ADDRESSES: Final = re.compile(rb"[0-9A-Fa-f.:, ]{1,256}")
+"""Forwarded addresses that need no parser to be a legal header value; others are left to llhttp."""
+
+
+def fast_lane(service: Service) -> type[FastLane]:
+    """Make the protocol that uvicorn's `http=` takes, for one service."""
+
+    class Lane(FastLane):
+        __slots__ = ()
+        shared = Shared(service)
+
+    return Lane
+
+
+class Shared:
+    """What the connections of one server share: the service, and the top of an answer, made once a second."""
+
+    __slots__ = ("_defaults", "_headers", "_needles", "_top", "_trust", "service")
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._defaults: list[tuple[bytes, bytes]] | None = None
+        self._headers: Headers = ()
+        self._top = b""
+        self._trust: Trust | None = None
+        self._needles: tuple[bytes, ...] = ()
+
+    def top(self, reply: Answer, defaults: list[tuple[bytes, bytes]]) -> bytes:
+        """Status line and headers up to the value of content-length; `defaults` are uvicorn's: date and server."""
+        if reply.headers is self._headers and defaults is self._defaults and reply.status == 200:  # noqa: PLR2004 - lists
+            return self._top
+        lines = [b"%b: %b\r\n" % header for header in (*defaults, *reply.headers)]
+        top = b"".join((STATUS_LINE[reply.status], *lines, b"content-length: "))
+        if reply.status == 200:  # noqa: PLR2004 - as above
+            self._defaults, self._headers, self._top = defaults, reply.headers, top
+        return top
+
+    def needles(self, trust: Trust) -> tuple[bytes, ...]:
+        """What stands before a forwarded address, as proxies write it; nothing where no proxy is trusted."""
+        if trust is not self._trust:
+            names = (trust.header.title(), trust.header) if trust.anyone else ()
+            self._trust, self._needles = trust, tuple(b"\r\n%b: " % name for name in names)
+        return self._needles
+
+
+class FastLane(Guard):
+    """One connection whose plain requests for lists are answered here."""
+
+    __slots__ = ("_believed", "_client", "_needles", "_peer", "_scheme", "_trust")
+
+    shared: ClassVar[Shared]
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._trust: Trust | None = None
+        """That the following are true of; a reload brings another one."""
+        self._needles: tuple[bytes, ...] = ()
+        self._peer: str | None = None
+        self._scheme = b""
+        self._believed = False
+        """The peer is a trusted proxy."""
+        self._client = Client(None, failed=False)
+        """Who asks when no proxy says so."""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer at once a buffer that is exactly one known head."""
+        started = perf_counter()
+        state = self.shared.service.state
+        if self.open and state is not None:
+            known = self._recall(state, data)
+            if known is not None and self._answer(state, known[0], known[1], started):
+                return
+        super().data_received(data)
+
+    def take(self, head: bytes) -> None:
+        """Answer a head that is plain, and remember it."""
+        started = perf_counter()
+        state = self.shared.service.state
+        if state is not None:
+            found = self._recall(state, head) or self._understand(state, head)
+            if found is not None and self._answer(state, found[0], found[1], started):
+                return
+        self.hand_over(head)
+
+    def _recall(self, state: State, raw: bytes) -> tuple[Head, Client] | None:
+        """Look a head up, without its forwarded address."""
+        if state.trust is not self._trust:
+            self._meet(state)
+        for needle in self._needles:
+            start = raw.find(needle)
+            if start >= 0:
+                start += len(needle)
+                end = raw.find(b"\r\n", start)
+                head = state.heads.get(raw[:start] + raw[end:])
+                client = self._named(state, raw[start:end])
+                return None if head is None or client is None else (head, client)
+        head = state.heads.get(raw)
+        return None if head is None else (head, self._client)
+
+    def _named(self, state: State, value: bytes) -> Client | None:
+        """Who a forwarding header's value names; None where the value is llhttp's to judge."""
+        client = state.clients.get((self._peer, value))
+        if client is None and _ADDRESSES.fullmatch(value):
+            client = client_of(state, self._peer, (value,))
+        return client
+
+    def _understand(self, state: State, raw: bytes) -> tuple[Head, Client] | None:
+        """Read a new head."""
+        trust = state.trust
+        head = understand(raw, state.decider.settings.routes, trust.header)
+        if head is None:
+            return None
+        key = self._key(raw, head.forwarded if trust.anyone else ())
+        if head.lasting and key is not None and len(key) <= _LONGEST_REMEMBERED:
+            state.heads.remember(key, head)
+        return head, client_of(state, self._peer, head.forwarded)
+
+    def _key(self, raw: bytes, forwarded: tuple[bytes, ...]) -> bytes | None:
+        """What to remember a head by: without the forwarded address; None where that was not found by its needle."""
+        if not forwarded:
+            return raw
+        for needle in self._needles:
+            start = raw.find(needle)
+            if start >= 0:
+                start += len(needle)
+                return raw[:start] + raw[raw.find(b"\r\n", start) :]
+        return None
+
+    def _meet(self, state: State) -> None:
+        """Find out what this state makes of the peer."""
+        trust = state.trust
+        peer = get_remote_addr(self.transport)
+        self._peer = peer[0] if peer else None
+        self._scheme = b"https" if is_ssl(self.transport) else b"http"
+        self._trust = trust
+        self._needles = self.shared.needles(trust)
+        self._believed = trust.believes(self._peer)
+        self._client = client_of(state, self._peer, ())
+
+    def _answer(self, state: State, head: Head, client: Client, started: float) -> bool:
+        """Answer in one write; False if that failed and nothing was written."""
+        asked = head.asked
+        if head.redirect and over_https(head.scheme if self._believed else b"", self._scheme):
+            asked = asked._replace(https=True)
+        try:
+            reply = respond(self.shared.service, state, asked, client, started)
+        except Exception:  # noqa: BLE001 - a defect: the other lane will meet it again, log it, and answer 500
+            return False
+        keep_alive = head.keep_alive and self.seconds > 0
+        body = reply.body
+        self.transport.write(
+            b"".join(
+                (
+                    self.shared.top(reply, self.server_state.default_headers),
+                    b"%d" % len(body),
+                    b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n",
+                    body if head.wants_body else b"",
+                )
+            )
+        )
+        self.since = started
+        self._head_since = 0.0
+        self.server_state.total_requests += 1
+        if not keep_alive:
+            self.close()
+        return True

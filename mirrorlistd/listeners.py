@@ -1,0 +1,95 @@
+"""Sockets to listen on: bound, not yet listening; a place that is taken is one line that says which."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+from mirrorlistd.errors import StateError
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class Addresses:
+    """TCP addresses of which several workers bind a socket each, between which the kernel shares clients out."""
+
+    def __init__(self, hosts: Sequence[str], port: int) -> None:
+        """Take what the operator has named; `port` 0 becomes the port of the first socket bound for each host."""
+        self._hosts = hosts
+        self._ports: dict[str, int] = {}
+        if port:
+            for host in hosts:
+                # Sharing is as easy with a stranger, such as a server that was forgotten: it must be nobody else's yet.
+                bind_tcp(host, port).close()
+                self._ports[host] = port
+
+    def bind(self) -> list[socket.socket]:
+        """Bind one more socket of each address."""
+        sockets: list[socket.socket] = []
+        try:
+            for host in self._hosts:
+                sockets.append(bind_tcp(host, self._ports.get(host, 0), shared=True))
+                self._ports[host] = sockets[-1].getsockname()[1]
+        except BaseException:
+            for one in sockets:
+                one.close()
+            raise
+        return sockets
+
+
+def bind_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Bind a TCP socket; others may be bound to the same address if all of them are `shared`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # `::` and `0.0.0.0` side by side
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return listener
+
+
+def bind_unix(path: Path, stack: contextlib.ExitStack) -> socket.socket:
+    """Bind a Unix socket, whose file the stack removes."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale_socket(path)
+        listener.bind(str(path))
+        path.chmod(0o666)  # who may connect is decided by the folder's mode
+    except OSError as error:
+        listener.close()
+        raise StateError(f"cannot listen on {path}: {error.strerror or error}") from error
+    stack.callback(path.unlink, missing_ok=True)
+    return listener
+
+
+def _remove_stale_socket(path: Path) -> None:
+    """Remove what a crashed server left; leave alone what somebody listens on or what is no socket."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+
+
+def url(listener: socket.socket) -> str:
+    """Where a socket can be reached; `unix:` and the path for a Unix socket."""
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host = f"[{name[0]}]" if listener.family == socket.AF_INET6 else name[0]
+    return f"http://{host}:{name[1]}/"

@@ -1,0 +1,41 @@
+"""How many processors this process may use: what `--workers auto` means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def processors(root: Path = Path("/")) -> int:
+    """Count the processors that affinity and the quotas of all our control groups (version 2) leave us; 1 at least.
+
+    Half a processor is none: a worker that has to share one with another is no gain. `root` is where `proc` and `sys`
+    are.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(allowed, _quota(root))))
+
+
+def _quota(root: Path) -> float:
+    """Give the least quota of our control group and those around it, in processors; infinite where there is none."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
+    except OSError:
+        return float("inf")
+    path = next((line[3:] for line in lines if line.startswith("0::")), "/")
+    top = root / "sys/fs/cgroup"
+    group = top / path.strip("/")
+    quotas = [float("inf")]
+    for folder in (group, *group.parents):
+        quotas.append(_quota_of(folder))
+        if folder == top:
+            break
+    return min(quotas)
+
+
+def _quota_of(folder: Path) -> float:
+    try:
+        quota, period = (folder / "cpu.max").read_text("utf-8").split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # the root group has no such file, and the quota may be the word `max`
+        return float("inf")
