@@ -1,6 +1,6 @@
 """Mirror networks of any size, the same for the same seed: `python bench/corpus.py --scale 1 -o /tmp/design.mls`.
 
-`DESIGN` is the size that the architecture is built for; `--scale` takes a part of it. The shape follows the large
+`DESIGN` is the size that the architecture is built for; `--scale` takes a part of it. The shape is made up after
 Fedora-like networks: three categories, releases times architectures, most directories of a repository carried by the
 same mirrors, some mirrors lagging here and there, half of the mirrors in Europe, netblocks of universities.
 
@@ -31,6 +31,7 @@ from mirrorlist_snapshot.records import (
     Records,
     RepositoryRecord,
 )
+from reporting import clear_terminal, say_on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -360,18 +361,6 @@ def cached(name: str, make: Callable[[], bytes]) -> Path:
         fresh.write_bytes(make())
         fresh.replace(path)
     return path
-
-
-def say_on_terminal(text: str) -> None:
-    """Show what is going on, if somebody is watching."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text} ...", end="", file=sys.stderr, flush=True)
-
-
-def clear_terminal() -> None:
-    """Take away what `say_on_terminal` has shown last."""
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def main() -> int:

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import reporting
-from corpus import DESIGN, clear_terminal, say_on_terminal, snapshot_file
+from corpus import DESIGN, snapshot_file
 from geography import database_file
 from measuring import CONNECTIONS, BenchError, Machine, Run, Schedule, measure, memory, typical
+from reporting import clear_terminal, say_on_terminal
 from servers import (
     Requests,
     Server,

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Final
 import growth
 import probing
 import reporting
-from corpus import DESIGN, clear_terminal, say_on_terminal, snapshot_file
+from corpus import DESIGN, snapshot_file
 from geography import database_file
 from measuring import BenchError, Load, memory, run_wrk
+from reporting import clear_terminal, say_on_terminal
 from servers import Requests, Server, end_on_terminate, folder_for_servers, mirrorlistd, prepare, serve_has, started
 
 if TYPE_CHECKING:

@@ -152,3 +152,15 @@ def chart(title: str, groups: Mapping[str, Mapping[str, float]], note: str) -> s
 def say(text: str) -> None:
     """Print for people, on standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def say_on_terminal(text: str) -> None:
+    """Show what is going on, if somebody is watching."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text} ...", end="", file=sys.stderr, flush=True)
+
+
+def clear_terminal() -> None:
+    """Take away what `say_on_terminal` has shown last."""
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)

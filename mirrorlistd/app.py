@@ -109,7 +109,7 @@ class App:
             headers = dict(scope["headers"])
             scheme = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(_peer(scope)) else b""
             https = over_https(scheme, scope["scheme"].encode())
-            asked = asked._replace(accept=headers.get(b"accept", b""), https=https)
+            asked = asked._replace(redirect=True, accept=headers.get(b"accept", b""), https=https)
         reply = respond(self.service, state, asked, client_in(scope, state), started)
         await _send(send, reply.status, reply.headers, reply.body, head=method == "HEAD")
 

@@ -15,6 +15,7 @@ from mirrorlist_snapshot.tiers import tier_map
 from mirrorlistd.dealing import Dealer
 from mirrorlistd.errors import NotServedError, QueryError
 from mirrorlistd.geo import UNKNOWN
+from mirrorlistd.index import PROTOCOLS
 from mirrorlistd.memo import Memo
 from mirrorlistd.query import Query, parse_query
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT, Renderer
@@ -33,12 +34,12 @@ _PLACES: Final = 65_536
 # What was decided for a query and a place: small, the tiers in it are shared.
 _PLANS: Final = 16_384
 # Tiers: one per content set, options and place; the heaviest entry, some 30 bytes a mirror. The bound is on mirrors in
-# all of them together: 30 MB, whoever asks for whatever.
-_CHOICES: Final = 4_096
-_MIRRORS_IN_CHOICES: Final = 1_000_000
+# all of them together: 80 MB if somebody asks for everything, a quarter of that where clients ask for what is near.
+_CHOICES: Final = 16_384
+_MIRRORS_IN_CHOICES: Final = 3_000_000
 # Tier maps: one byte per mirror for each (country, continent); there are 250 countries.
 _TIER_MAPS: Final = 1_024
-_CANDIDATES: Final = 1_024
+_CANDIDATES: Final = 4_096
 _LONGEST_REMEMBERED: Final = 512
 """Longer targets are answered, not remembered: bytes."""
 
@@ -141,6 +142,12 @@ class Decider:
             raise NotServedError(404, f"nothing is known of {renderer.file} there; name a file by file= or path=")
         if renderer.file and target.is_directory:
             raise NotServedError(404, "a metalink is about one file; name it by file= or path=DIRECTORY/FILE")
+        if query.protocols:
+            # Only words that mirrors may have: strangers could fill a memo with others.
+            known = tuple(protocol for protocol in query.protocols if protocol in PROTOCOLS)
+            if not known:
+                raise NotServedError(404, "no mirror offers this by the protocols asked for")
+            query = replace(query, protocols=known)
         ask = Ask(
             carriers=target.carriers,
             countries=query.countries,

@@ -186,7 +186,7 @@ class FastLane(Guard):
     def _answer(self, state: State, head: Head, client: Client, started: float) -> bool:
         """Answer in one write; False if that failed and nothing was written."""
         asked = head.asked
-        if head.redirect and over_https(head.scheme if self._believed else b"", self._scheme):
+        if asked.redirect and over_https(head.scheme if self._believed else b"", self._scheme):
             asked = asked._replace(https=True)
         try:
             reply = respond(self.shared.service, state, asked, client, started)

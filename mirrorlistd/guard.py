@@ -12,8 +12,8 @@ and queues whatever a client pipelines. A `Guard` is the transport's protocol fo
   (we, a proxy) can then disagree about where the next request begins.
 - An offer to upgrade (`Upgrade: h2c`, from ostree with every request) is ignored without a word.
 
-Behind it stands uvicorn's own protocol, made when first needed. A Guard without more is the ASGI lane; `fastlane`
-answers what it can before. What is relied on in uvicorn, which promises none of it, is listed in tests/test_guard.py.
+Behind it stands uvicorn's own protocol (`behind`), made when first needed. A Guard without more is the ASGI lane;
+`fastlane` answers what it can before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from mirrorlistd.behind import Behind
 
 if TYPE_CHECKING:
     import uvicorn
@@ -39,7 +41,6 @@ ANSWERS_PER_TURN: Final = 32
 _END: Final = b"\r\n\r\n"
 """Where a head ends: llhttp refuses every other way to write it."""
 _TOO_LARGE: Final = b"the head of a request has at most %d bytes\n" % HEAD_BYTES
-_BODY_HEADERS: Final = frozenset((b"content-length", b"transfer-encoding"))
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """First bytes of methods."""
 
@@ -89,7 +90,7 @@ class Guard(asyncio.Protocol):
         self.since = 0.0
         """When it was last heard of, by `perf_counter`."""
         self._arguments = (config, server_state, app_state, self.loop)
-        self._behind: _Behind | None = None
+        self._behind: Behind | None = None
         self._waiting = b""
         """What has come and is not yet handed on: never more than one read and one head."""
         self._head_since = 0.0
@@ -171,10 +172,10 @@ class Guard(asyncio.Protocol):
     def hand_over(self, head: bytes) -> None:
         """Give one whole head to uvicorn's protocol."""
         if self._behind is None:
-            self._behind = _Behind(self)
+            self._behind = Behind(self._arguments, self.transport, self._answered)
         self._last = self._behind.read_head(head)
 
-    def answered(self) -> None:
+    def _answered(self) -> None:
         """Go on after an answer of uvicorn's."""
         self.server_state.total_requests += 1
         self.since = perf_counter()
@@ -297,95 +298,3 @@ def _hopeless(part: bytes) -> bool:
     """
     part = part.lstrip(b"\r\n")  # empty lines before a request are allowed (RFC 9112 2.2)
     return bool(part) and (part[0] not in _LETTERS or part.count(b"\n") != part.count(b"\r\n"))
-
-
-class _Behind(HttpToolsProtocol):
-    """uvicorn's protocol behind a guard: it sees one head at a time, so its own queue and its timer stay unused."""
-
-    def __init__(self, guard: Guard) -> None:
-        config, server_state, app_state, loop = guard._arguments  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - two halves of one thing
-        super().__init__(config, server_state, app_state, loop)
-        self._guard = guard
-        self._unfinished = False
-        """A message has begun and is not complete."""
-        self._out = _OneWrite(guard.transport)
-        self.connection_made(self._out)
-        server_state.connections.discard(self)  # the guard stands there for both
-
-    @property
-    def busy(self) -> bool:
-        """A request is being answered."""
-        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr] # pyright: ignore[reportUnnecessaryComparison] - uvicorn says otherwise, but sets None
-
-    def read_head(self, head: bytes) -> bool:
-        """Read one whole head; tell whether a body follows, which makes the request the connection's last."""
-        self._unfinished = False
-        self.data_received(head)
-        if not self._unfinished:
-            return False
-        if self.busy:
-            self.cycle.keep_alive = False
-            self.on_message_complete()  # for the application the body is empty
-        elif not self.transport.is_closing():
-            self.send_400_response("Invalid HTTP request received.")  # more was expected, as after HTTP/2's `PRI`
-        return True
-
-    def on_message_begin(self) -> None:
-        self._unfinished = True
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        # HTTP/0.9 is nobody's, and has another idea of where a request ends: 400, which any exception here becomes.
-        if self.parser.get_http_version() == "0.9":  # pyright: ignore[reportOptionalMemberAccess] - None after the end only
-            raise ValueError("HTTP/0.9")
-        super().on_headers_complete()
-        if not self._guard.seconds:
-            self.cycle.keep_alive = False
-
-    def on_message_complete(self) -> None:
-        self._unfinished = False
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """Not uvicorn's, which would set a timer for each request and begin with the next one itself."""
-        self._out.flush()
-        self._guard.answered()
-
-    def send_400_response(self, msg: str) -> None:
-        super().send_400_response(msg)
-        if self.busy:  # what was wrong came after the head: the application must not answer as well
-            self.cycle.disconnected = True
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Not two log lines. llhttp believes that what follows is another protocol's: a body is not seen as one."""
-        self._unfinished = not _BODY_HEADERS.isdisjoint(name.lower() for name, _ in self.headers)
-
-
-class _OneWrite(asyncio.Transport):
-    """Lets an answer's head wait for its body, which uvicorn writes apart: one system call less, a sixth of the cost."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__()
-        self._transport = transport
-        self._held: bytes | bytearray | memoryview = b""
-        self.get_extra_info = transport.get_extra_info
-        self.is_closing = transport.is_closing
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._held:
-            data, self._held = b"".join((self._held, data)), b""
-            self._transport.write(data)
-        else:
-            self._held = data
-
-    def flush(self) -> None:
-        """Send what waits: there is no body, or it was empty."""
-        if self._held:
-            self._transport.write(self._held)
-            self._held = b""
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()

@@ -26,10 +26,12 @@ class Asked(NamedTuple):
     """As sent, for the log."""
     query: bytes
     """Canonical: see `routes`."""
+    redirect: bool = False
+    """It may be a redirect (see `is_redirect`): then the following matter."""
     accept: bytes = b""
-    """The `Accept` header, where it matters: for redirects."""
+    """The `Accept` header."""
     https: bool = False
-    """The request came over https, where it matters."""
+    """The request came over https."""
 
 
 class Head(NamedTuple):
@@ -40,8 +42,6 @@ class Head(NamedTuple):
     """False for HEAD."""
     keep_alive: bool
     """What the client wishes."""
-    redirect: bool
-    """The answer may be a redirect, so the scheme matters."""
     scheme: bytes
     """The `X-Forwarded-Proto` header, which counts if a trusted proxy sent it; empty without one."""
     forwarded: tuple[bytes, ...]
@@ -76,10 +76,9 @@ def understand(raw: bytes, routes: Routes, forwarded_header: bytes) -> Head | No
     redirect = is_redirect(query)
     forwarded = tuple(value for name, value in reader.headers if name == forwarded_header)
     return Head(
-        asked=Asked(url.path, query_string, query, headers.get(b"accept", b"") if redirect else b""),
+        asked=Asked(url.path, query_string, query, redirect, headers.get(b"accept", b"") if redirect else b""),
         wants_body=reader.method == b"GET",
         keep_alive=reader.keep_alive and reader.version == "1.1",  # as uvicorn: never after 1.0
-        redirect=redirect,
         scheme=headers.get(b"x-forwarded-proto", b""),
         forwarded=forwarded,
         lasting=len(forwarded) <= 1 and b"forwarded" not in headers,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PROTOCOLS: Final = ("https", "http")
 """One mirror gives the first of these that it has, unless the client asks otherwise (clients.md, trap 10)."""
+PROTOCOLS: Final = frozenset(("https", "http", "ftp", "rsync"))
+"""All that a source may name (`mirrorlist_snapshot.source`)."""
 NAMES_SHOWN: Final = 60
 """How many names an error lists: a screenful, and a bound on what an error costs."""
 LONGEST_PATH: Final = 1_024

@@ -13,13 +13,13 @@ from urllib.parse import unquote
 from mirrorlist_snapshot.tiers import tier_name
 from mirrorlistd.address import client_address
 from mirrorlistd.answer import Answer, Around, answer
-from mirrorlistd.head import Asked, is_redirect
 from mirrorlistd.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mirrorlistd.address import Client
+    from mirrorlistd.head import Asked
     from mirrorlistd.service import Service
     from mirrorlistd.state import State
 
@@ -46,7 +46,7 @@ def _remembered(state: State, key: tuple[str | None, bytes]) -> Client:
 def respond(service: Service, state: State, asked: Asked, client: Client, started: float) -> Answer:
     """Answer GET or HEAD; `started` is when the lane began with it, by `perf_counter`."""
     query = asked.query
-    around = Around(asked.https, asked.accept, time()) if is_redirect(query) else None
+    around = Around(asked.https, asked.accept, time()) if asked.redirect else None
     reply = answer(state.decider, query, client.address, service.random, around)
     elapsed = perf_counter() - started
     tier = tier_name(reply.tier) if reply.tier else None

@@ -1,4 +1,4 @@
-"""Claims of `mirrorlistd.guard`: limits before both lanes, order, draining; and what is relied on in uvicorn."""
+"""Claims of `mirrorlistd.guard` and `behind`: limits before both lanes, order, draining; what uvicorn must have."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_what_is_relied_on_in_uvicorn() -> None:
         *("send_400_response", "_unsupported_upgrade_warning"),
     ):
         assert callable(getattr(HttpToolsProtocol, name)), name
-    for name in ("cycle", "headers", "parser", "transport", "server_state"):
+    for name in ("connections", "cycle", "headers", "parser", "timeout_keep_alive", "transport"):
         assert name in inspect.getsource(HttpToolsProtocol.__init__), name
     for name in ("response_complete", "keep_alive", "disconnected"):
         assert f"self.{name} = " in inspect.getsource(RequestResponseCycle.__init__), name
@@ -266,6 +266,37 @@ def test_an_application_that_wants_a_body_gets_an_empty_one() -> None:
 
     asyncio.run(hold())
     assert bodies == [{"type": "http.request", "body": b"", "more_body": False}]
+
+
+def test_an_answer_is_one_write() -> None:
+    """The ASGI lane, too, sends head and body together; an answer without a body, and an odd end, lose nothing."""
+
+    async def conversation(line: Line) -> None:
+        for raw in (PLAIN, HEALTH, PLAIN.replace(b"GET", b"HEAD"), b"nonsense\r\n\r\n"):
+            before = line.wire.writes
+            line.send(raw)
+            await line.settle()
+            assert line.wire.writes == before + 1
+
+    assert talk("asgi", conversation).wire.sent.count(b"HTTP/1.1 ") == 4
+
+
+def test_an_application_that_breaks_off_has_its_head_sent() -> None:
+    """What was begun is sent before the connection closes: a client can tell a broken answer from none."""
+
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+
+    async def hold() -> Line:
+        line = Line(Guard, application)
+        line.send(PLAIN)
+        await line.settle()
+        line.hang_up()
+        return line
+
+    line = asyncio.run(hold())
+    assert line.wire.sent.startswith(b"HTTP/1.1 200")
+    assert line.wire.is_closing()
 
 
 @LANES
