@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from mirrorlistd import __version__
 from mirrorlistd.config import load_config
+from mirrorlistd.errors import StateError
 from mirrorlistd.explain import explain
 from mirrorlistd.head import Asked, is_redirect, over_https
 from mirrorlistd.lane import client_of, respond
@@ -116,7 +117,10 @@ class App:
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         if self.service.state is None:
-            self.service.state = load_state(self._config or load_config({}, os.environ))
+            config = self._config or load_config({}, os.environ)
+            if config.snapshot is None and not config.demo:  # which addresses another server binds is not ours to see
+                raise StateError("no MIRRORLISTD_SNAPSHOT: name one, or serve the built-in with MIRRORLISTD_DEMO=1")
+            self.service.state = load_state(config)
         yield
 
     def _state(self) -> State:
@@ -147,7 +151,7 @@ class App:
         client: Address | str | None = client_in(request.scope, state).address
         if full:
             client = request.query_params.get("from") or client
-        told = explain(state.decider, request.scope["query_string"], client, self.service.random, full=full)
+        told = explain(state.decider, request.scope["query_string"], client, self.service.random, full=full, now=time())
         status: int = told["status"]
         headers = _NO_STORE | {"vary": "accept", "x-content-type-options": "nosniff"}
         # Not `format=`: that is the list's, and every format is explained.

@@ -14,6 +14,7 @@ import signal
 import sys
 from datetime import UTC, datetime
 from random import Random
+from time import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
@@ -184,7 +185,7 @@ def _explain(arguments: argparse.Namespace, _: list[int]) -> int:
         raise ConfigError(f"--ip: expected an address such as 192.0.2.1 or 2001:db8::1; found {arguments.ip!a}")
     wanted = {key: value for key in ("repo", "arch", "path") if (value := getattr(arguments, key))}
     query = "&".join(filter(None, (urlencode(wanted, quote_via=quote), arguments.query)))
-    told: dict[str, Any] = explain(state.decider, query.encode(), client, Random(), full=True)  # noqa: S311 - a shuffle, no secret
+    told: dict[str, Any] = explain(state.decider, query.encode(), client, Random(), full=True, now=time())  # noqa: S311 - no secret
     if arguments.mirror and "error" not in told:
         told |= _only(told, arguments.mirror)
     if arguments.json:

@@ -46,8 +46,8 @@ _REASONS: Final = {
 }
 
 
-def explain(
-    decider: Decider, query_string: bytes, client: Address | str | None, random: Random, *, full: bool
+def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how much of it
+    decider: Decider, query_string: bytes, client: Address | str | None, random: Random, *, full: bool, now: float = 0.0
 ) -> dict[str, Any]:
     """Explain the answer to `/mirrorlist?query_string` for a client: an address, or a country for anyone there.
 
@@ -55,6 +55,7 @@ def explain(
     shows, because a stranger must not learn of private mirrors. Keys: `status`, `client`, `place`, and either `error`
     or `asked`, `format`, `serial`, `exclusive`, `by_country`, `tiers`, `list`, with `full` also `left_out`. A country
     (two letters) wins over `ip=`; nothing is known of the client's address then: no AS, no netblock.
+    `now` (seconds since 1970 UTC) tells which turn it is of the steady choice that redirects make.
     """
     country, client = (client, None) if isinstance(client, str) else (None, client)
     prepared = _no_country(country) or decider.prepare(query_string)
@@ -70,7 +71,8 @@ def explain(
     place = _somewhere_in(decider, country) if country else decider.place(address)
     private = asked_for is None or asked_for == client
     choice = decider.choice(prepared, place, private=private)
-    order = choice.draw(prepared.limit, random)
+    steady = prepared.renderer.stable and address is not None
+    order = choice.draw(prepared.limit, decider.rendezvous(address, now) if steady else random)
     told: dict[str, Any] = {
         "status": 200 if order else 404,
         "asked": _asked(decider, prepared),

@@ -701,6 +701,12 @@ def test_own_lifespan_from_the_environment(tmp_path: Path, monkeypatch: pytest.M
     path.unlink()
     with pytest.raises(StateError, match="cannot be read"), TestClient(create_app()):
         pass
+    monkeypatch.delenv("MIRRORLISTD_SNAPSHOT")
+    with pytest.raises(StateError, match="MIRRORLISTD_DEMO=1"), TestClient(create_app()):
+        pass
+    monkeypatch.setenv("MIRRORLISTD_DEMO", "1")
+    with TestClient(create_app()) as client:
+        assert client.get("/readyz").json()["serial"] == 1
     monkeypatch.setenv("MIRRORLISTD_LIMIT", "many")
     with pytest.raises(ConfigError, match="MIRRORLISTD_LIMIT"), TestClient(create_app()):
         pass
