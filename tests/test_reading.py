@@ -44,7 +44,7 @@ UNREADABLE = {
     "deep.toml": (b"a = " + b"[" * 5000 + b"]" * 5000, None, "is nested more than 20 deep"),
     "dotted.toml": (b"a." * 3000 + b"a = 1", None, "is nested more than 20 deep"),
     "latin1.toml": (b"# ok\n# caf\xe9\n", 2, "is not UTF-8 text (byte 0xe9); save the file as UTF-8"),
-    "syntax.json": (b'{"a": 1,\n}', 2, "is not valid JSON"),
+    "syntax.json": (b'{"a": 1,\n"b" 2}', 2, "is not valid JSON"),
     "empty.json": (b"", 1, "is not valid JSON"),
     "nan.json": (b'{"a": NaN}', None, "NaN is not a JSON value"),
     "digits.json": (b"[" + b"9" * 5000 + b"]", None, "is not valid JSON"),
