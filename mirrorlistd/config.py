@@ -72,7 +72,7 @@ class Config:
     limit: int = 20
     """Mirrors in a list, 1..100, where the client names no limit."""
     sticky: float = 600.0
-    """Seconds for which redirects of one client go to one mirror; 0 draws anew every time."""
+    """Seconds for which redirects of one client go to one mirror; 0 chooses anew every second."""
     public_url: str | None = None
     """Where clients reach this server, without a slash at the end; None: redirects name no metalinks."""
     url_templates: tuple[str, ...] = ()

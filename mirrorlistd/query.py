@@ -92,21 +92,6 @@ class Query:
     """Lower-case name, not checked against the formats that exist; empty for the default."""
 
 
-def split_target(target: bytes) -> tuple[bytes, bytes]:
-    """Split a request target into path and query, both as sent; a fragment is dropped.
-
-    The absolute form (`http://host/path?query`, RFC 9112 3.2.2) gives the same as the origin form would.
-    """
-    if b"#" in target:
-        target = target.partition(b"#")[0]
-    path, _, query = target.partition(b"?")
-    if not path.startswith(b"/"):
-        scheme, separator, rest = path.partition(b"://")
-        if separator and b"/" not in scheme:
-            path = b"/" + rest.partition(b"/")[2]
-    return path, query
-
-
 def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
     """Parse the bytes after `?`; QueryError says what is malformed.
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mirrorlistd.address import parse_address
 from mirrorlistd.errors import QueryError
-from mirrorlistd.query import MAX_COUNTRIES, MAX_QUERY, Query, parse_query, split_target
+from mirrorlistd.query import MAX_COUNTRIES, MAX_QUERY, Query, parse_query
 
 
 @pytest.mark.parametrize(
@@ -205,30 +205,6 @@ def test_sizes_are_bounded() -> None:
         parse_query(b"country=" + b",".join(codes))
 
 
-@pytest.mark.parametrize(
-    ("target", "path", "query"),
-    [
-        (b"/mirrorlist?repo=a&b=c?d", b"/mirrorlist", b"repo=a&b=c?d"),
-        (b"/mirrorlist", b"/mirrorlist", b""),
-        (b"/mirrorlist?", b"/mirrorlist", b""),
-        (b"/a?b#c?d", b"/a", b"b"),
-        (b"/a#b?c", b"/a", b""),
-        (b"//a//b?c", b"//a//b", b"c"),
-        (b"/a?http://b/c", b"/a", b"http://b/c"),
-        (b"http://host/a/b?c", b"/a/b", b"c"),
-        (b"HTTPS://host:8080/?c", b"/", b"c"),
-        (b"http://host?c", b"/", b"c"),
-        (b"http://host", b"/", b""),
-        (b"*", b"*", b""),
-        (b"a/b://c", b"a/b://c", b""),
-        (b"", b"", b""),
-    ],
-)
-def test_targets_are_split(target: bytes, path: bytes, query: bytes) -> None:
-    """Origin form and absolute form give the same; the first `?` splits; fragments are dropped."""
-    assert split_target(target) == (path, query)
-
-
 def canonical(raw: bytes) -> None:
     """Parse, and hold what comes out against the promises of `Query`'s fields."""
     try:
@@ -255,10 +231,8 @@ PAIRS = st.tuples(st.sampled_from(NAMES), st.binary(max_size=20) | st.sampled_fr
 @given(st.binary(max_size=300) | st.text(alphabet="repoathcunylimf=&%2eE.,/0", max_size=60).map(str.encode))
 @settings(max_examples=300)
 def test_any_bytes_are_a_query_or_one_error(raw: bytes) -> None:
-    """Garbage gives a canonical query or QueryError, never anything else; so does splitting it."""
+    """Garbage gives a canonical query or QueryError, never anything else."""
     canonical(raw)
-    path, query = split_target(raw)
-    assert b"#" not in path + query
 
 
 @given(st.lists(PAIRS, max_size=6), st.booleans())
