@@ -1,0 +1,38 @@
+"""What the verbs share: their place in the parser, and loading what the settings name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mirrorlistd.config import load_config
+
+if TYPE_CHECKING:
+    from mirrorlistd.state import State
+
+Verb = Callable[[argparse.Namespace, list[int]], int]
+"""Arguments, SIGHUPs that came before -> exit status."""
+Verbs = Any
+"""The subparsers of argparse, whose class has no public name."""
+
+
+def add_verb(verbs: Verbs, name: str, run: Verb, summary: str, examples: str) -> argparse.ArgumentParser:
+    """Add a verb: `summary` is a clause without a full stop, `examples` stand below the options."""
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.set_defaults(run=run)
+    return verb
+
+
+def load(arguments: argparse.Namespace) -> State:
+    """Load what `serve` would serve with these arguments and the environment; raise MirrorlistdError."""
+    from mirrorlistd.state import load_state  # noqa: PLC0415 - `--help` must not pay for the server
+
+    return load_state(load_config(arguments, os.environ))

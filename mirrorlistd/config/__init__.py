@@ -1,0 +1,25 @@
+"""How the server is set up: one table of options, read once into one frozen Config. Nothing is read at import."""
+
+from mirrorlistd.config.kinds import MAX_WORKERS
+from mirrorlistd.config.loading import load_config
+from mirrorlistd.config.options import (
+    ENV_PREFIX,
+    OPTIONS,
+    Option,
+    add_arguments,
+    changed_needing_restart,
+    options_table,
+)
+from mirrorlistd.config.settings import Config
+
+__all__ = [
+    "ENV_PREFIX",
+    "MAX_WORKERS",
+    "OPTIONS",
+    "Config",
+    "Option",
+    "add_arguments",
+    "changed_needing_restart",
+    "load_config",
+    "options_table",
+]

@@ -1,0 +1,114 @@
+"""Kinds of values: which texts an option takes, and what they mean. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_WORKERS: Final = 256
+"""More than the processors of a large machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a value is read: from text always; a TOML value must first be of one of the `native` types."""
+
+    allowed: str
+    native: tuple[type, ...]
+    parse: Callable[[str], object]
+    """Raises ValueError where the text is not allowed."""
+
+
+def _number(text: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
+        raise ValueError(text)
+    return int(text)
+
+
+def whole(low: int, high: int) -> Kind:
+    """A whole number in a range, both ends included."""
+    return Kind(f"a whole number from {low} to {high}", (int,), lambda text: _number(text, low, high))
+
+
+def seconds(high: int) -> Kind:
+    """A number of seconds from 0 up to `high`."""
+
+    def parse(text: str) -> float:
+        if not 0 <= (value := float(text)) <= high:  # refuses nan, too
+            raise ValueError(text)
+        return value
+
+    return Kind(f"a number of seconds from 0 to {high}", (int, float), parse)
+
+
+def one_of(*words: str) -> Kind:
+    """One of these words, in any case."""
+
+    def parse(text: str) -> str:
+        if (word := text.lower()) not in words:
+            raise ValueError(text)
+        return word
+
+    return Kind(" or ".join(words), (str,), parse)
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError(text)
+    return Path(text)
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text))
+
+
+def _network(text: str) -> str:
+    return str(ipaddress.ip_network(text))
+
+
+def _header(text: str) -> str:
+    name = text.lower()
+    # Forwarded (RFC 7239) has a grammar of its own: read as a list of addresses it would name nobody.
+    if name == "forwarded" or not re.fullmatch(r"[a-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError(text)
+    return name
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", text):
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
+def _template(text: str) -> str:
+    if not text.startswith("/") or "->" not in text:  # `routes` reads the rest
+        raise ValueError(text)
+    return "".join(text.split())
+
+
+def _proxy(text: str) -> str:
+    return "unix" if text.lower() == "unix" else _network(text)
+
+
+def _workers(text: str) -> int:
+    return 0 if text.lower() == "auto" else _number(text, 0, MAX_WORKERS)
+
+
+_WORDS: Final = {True: ("true", "yes", "on", "1"), False: ("false", "no", "off", "0")}
+_BOOL: Final = {word: value for value, words in _WORDS.items() for word in words}
+
+PATH: Final = Kind("a path", (str,), _path)
+FLAG: Final = Kind("true or false", (bool,), lambda text: _BOOL[text.lower()])
+ADDRESS: Final = Kind("an address such as 127.0.0.1 or :: (no name, no port)", (str,), _address)
+NETWORK: Final = Kind("a network such as 10.0.0.0/8 (no bits after the prefix) or an address", (str,), _network)
+PROXY: Final = Kind(f"unix, or {NETWORK.allowed}", (str,), _proxy)
+URL: Final = Kind("a URL such as https://mirrors.example.org", (str,), _url)
+TEMPLATE: Final = Kind("a template such as /{version}/{repo}->repo={repo}-{version}", (str,), _template)
+WORKERS: Final = Kind(f"a whole number from 1 to {MAX_WORKERS}, or auto", (int, str), _workers)
+HEADER: Final = Kind("a header such as x-forwarded-for (but not RFC 7239's forwarded)", (str,), _header)

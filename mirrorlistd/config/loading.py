@@ -1,0 +1,136 @@
+"""Flags, variables and the TOML file -> one Config, or every problem of every source at once.
+
+A flag wins over a variable, a variable over the file, the file over the default. An overridden value's problem counts,
+too: a configuration that is right only by accident is a mistake that waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mirrorlistd.config.options import ENV_PREFIX, OPTIONS
+from mirrorlistd.config.settings import Config
+from mirrorlistd.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mirrorlistd.config.options import Option
+
+KUBERNETES_LINK: Final = re.compile(r"(.*_)?(SERVICE_(HOST|PORT(_.*)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+"""Kubernetes gives each pod such variables for every service: one called `mirrorlistd` must not stop us."""
+KUBERNETES_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
+"""What Kubernetes puts into MIRRORLISTD_PORT and MIRRORLISTD_..._PORT for such a service."""
+
+_BY_NAME: Final = {option.name: option for option in OPTIONS}
+_BY_VARIABLE: Final = {option.variable: option for option in OPTIONS}
+_CONFIG: Final = _BY_NAME["config"]
+
+
+def load_config(
+    flags: argparse.Namespace | Mapping[str, object], environ: Mapping[str, str], toml: Path | None = None
+) -> Config:
+    """Judge and merge the flags (by Config field; None is absent), the variables and the TOML file.
+
+    `toml` is the file to read; without it, the one that --config or MIRRORLISTD_CONFIG names, if any. Raises
+    ConfigError with every problem found.
+    """
+    given: Mapping[str, object] = vars(flags) if isinstance(flags, argparse.Namespace) else flags
+    problems: list[str] = []
+    from_flags = dict(_from_flags(given, problems))
+    from_environ = dict(_from_environ(environ, problems))
+    file = toml or from_flags.get("config") or from_environ.get("config")
+    from_file = dict(_from_file(file, problems)) if file else {}
+    values: dict[str, Any] = from_file | from_environ | from_flags
+    if file:
+        values["config"] = file
+    if "uds" in values:
+        values.setdefault("hosts", ())
+    if not values.get("hosts", True) and "uds" not in values:
+        problems.append("--host: found none and no --uds: the server would listen nowhere")
+    if problems:
+        raise ConfigError(problems)
+    return Config(**values)
+
+
+def _from_flags(given: Mapping[str, object], problems: list[str]) -> Iterator[tuple[str, Any]]:
+    for option in OPTIONS:
+        if (raw := given.get(option.field)) is not None:
+            yield from _read(option, raw, option.flag, problems)
+
+
+def _from_environ(environ: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, Any]]:
+    for variable, raw in environ.items():
+        name = variable.removeprefix(ENV_PREFIX)
+        # An empty variable is what a template leaves behind when there is nothing to say.
+        if name == variable or not raw.strip() or KUBERNETES_LINK.fullmatch(name):
+            continue
+        if KUBERNETES_PORT.match(raw) and (name == "PORT" or name.endswith("_PORT")):
+            continue
+        option = _BY_VARIABLE.get(variable)
+        if option is None:
+            problems.append(f"{variable}: no such variable{_did_you_mean(variable, _BY_VARIABLE)}")
+            continue
+        items = re.split(r"[,\s]+", raw.strip(", \t\r\n")) if option.many else raw.strip()
+        yield from _read(option, items, variable, problems)
+
+
+def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, Any]]:
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        problems.append(f"{_CONFIG.flag}: {file} cannot be read: {error.strerror}")
+        return
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{file}: expected TOML in UTF-8, found: {error}")
+        return
+    known = {name: option for name, option in _BY_NAME.items() if option.in_file}
+    for key, raw in table.items():
+        option = known.get(key)
+        where = f"{file}: {key if key.isprintable() else ascii(key)}"
+        if option is None:
+            problems.append(f"{where}: no such key{_did_you_mean(key.replace('_', '-'), known)}")
+        elif any(type(item) not in option.kind.native for item in _items(raw, option)):
+            problems.append(_complaint(where, option, raw))
+        else:
+            for field, value in _read(option, raw, where, problems):
+                # A file is moved with its neighbours, and is read from whatever folder the server starts in.
+                yield field, file.parent / value if isinstance(value, Path) else value
+
+
+def _read(option: Option, raw: object, where: str, problems: list[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the value, under its field; or nothing, and note a problem for each item that is not allowed."""
+    texts = [str(item).lower() if isinstance(item, bool) else str(item) for item in _items(raw, option)]
+    if option.many and texts == ["none"]:
+        texts = []
+    values: list[object] = []
+    for text in texts:
+        try:
+            values.append(option.kind.parse(text))
+        except (ValueError, KeyError):
+            problems.append(_complaint(where, option, text))
+    if option.many and len(values) == len(texts):
+        yield option.field, tuple(dict.fromkeys(values))
+    elif not option.many and values:
+        yield option.field, values[0]
+
+
+def _items(raw: object, option: Option) -> list[object]:
+    if option.many and isinstance(raw, list | tuple):
+        return list(raw)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - judged one by one
+    return [raw]
+
+
+def _complaint(where: str, option: Option, found: object) -> str:
+    or_none = ", or none" if option.many else ""
+    return f"{where}: expected {option.kind.allowed}{or_none}; found {ascii(found)[:100]}"
+
+
+def _did_you_mean(word: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else "; `mirrorlistd serve --help` lists them all"

@@ -1,0 +1,65 @@
+"""Config: everything that an operator can set, as one frozen value with the product's defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything an operator can set; the defaults are the product's."""
+
+    config: Path | None = None
+    """The TOML file that the other values may come from."""
+    snapshot: Path | None = None
+    """Compiled snapshot; None means the built-in one, which is served on loopback or with `demo` only."""
+    geo: Path | None = None
+    """Country or city database (MMDB); None means the built-in registry data."""
+    asn: Path | None = None
+    """AS number database (MMDB); None means AS numbers are taken from `geo` where it has them."""
+    demo: bool = False
+    """Serve the built-in snapshot to everyone."""
+    hosts: tuple[str, ...] = ("127.0.0.1",)
+    """Addresses (no names) to listen on; empty for `uds` alone, which is what setting only `uds` gives."""
+    port: int = 8080
+    """TCP port, 0..65535; 0 lets the system choose."""
+    uds: Path | None = None
+    """Unix socket to listen on."""
+    backlog: int = 2048
+    """Connections waiting to be accepted, per socket; the kernel lowers it to its own limit."""
+    keep_alive: float = 15.0
+    """Seconds that an idle connection stays open; 0 closes it after each answer."""
+    lane: str = "fast"
+    """`fast` answers plain requests for lists by itself; `asgi` gives every request to the ASGI application."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks (CIDR) whose word about the client's address is taken; `unix` stands for the peer of `uds`."""
+    forwarded_header: str = "x-forwarded-for"
+    """The one header, lower case, in which trusted proxies name the client."""
+    explain_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks (CIDR) whose clients see every mirror in an explanation, not only those of their own list."""
+    minimum: int = 5
+    """Mirrors, 0..100: with fewer near ones than this a list is filled with far ones."""
+    limit: int = 20
+    """Mirrors in a list, 1..100, where the client names no limit."""
+    sticky: float = 600.0
+    """Seconds for which redirects of one client go to one mirror; 0 chooses anew every second."""
+    public_url: str | None = None
+    """Where clients reach this server, without a slash at the end; None: redirects name no metalinks."""
+    url_templates: tuple[str, ...] = ()
+    """Paths of the operator's own that are lists, as `routes.Template` reads them."""
+    access_log: bool = False
+    """One log line per request."""
+    log_format: str = "auto"
+    """`text`, `json`, or `auto`: text on a terminal, else JSON lines."""
+    log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
+    drain: float = 0.0
+    """Seconds between SIGTERM and closing the sockets, while /readyz says 503."""
+    workers: int = 1
+    """Processes that answer, 1..256; 0 means as many as there are processors to use."""
+    pid_file: Path | None = None
+    """Where to write the process id."""
