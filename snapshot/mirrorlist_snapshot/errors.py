@@ -7,6 +7,12 @@ so that another program need not parse the message.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mirrorlist_snapshot.loss import Loss
 
 
 class MirrorlistSnapshotError(Exception):
@@ -58,3 +64,12 @@ class SourceError(MirrorlistSnapshotError):
 
 class PublishError(MirrorlistSnapshotError):
     """The snapshot could not be put in place; what was there before is still there."""
+
+
+class LossError(MirrorlistSnapshotError):
+    """A snapshot that would take away more than is allowed: `losses` are those of the kinds that exceed `limit`."""
+
+    def __init__(self, losses: Sequence[Loss], limit: float) -> None:
+        super().__init__(f"more than {100 * limit:g} % would be lost: {'; '.join(map(str, losses))}")
+        self.losses = tuple(losses)
+        self.limit = limit

@@ -176,10 +176,14 @@ class CarrierSets:
 
     def members(self, number: int) -> list[int]:
         """The mirror numbers in a set, ascending; IndexError past the end."""
+        bits = self.bits(number)
+        return [mirror for mirror in range(8 * self.width) if bits >> mirror & 1]
+
+    def bits(self, number: int) -> int:
+        """A set as one integer, bit m for mirror m; IndexError past the end."""
         if not 0 <= number < len(self):
             raise IndexError(number)
-        bits = int.from_bytes(self.data[number * self.width : (number + 1) * self.width], "little")
-        return [mirror for mirror in range(8 * self.width) if bits >> mirror & 1]
+        return int.from_bytes(self.data[number * self.width : (number + 1) * self.width], "little")
 
 
 @dataclass(frozen=True, slots=True)
