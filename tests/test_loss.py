@@ -16,14 +16,14 @@ from snapshots import carrier_sets, directory_table, mirror, snapshot_of, snapsh
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mirrorlist_snapshot.loss import Loss
+    from mirrorlist_snapshot.errors import Loss
     from mirrorlist_snapshot.model import Snapshot
 
 MIRRORS = 10
 
 
 def network(**changes: Any) -> Snapshot:
-    """Ten mirrors, ten repositories; a listed category of ten directories, of which mirror n carries the first n + 1."""
+    """Ten mirrors and repositories; a listed category with ten directories, of which mirror n carries d0 to dn."""
     fields: dict[str, Any] = {
         "categories": (Category(name="linux", kind=CategoryKind.LISTED, top="linux"),),
         "repositories": repositories(range(10)),

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mirrorlist_snapshot.loss import Loss
-
 
 class MirrorlistSnapshotError(Exception):
     """Root of every error that this package raises on purpose."""
@@ -64,6 +62,32 @@ class SourceError(MirrorlistSnapshotError):
 
 class PublishError(MirrorlistSnapshotError):
     """The snapshot could not be put in place; what was there before is still there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What is gone of one kind of things; nothing may be."""
+
+    kind: str
+    """`mirrors`, `repositories` or `directories`."""
+    before: int
+    """How many there were."""
+    lost: int
+    """How many of these are there no more; what is new does not make up for it."""
+    names: tuple[str, ...]
+    """The first few of the lost ones, in order."""
+
+    @property
+    def fraction(self) -> float:
+        """Part of what there was that is lost, 0 to 1; 0 where there was nothing."""
+        return self.lost / self.before if self.before else 0.0
+
+    def __str__(self) -> str:
+        """`3 of 12 mirrors (25.0 %): a, b, c`, rounded up so that nothing looks smaller than the limit it exceeds."""
+        more = self.lost - len(self.names)
+        names = ", ".join(self.names) + (f" and {more:,} more" if more else "")
+        percent = -(-self.lost * 1000 // self.before) / 10 if self.before else 0.0
+        return f"{self.lost:,} of {self.before:,} {self.kind} ({percent:.1f} %)" + (f": {names}" if names else "")
 
 
 class LossError(MirrorlistSnapshotError):

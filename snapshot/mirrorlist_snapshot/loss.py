@@ -8,10 +8,9 @@ alias, is answered; a directory while a mirror that counts carries it, be it by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.errors import LossError
+from mirrorlist_snapshot.errors import Loss, LossError
 from mirrorlist_snapshot.model import CategoryKind
 
 if TYPE_CHECKING:
@@ -22,32 +21,6 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT: Final = 0.1
 """Fraction: a tenth of a mirror network does not go away between two publications unless somebody knows why."""
 NAMES_SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """What is gone of one kind of things; nothing may be."""
-
-    kind: str
-    """`mirrors`, `repositories` or `directories`."""
-    before: int
-    """How many there were."""
-    lost: int
-    """How many of these are there no more; what is new does not make up for it."""
-    names: tuple[str, ...]
-    """The first few of the lost ones, in order: at most NAMES_SHOWN."""
-
-    @property
-    def fraction(self) -> float:
-        """Part of what there was that is lost, 0 to 1; 0 where there was nothing."""
-        return self.lost / self.before if self.before else 0.0
-
-    def __str__(self) -> str:
-        """`3 of 12 mirrors (25.0 %): a, b, c`, rounded up so that nothing looks smaller than the limit it exceeds."""
-        more = self.lost - len(self.names)
-        names = ", ".join(self.names) + (f" and {more:,} more" if more else "")
-        percent = -(-self.lost * 1000 // self.before) / 10 if self.before else 0.0
-        return f"{self.lost:,} of {self.before:,} {self.kind} ({percent:.1f} %)" + (f": {names}" if names else "")
 
 
 def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
