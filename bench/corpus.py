@@ -217,6 +217,7 @@ def records(size: Size, *, stamp: str = "", seed: int = SEED, say: Say = lambda 
             never_served={"UA": ("RU",), "RU": ("UA",)},
         ),
         netblock_countries={f"100.{number}.0.0/16": "DE" for number in range(64, 96)},
+        asn_netblocks={},
     )
 
 

@@ -29,6 +29,7 @@ COMMON = [
     "Sets",
 ]
 TABLES = {1: ["Dirs", "Files"], 2: ["DirKeys", "DirSets", "FileKeys", "FileRows", "FileVers"]}
+NETWORKS = ["asn4", "asn6"]
 HASHES = (("md5", 24, 16), ("sha1", 40, 20), ("sha256", 60, 32), ("sha512", 92, 64))
 
 
@@ -57,9 +58,9 @@ def read(data: bytes) -> dict[str, Any]:
     """Section 2: header, table of contents, then each section."""
     version = check_header(data)
     parts = read_contents(data, integer(data, 10, 2))
-    known = ["meta", *COMMON, *TABLES[version]]
+    known = ["meta", *COMMON, *TABLES[version], *NETWORKS]
     refuse_unless(not any(name not in known and name[0].isupper() for name in parts), "unknown section")
-    refuse_unless(all(name in parts for name in known[1:]), "missing section")
+    refuse_unless(all(name in parts for name in known if name[0].isupper()), "missing section")
     mirrors = [mirror(one) for one in unpack(parts["Mirrors"])]
     overrides = unpack(parts["Override"])
     directories, files = (maps if version == 1 else tables)(parts)
@@ -96,6 +97,7 @@ def read(data: bytes) -> dict[str, Any]:
         ],
         "places": [ranges(parts["Place4"], 4), ranges(parts["Place6"], 16)],
         "countries": unpack(parts["Places"]),
+        "networks": [ranges(parts.get("asn4", bytes(4)), 4), ranges(parts.get("asn6", bytes(4)), 16)],
     }
 
 

@@ -165,6 +165,7 @@ def plain(snapshot: Snapshot) -> dict[str, Any]:
         "chains": [[[one.mirror, one.length, one.exclusive] for one in chain] for chain in snapshot.netblock_chains],
         "places": [list(map(list, table)) for table in (snapshot.country_netblocks.v4, snapshot.country_netblocks.v6)],
         "countries": list(snapshot.netblock_countries),
+        "networks": [list(map(list, table)) for table in (snapshot.asn_netblocks.v4, snapshot.asn_netblocks.v6)],
     }
 
 
@@ -193,6 +194,7 @@ def use(snapshot: Snapshot) -> None:
         for match in snapshot.netblock_chains[snapshot.client_netblocks.find(packed)]:
             assert snapshot.mirrors[match.mirror].name
         assert snapshot.country_netblocks.find(packed) <= len(snapshot.netblock_countries)
+        assert snapshot.asn_netblocks.find(packed) < 1 << 32
     for country in (None, "NL", "CH", "AM"):
         assert len(tier_map(snapshot, country, "EU")) == len(snapshot.mirrors)
     for one in snapshot.repositories:

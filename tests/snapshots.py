@@ -75,16 +75,21 @@ def chain_netblocks(
 def country_netblocks(places: Mapping[Network, str]) -> tuple[Netblocks, tuple[str, ...]]:
     """Network -> country overrides as tables and the countries they point at."""
     countries = tuple(sorted(set(places.values())))
+    return netblocks({network: 1 + countries.index(country) for network, country in places.items()}), countries
+
+
+def netblocks(values: Mapping[Network, int]) -> Netblocks:
+    """Network -> value, the longest prefix holding, as tables."""
     tables: list[NetTable] = []
     for version, bits in ((4, 32), (6, 128)):
         blocks = [
-            (int(network.network_address), network.prefixlen, 1 + countries.index(country))
-            for network, country in places.items()
+            (int(network.network_address), network.prefixlen, value)
+            for network, value in values.items()
             if network.version == version
         ]
         ranges = [(start, found[0][1] if found else 0) for start, found in flatten(blocks, bits)]
         tables.append(NetTable.build(ranges, bits // 8))
-    return Netblocks(v4=tables[0], v6=tables[1]), countries
+    return Netblocks(v4=tables[0], v6=tables[1])
 
 
 def mirror(name: str, country: str | None = None, *, urls: Sequence[str] = (), **fields: Any) -> Mirror:
@@ -126,6 +131,7 @@ def snapshot_of(mirrors: Sequence[Mirror], **fields: Any) -> Snapshot:
         "netblock_chains": ((),),
         "country_netblocks": nothing,
         "netblock_countries": (),
+        "asn_netblocks": nothing,
     }
     return Snapshot(**(values | fields))
 
@@ -277,4 +283,5 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         netblock_chains=chains,
         country_netblocks=places,
         netblock_countries=countries,
+        asn_netblocks=netblocks(draw(st.dictionaries(NETWORKS, st.integers(0, 0xFFFF_FFFF), max_size=4))),
     )

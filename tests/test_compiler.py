@@ -71,6 +71,7 @@ def records(**fields: Any) -> Records:
         "files": {},
         "overrides": Overrides(continents={}, neighbours={}, never_served={}),
         "netblock_countries": {},
+        "asn_netblocks": {},
     }
     return Records(**{**usual, **fields})
 
@@ -197,6 +198,7 @@ def rich_records(order: Random) -> Records:
             never_served=mapping({"CN": shuffled(("TW", "HK")), "TW": ("CN",)}),
         ),
         netblock_countries=mapping({"192.0.2.0/24": "DE", "192.0.2.128/25": "FR", "2001:db8::/48": "DE"}),
+        asn_netblocks=mapping({"192.0.2.0/24": 680, "192.0.2.128/25": 0, "2001:db8::/48": 680}),
     )
 
 
@@ -302,6 +304,16 @@ def test_longest_netblock_decides_the_country(countries: dict[str, str]) -> None
         value = _find(snapshot.country_netblocks, address)
         found = snapshot.netblock_countries[value - 1] if value else None
         assert found == (countries[longest] if longest else None)
+
+
+@given(asns=st.dictionaries(networks, st.sampled_from([0, 680, 4_200_000_000]), max_size=8))
+def test_longest_netblock_decides_the_autonomous_system(asns: dict[str, int]) -> None:
+    """An address belongs to the system that announces the longest netblock around it; 0 punches holes."""
+    snapshot = compiled(records(asn_netblocks=asns))
+    for address in [*_edges(asns), "203.0.113.1", "::1"]:
+        around = [one for one in asns if ip_address(address) in ip_network(one)]
+        longest = max(around, key=lambda prefix: ip_network(prefix).prefixlen, default=None)
+        assert _find(snapshot.asn_netblocks, address) == (asns[longest] if longest else 0)
 
 
 def _edges(prefixes: Any) -> list[str]:

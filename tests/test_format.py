@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import container
 from snapshot_files import plain, seal, small_snapshot, use, with_sections
-from snapshots import mirror, snapshot_of, snapshots
+from snapshots import mirror, netblocks, snapshot_of, snapshots
 
 if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Snapshot
@@ -123,6 +124,21 @@ def test_every_section_but_meta_is_required(version: int) -> None:
         else:
             with pytest.raises(SnapshotError, match=f"section {name}"):
                 snapshot_format.decode(data)
+
+
+@VERSIONS
+def test_networks_of_autonomous_systems_are_optional(version: int) -> None:
+    """The sections that say who announces a network are left out where they are empty; older readers skip them."""
+    assert not {"asn4", "asn6"} & {name for name, _ in snapshot_format.sections(WRITTEN[version])}
+    data = snapshot_format.encode(
+        replace(SMALL, asn_netblocks=netblocks({ipaddress.ip_network("192.0.2.0/24"): 680})), version=version
+    )
+    assert [name for name, _ in snapshot_format.sections(data)][-1] == "asn4"
+    read = snapshot_format.verify(data).asn_netblocks
+    assert [read.find(bytes(one)) for one in ((192, 0, 2, 255), (192, 0, 3, 0), bytes(16))] == [680, 0, 0]
+    assert plain(snapshot_format.decode(with_sections(data, {"asn4": None}))) == plain(SMALL)
+    with pytest.raises(SnapshotError, match="netblock table"):
+        snapshot_format.decode(with_sections(data, {"asn6": b"\1\0\0\0"}))
 
 
 def test_unknown_keys_are_ignored() -> None:

@@ -187,6 +187,10 @@ def test_paths_that_are_no_text_are_only_in_version_2() -> None:
                 "ascending netblock ranges",
             ),
             (
+                {"asn_netblocks": Netblocks(v4=NetTable.build([(2, 1), (1, 0)], 4), v6=ONE.client_netblocks.v6)},
+                "ascending netblock ranges",
+            ),
+            (
                 {"mirrors": (mirror("m", netblocks=(replace(SMALL.mirrors[0].netblocks[0], prefix="10.0.0.1/8"),)),)},
                 "canonical",
             ),

@@ -154,6 +154,7 @@ RECORDS = Records(
     files={("c", "d/described"): details(C)},
     overrides=Overrides(continents={}, neighbours={}, never_served={}),
     netblock_countries={},
+    asn_netblocks={},
 )
 
 

@@ -112,7 +112,7 @@ def test_a_diff_is_the_same_backwards(old: Snapshot, new: Snapshot) -> None:
     for kind in ("categories", "mirrors", "repositories", "aliases", "continents", "neighbours", "never_served"):
         assert there[kind]["added"] == back[kind]["removed"]
         assert [one["name"] for one in there[kind]["changed"]] == [one["name"] for one in back[kind]["changed"]]
-    for kind in ("directories", "files", "netblock_countries"):
+    for kind in ("directories", "files", "netblock_countries", "netblock_asns"):
         assert there[kind]["added"] == back[kind]["removed"]
         assert there[kind]["changed"] == back[kind]["changed"]
 

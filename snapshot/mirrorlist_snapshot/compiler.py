@@ -78,6 +78,7 @@ def compile_snapshot(records: Records, *, serial: int, built: int, generator: st
         netblock_chains=chains,
         country_netblocks=country_netblocks,
         netblock_countries=countries,
+        asn_netblocks=_netblocks(records.asn_netblocks),
     )
 
 
@@ -271,15 +272,20 @@ def _country_netblocks(netblocks: Mapping[str, str]) -> tuple[Netblocks, tuple[s
     """The country of the longest prefix that holds an address, as 1 + its position in the sorted countries."""
     countries = sorted(set(netblocks.values()))
     values = {country: number for number, country in enumerate(countries, 1)}
+    return _netblocks({prefix: values[country] for prefix, country in netblocks.items()}), tuple(countries)
+
+
+def _netblocks(values: Mapping[str, int]) -> Netblocks:
+    """The value of the longest prefix that holds an address, 0 where none does; equal neighbours are one range."""
     tables: list[NetTable] = []
-    for bits, ranges in _ranges(netblocks.items()):
+    for bits, ranges in _ranges(values.items()):
         rows: list[tuple[int, int]] = []
         for start, chain in ranges:
-            value = values[chain[0][1]] if chain else 0
+            value = chain[0][1] if chain else 0
             if value != (rows[-1][1] if rows else 0):
                 rows.append((start, value))
         tables.append(NetTable.build(rows, bits // 8))
-    return Netblocks(v4=tables[0], v6=tables[1]), tuple(countries)
+    return Netblocks(v4=tables[0], v6=tables[1])
 
 
 def _ranges(claims: Iterable[tuple[str, T]]) -> Iterator[tuple[int, list[tuple[int, tuple[tuple[int, T], ...]]]]]:

@@ -259,3 +259,5 @@ class Snapshot:
     country_netblocks: Netblocks
     """Address -> 1 + position in `netblock_countries`, 0 for none: netblock -> country overrides."""
     netblock_countries: tuple[str, ...]
+    asn_netblocks: Netblocks
+    """Address -> number of the autonomous system that announces it, 0 for none that has mirrors."""

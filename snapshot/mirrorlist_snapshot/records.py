@@ -107,6 +107,8 @@ class Records:
     overrides: Overrides
     netblock_countries: Mapping[str, str]
     """CIDR prefix -> country of the clients in it; the longest prefix holds."""
+    asn_netblocks: Mapping[str, int]
+    """CIDR prefix -> AS number of the clients in it, 0 for none that has mirrors; the longest prefix holds."""
 
 
 def _below_any(directory: str, prefixes: tuple[str, ...]) -> bool:

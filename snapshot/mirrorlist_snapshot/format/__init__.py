@@ -43,6 +43,8 @@ _SECTIONS: Final = (
 )
 _TABLES: Final = {1: ("Dirs", "Files"), 2: ("DirKeys", "DirSets", "FileKeys", "FileRows", "FileVers")}
 """Sections that differ between versions, after those that do not."""
+_NETWORKS: Final = ("asn4", "asn6")
+"""Sections that are written last, and only where they say something: older readers skip them."""
 
 
 def encode(snapshot: Snapshot, *, version: int = VERSION) -> bytes:
@@ -84,7 +86,11 @@ def _pack(snapshot: Snapshot, version: int) -> list[tuple[str, bytes]]:
         files = FileTable.build(snapshot.files)
         keys = bytes(directories.keys.data), bulk.pack_set_numbers(directories)
         tables = (*keys, bytes(files.keys_table.data), bytes(files.rows), bytes(files.versions))
-    return list(zip(_SECTIONS + _TABLES[version], common + tables, strict=True))
+    networks = snapshot.asn_netblocks.v4, snapshot.asn_netblocks.v6
+    return [
+        *zip(_SECTIONS + _TABLES[version], common + tables, strict=True),
+        *((name, bytes(table.data)) for name, table in zip(_NETWORKS, networks, strict=True) if table),
+    ]
 
 
 def decode(data: bytes | memoryview) -> Snapshot:
@@ -92,6 +98,8 @@ def decode(data: bytes | memoryview) -> Snapshot:
     view = _view(data)
     facts, parts = container.unpack(view)
     parts.setdefault("meta", memoryview(b"\x80"))
+    for name in _NETWORKS:
+        parts.setdefault(name, memoryview(bytes(4)))  # no range
     _check_names(facts.version, parts)
     mirrors = records.unpack_mirrors(parts["Mirrors"])
     directories = (
@@ -120,6 +128,7 @@ def decode(data: bytes | memoryview) -> Snapshot:
         netblock_chains=bulk.unpack_chains(parts["ChainRow"], parts["ChainHit"]),
         country_netblocks=Netblocks(v4=NetTable(parts["Place4"], 4), v6=NetTable(parts["Place6"], 16)),
         netblock_countries=records.unpack_places(parts["Places"]),
+        asn_netblocks=Netblocks(v4=NetTable(parts["asn4"], 4), v6=NetTable(parts["asn6"], 16)),
     )
     check.serveable(snapshot)
     return snapshot

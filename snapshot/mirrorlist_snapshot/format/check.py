@@ -188,7 +188,7 @@ def thorough(snapshot: Snapshot) -> None:
     files = FileTable.build(snapshot.files)
     files.check()
     _keys("files", files.keys_table, len(snapshot.categories), empty=False)
-    for netblocks in (snapshot.client_netblocks, snapshot.country_netblocks):
+    for netblocks in (snapshot.client_netblocks, snapshot.country_netblocks, snapshot.asn_netblocks):
         netblocks.v4.check()
         netblocks.v6.check()
     for mirror in snapshot.mirrors:

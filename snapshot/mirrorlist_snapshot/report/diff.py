@@ -7,6 +7,7 @@ files and netblock ranges, of which there may be 150,000, are counted.
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
@@ -16,12 +17,12 @@ from mirrorlist_snapshot.report.text import count, moment, plural
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mirrorlist_snapshot.model import Mirror, Snapshot
+    from mirrorlist_snapshot.model import Mirror, Netblocks, Snapshot
 
 Things = dict[str, dict[str, Any]]
 """Name -> fields, for anything that is compared one by one."""
 _LISTED = ("categories", "mirrors", "repositories", "aliases", "continents", "neighbours", "never_served")
-_COUNTED = ("directories", "files", "netblock_countries")
+_COUNTED = ("directories", "files", "netblock_countries", "netblock_asns")
 _NOT_COMPARED = "answers by netblock or AS are not compared"
 
 
@@ -30,14 +31,15 @@ def diff(old: Snapshot, new: Snapshot) -> dict[str, Any]:
 
     `categories`, `mirrors`, `repositories`, `aliases`, `continents`, `neighbours` and `never_served` (these by
     client country) have `added` and `removed` names, and `changed` ones with `fields`: field -> [old, new].
-    `directories`, `files` and `netblock_countries` (address ranges) have three counts. `answers` lists, for each
-    repository and architecture, the countries whose answer changes. `same`: there is no difference at all.
+    `directories`, `files`, `netblock_countries` and `netblock_asns` (both address ranges) have three counts. `answers`
+    lists, for each repository and architecture, the countries whose answer changes. `same`: no difference at all.
     """
     before, after = _things(old), _things(new)
     result: dict[str, Any] = {kind: _compare(before[kind], after[kind]) for kind in _LISTED} | {
         "directories": _directories(old, new),
         "files": _counts(dict(_files(old)), dict(_files(new))),
         "netblock_countries": _counts(dict(_country_ranges(old)), dict(_country_ranges(new))),
+        "netblock_asns": _counts(dict(_ranges(old.asn_netblocks)), dict(_ranges(new.asn_netblocks))),
         "answers": changed_answers(old, new),
     }
     same = not any(any(result[kind].values()) for kind in (*_LISTED, *_COUNTED))
@@ -124,9 +126,11 @@ def _files(snapshot: Snapshot) -> Iterator[tuple[tuple[str, bytes], Any]]:
 
 def _country_ranges(snapshot: Snapshot) -> Iterator[tuple[bytes, str]]:
     countries = ("", *snapshot.netblock_countries)
-    for table in (snapshot.country_netblocks.v4, snapshot.country_netblocks.v6):
-        for start, value in table:
-            yield start, countries[value]
+    return ((start, countries[value]) for start, value in _ranges(snapshot.country_netblocks))
+
+
+def _ranges(netblocks: Netblocks) -> Iterator[tuple[bytes, int]]:
+    return chain(netblocks.v4, netblocks.v6)
 
 
 def diff_text(found: Mapping[str, Any]) -> str:
@@ -171,6 +175,7 @@ def _title(kind: str) -> str:
         "neighbours": "neighbour overrides",
         "never_served": "country pairs never served",
         "netblock_countries": "address ranges with a country of their own",
+        "netblock_asns": "address ranges of autonomous systems",
     }.get(kind, kind)
 
 

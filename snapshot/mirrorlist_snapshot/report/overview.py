@@ -11,7 +11,7 @@ from mirrorlist_snapshot.report.text import ago, count, moment, plural, table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mirrorlist_snapshot.model import Mirror, Repository, RepositoryDirectory, Snapshot
+    from mirrorlist_snapshot.model import Mirror, Netblocks, Repository, RepositoryDirectory, Snapshot
 
 _FLAGS = ("inactive", "private", "fallback")
 
@@ -56,10 +56,13 @@ def _counts(snapshot: Snapshot) -> dict[str, int]:
         "continent_overrides": len(overrides.continents),
         "neighbour_overrides": len(overrides.neighbours),
         "never_served_overrides": len(overrides.never_served),
-        "country_ranges": sum(
-            value != 0 for one in (snapshot.country_netblocks.v4, snapshot.country_netblocks.v6) for _, value in one
-        ),
+        "country_ranges": _ranges(snapshot.country_netblocks),
+        "asn_ranges": _ranges(snapshot.asn_netblocks),
     }
+
+
+def _ranges(netblocks: Netblocks) -> int:
+    return sum(value != 0 for table in (netblocks.v4, netblocks.v6) for _, value in table)
 
 
 def _offering(snapshot: Snapshot, category: int) -> int:
@@ -154,6 +157,7 @@ _NOUNS = (
     ("neighbour_overrides", "country with neighbours", "countries with neighbours"),
     ("never_served_overrides", "country never served by certain others", "countries never served by certain others"),
     ("country_ranges", "address range with a country of its own", "address ranges with a country of their own"),
+    ("asn_ranges", "address range of an autonomous system", "address ranges of autonomous systems"),
 )
 
 

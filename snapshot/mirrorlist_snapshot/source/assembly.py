@@ -61,6 +61,7 @@ def assemble(merged: Merged, files: Files) -> Records:
             never_served={country: tuple(sorted(set(entry.value))) for country, entry in merged.never_served.items()},
         ),
         netblock_countries={prefix: entry.value for prefix, entry in merged.netblocks.items()},
+        asn_netblocks={},
     )
 
 
