@@ -116,6 +116,11 @@ def check_header(data: bytes) -> int:
     return version
 
 
+def key_id(public_key: bytes) -> bytes:
+    """Section 2, header: what a file names the key by that has signed it."""
+    return hashlib.sha256(public_key).digest()[:8]
+
+
 def read_contents(data: bytes, count: int) -> dict[str, bytes]:
     """Section 2, table of contents."""
     parts: dict[str, bytes] = {}

@@ -249,6 +249,8 @@ def test_verify_for_programs(folder: Path) -> None:
         "built": 1_700_000_000,
         "format_version": 2,
         "digest": snapshot_format.digest(data),
+        "key_id": None,
+        "signature_checked": False,
         "bytes": len(data),
     }
     for name in ("good.toml", "missing.mls"):

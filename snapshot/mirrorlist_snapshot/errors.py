@@ -30,6 +30,14 @@ class SnapshotError(MirrorlistSnapshotError):
         self.fix = fix
 
 
+class SignatureError(SnapshotError):
+    """A snapshot that nobody who is trusted has signed as it is."""
+
+
+class KeyFileError(MirrorlistSnapshotError):
+    """A file that holds no key, or cannot be read or written: the message names it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
     """One mistake in one source: where it stands, what was found, what is allowed."""

@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.cli import cmd_compile, cmd_diff, cmd_inspect, cmd_verify
+from mirrorlist_snapshot.cli import cmd_compile, cmd_diff, cmd_inspect, cmd_keygen, cmd_verify
 from mirrorlist_snapshot.cli.console import TROUBLE, Trouble, error, generator
 
 if TYPE_CHECKING:
@@ -69,6 +69,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=generator())
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (cmd_compile, cmd_verify, cmd_inspect, cmd_diff):
+    for module in (cmd_compile, cmd_verify, cmd_inspect, cmd_diff, cmd_keygen):
         module.add(verbs)
     return parser

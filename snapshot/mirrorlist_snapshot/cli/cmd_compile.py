@@ -24,6 +24,7 @@ from mirrorlist_snapshot.cli.console import (
     show_bytes,
     show_json,
 )
+from mirrorlist_snapshot.cli.keys import add_sign_key, signing_key
 from mirrorlist_snapshot.errors import PublishError, SnapshotError, SourceError
 from mirrorlist_snapshot.publish import write_snapshot
 from mirrorlist_snapshot.report.text import plural
@@ -87,6 +88,7 @@ def add(verbs: Verbs) -> None:
         action="store_true",
         help="write the JSON Schema of sources and do nothing else; below: how to attach it in an editor",
     )
+    add_sign_key(parser)
     add_json(parser)
     file_details.add_flags(parser)
     parser.set_defaults(parser=parser)
@@ -102,6 +104,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     _check_usage(options)
     built = _build_time(options.parser)
+    key = signing_key(options.sign_key)  # before the work, not after it
     try:
         records, complaints = read_sources(options.sources)
     except SourceError as refusal:
@@ -116,6 +119,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         snapshot = compile_snapshot(records, serial=serial, built=built, generator=generator())
         data = snapshot_format.encode(snapshot, version=options.format_version)
+        if key:
+            data = snapshot_format.reissue(data, serial=serial, signer=key)
     except SnapshotError as failure:
         raise Trouble(f"cannot compile this: {failure}") from failure
     if not options.check:
@@ -207,6 +212,7 @@ def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, com
         f"{'checked, nothing written' if options.check else f'wrote {place}'}: serial {snapshot.serial}, "
         + ", ".join(plural(number, *_NOUNS[name]) for name, number in counts.items())
         + f", {len(data):,} bytes, digest {header.digest}"
+        + (f", signed by key {header.key_id}" if header.signed else "")
     )
     if options.json:
         facts: dict[str, Any] = {
@@ -216,6 +222,7 @@ def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, com
             "built": snapshot.built,
             "format_version": header.version,
             "digest": header.digest,
+            "key_id": header.key_id,
             "bytes": len(data),
             "counts": counts,
             "complaints": [asdict(complaint) for complaint in complaints],

@@ -16,7 +16,7 @@ from typing import Final
 
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import bulk, check, container, records
-from mirrorlist_snapshot.format.container import MAGIC, MAX_SERIAL, MAX_TIME, VERSION, VERSIONS, Header
+from mirrorlist_snapshot.format.container import MAGIC, MAX_SERIAL, MAX_TIME, VERSION, VERSIONS, Header, Signer
 from mirrorlist_snapshot.format.files import FileTable
 from mirrorlist_snapshot.model import CarrierSets, Netblocks, Snapshot
 from mirrorlist_snapshot.tables import NetTable
@@ -28,12 +28,15 @@ __all__ = [
     "VERSION",
     "VERSIONS",
     "Header",
+    "Signer",
     "content_digest",
     "decode",
     "digest",
     "encode",
     "header",
+    "reissue",
     "sections",
+    "signature",
     "verify",
 ]
 
@@ -154,6 +157,19 @@ def verify(data: bytes | memoryview) -> Snapshot:
 def header(data: bytes | memoryview) -> Header:
     """Read the header, checked against itself but not against the content."""
     return container.read_header(_view(data))
+
+
+def reissue(data: bytes | memoryview, *, serial: int, signer: Signer | None = None) -> bytes:
+    """Give a file's content and build time another serial, signed if there is a signer; the content is not unpacked.
+
+    Raises SnapshotError for what is damaged.
+    """
+    return container.reissue(_view(data), serial, signer)
+
+
+def signature(data: bytes | memoryview) -> tuple[bytes, bytes, bytes] | None:
+    """Give key id, signature and the bytes that it is to cover; None for an unsigned file. It may not fit."""
+    return container.signature(_view(data)) if header(data).signed else None
 
 
 def digest(data: bytes | memoryview) -> str:

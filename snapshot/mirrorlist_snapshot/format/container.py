@@ -10,7 +10,7 @@ import hashlib
 import re
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mirrorlist_snapshot.errors import SnapshotError
 
@@ -47,8 +47,8 @@ class Header:
     """Format version."""
     sections: int
     """How many the table of contents lists."""
-    signed: bool
-    """Whether the signature fields are filled; this version does not look at them."""
+    key_id: str | None
+    """Of the key that has signed, in hexadecimal; None where nobody has. Nothing here says that the signature fits."""
     length: int
     """Bytes of the whole file."""
     serial: int
@@ -56,6 +56,24 @@ class Header:
     """Seconds since 1970 UTC."""
     digest: str
     """SHA-256 over everything after the header, in hexadecimal: says nothing of serial and build time."""
+
+    @property
+    def signed(self) -> bool:
+        """Whether there is a signature, good or bad."""
+        return self.key_id is not None
+
+
+class Signer(Protocol):
+    """Who can sign: see `mirrorlist_snapshot.signing`."""
+
+    @property
+    def key_id(self) -> bytes:
+        """8 bytes that tell keys apart."""
+        ...
+
+    def sign(self, covered: bytes) -> bytes:
+        """Give an Ed25519 signature, 64 bytes."""
+        ...
 
 
 def pack(version: int, serial: int, built: int, sections: Iterable[tuple[str, bytes]]) -> bytes:
@@ -85,6 +103,24 @@ def _pack_header(version: int, count: int, serial: int, built: int, body: bytes)
     length = HEADER_SIZE + len(body)
     covered = struct.pack("<8sHHIQQQ", MAGIC, version, count, 0, length, serial, built) + hashlib.sha256(body).digest()
     return (covered + hashlib.sha256(covered).digest()).ljust(HEADER_SIZE, b"\0")
+
+
+def reissue(data: memoryview, serial: int, signer: Signer | None) -> bytes:
+    """Give the same content and build time another serial and signature; SnapshotError for what is no snapshot."""
+    header, _ = unpack(data)
+    if not 0 <= serial <= MAX_SERIAL:
+        raise SnapshotError(f"a serial of 0 to {MAX_SERIAL}", str(serial), "choose another serial")
+    fields = (MAGIC, header.version, header.sections, _SIGNED if signer else 0, header.length, serial, header.built)
+    covered = struct.pack("<8sHHIQQQ", *fields) + bytes.fromhex(header.digest)
+    head = covered + hashlib.sha256(covered).digest()
+    if signer is not None:
+        head += signer.key_id + signer.sign(covered)
+    return head.ljust(HEADER_SIZE, b"\0") + data[HEADER_SIZE:]
+
+
+def signature(data: memoryview) -> tuple[bytes, bytes, bytes]:
+    """Give the key id, the signature, and the bytes that it is to cover, of a file whose header is good."""
+    return bytes(data[104:112]), bytes(data[112:176]), bytes(data[:_COVERED])
 
 
 def unpack(data: memoryview) -> tuple[Header, dict[str, memoryview]]:
@@ -123,7 +159,7 @@ def read_header(data: memoryview) -> Header:
     return Header(
         version=version,
         sections=sections,
-        signed=bool(flags & _SIGNED),
+        key_id=unsigned[0].hex() if flags & _SIGNED else None,
         length=length,
         serial=serial,
         built=built,

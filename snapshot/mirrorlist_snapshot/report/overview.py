@@ -28,6 +28,7 @@ def inspect(data: bytes | memoryview, *, now: int) -> dict[str, Any]:
         "generator": snapshot.generator,
         "format_version": header.version,
         "signed": header.signed,
+        "key_id": header.key_id,
         "bytes": header.length,
         "counts": _counts(snapshot),
         "sections": [{"name": name, "bytes": size} for name, size in snapshot_format.sections(data)],
@@ -125,7 +126,7 @@ def inspect_text(found: Mapping[str, Any]) -> str:
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     counts = found["counts"]
-    signed = "signed" if found["signed"] else "unsigned"
+    signed = f"signed by key {found['key_id']} (not checked)" if found["signed"] else "unsigned"
     yield f"serial     {found['serial']}"
     yield f"built      {moment(found['built'])} ({ago(found['age'])}) by {found['generator'] or 'unknown'}"
     yield f"format     version {found['format_version']}, {count(found['bytes'])} bytes, {signed}"

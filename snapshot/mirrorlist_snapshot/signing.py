@@ -1,0 +1,157 @@
+"""Who has made a snapshot: Ed25519 signatures over its header, which covers content, serial and build time.
+
+Keys are files in the standard forms that openssl(1) reads and writes, too: PKCS #8 and SubjectPublicKeyInfo, both PEM.
+A snapshot names the key that has signed it by 8 bytes of the public key's SHA-256, so several can be trusted at once:
+that is how keys are rotated. Import this module only where there are keys: it loads a library that nothing else needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from mirrorlist_snapshot import format as snapshot_format
+from mirrorlist_snapshot.errors import KeyFileError, SignatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+PRIVATE_SUFFIX: Final = ".key"
+PUBLIC_SUFFIX: Final = ".pub"
+_KEY_ID: Final = 8
+"""Bytes, as the format has room for."""
+_LARGEST: Final = 1 << 16
+"""Bytes of a key file: a key has some 120."""
+_MAKE: Final = "make keys with mirrorlist-snapshot keygen"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key: what `compile`, `publish` and `rollback` sign with."""
+
+    private: Ed25519PrivateKey
+
+    @classmethod
+    def read(cls, path: Path) -> SigningKey:
+        """Read a private key; raise KeyFileError."""
+        try:
+            key = load_pem_private_key(_read(path), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it wants a password
+            raise KeyFileError(f"{path}: expected an unencrypted Ed25519 private key in PEM; {_MAKE}") from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise KeyFileError(f"{path}: expected an Ed25519 private key, found another kind of key; {_MAKE}")
+        return cls(key)
+
+    @classmethod
+    def generate(cls) -> SigningKey:
+        """Make a new one."""
+        return cls(Ed25519PrivateKey.generate())
+
+    @property
+    def key_id(self) -> bytes:
+        """What snapshots name the key by."""
+        return key_id(self.private.public_key())
+
+    def sign(self, covered: bytes) -> bytes:
+        """Sign: 64 bytes, the same for the same."""
+        return self.private.sign(covered)
+
+    def write(self, name: Path) -> tuple[Path, Path]:
+        """Write `name`.key (for its owner alone) and `name`.pub, which must not be there; raise KeyFileError."""
+        public = self.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        private = self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        paths = tuple(name.with_name(name.name + suffix) for suffix in (PRIVATE_SUFFIX, PUBLIC_SUFFIX))
+        for path in paths:
+            if path.exists():  # said before either is made: half a pair helps nobody
+                raise KeyFileError(
+                    f"{path}: is there already, and a lost key cannot be made again; choose another name"
+                )
+        for path, data, mode in zip(paths, (private, public), (0o600, 0o644), strict=True):
+            _write(path, data, mode)
+        return paths[0], paths[1]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKeys:
+    """Public keys, any one of which must have signed a snapshot."""
+
+    keys: dict[bytes, Ed25519PublicKey]
+    """By key id."""
+
+    @classmethod
+    def read(cls, paths: Iterable[Path]) -> TrustedKeys:
+        """Read public keys, one a file; raise KeyFileError."""
+        keys = [_public_key(path) for path in paths]
+        return cls({key_id(key): key for key in keys})
+
+    def verify(self, data: bytes | memoryview) -> str:
+        """Give the id, in hexadecimal, of the trusted key that has signed a file.
+
+        Raises SignatureError where none has, SnapshotError where the header is not even whole. The content's digest is
+        signed, but whether it fits the content is checked by `format.decode`.
+        """
+        trusted = ", ".join(key.hex() for key in self.keys)
+        expected = f"a signature by a trusted key ({trusted})"
+        found = snapshot_format.signature(data)
+        if found is None:
+            raise SignatureError(expected, "an unsigned snapshot", "sign it: publish or compile with --sign-key")
+        signer, signature, covered = found
+        key = self.keys.get(signer)
+        if key is None:
+            raise SignatureError(expected, f"one by key {signer.hex()}", "sign with a trusted key, or trust that one")
+        try:
+            key.verify(signature, covered)
+        except InvalidSignature:
+            raise SignatureError(expected, f"one that is not by key {signer.hex()}", "do not use the file") from None
+        return signer.hex()
+
+
+def key_id(key: Ed25519PublicKey) -> bytes:
+    """Give the first 8 bytes of the SHA-256 of the public key's 32 bytes."""
+    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).digest()[:_KEY_ID]
+
+
+def _public_key(path: Path) -> Ed25519PublicKey:
+    data = _read(path)
+    if b"PRIVATE KEY" in data:
+        raise KeyFileError(f"{path}: is a private key, which does not belong here; name the {PUBLIC_SUFFIX} file")
+    try:
+        key = load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(f"{path}: expected an Ed25519 public key in PEM; {_MAKE}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyFileError(f"{path}: expected an Ed25519 public key, found another kind of key; {_MAKE}")
+    return key
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST)
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor is not a path
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from error
