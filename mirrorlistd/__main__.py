@@ -7,7 +7,7 @@ import signal
 
 _hangups: list[int] = []
 signal.signal(signal.SIGHUP, lambda number, _frame: _hangups.append(number))
-signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # logrotate habits: there is no log file of ours to open again
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # logrotate's: until there is a file of statistics to open again
 
 import os  # noqa: E402 - the handler comes first, on purpose
 import sys  # noqa: E402 - as above

@@ -121,7 +121,10 @@ class App:
             if config.snapshot is None and not config.demo:  # which addresses another server binds is not ours to see
                 raise StateError("no MIRRORLISTD_SNAPSHOT: name one, or serve the built-in with MIRRORLISTD_DEMO=1")
             self.service.state = load_state(config)
-        yield
+            with self.service.recording(config):
+                yield
+        else:
+            yield
 
     def _state(self) -> State:
         if self.service.state is None:

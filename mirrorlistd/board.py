@@ -15,6 +15,7 @@ from mirrorlist_snapshot.tiers import TIER_NAMES
 from mirrorlistd.config import MAX_WORKERS
 from mirrorlistd.metrics import BUCKETS, STATUSES, Counters, WorkerFacts
 from mirrorlistd.render import FORMATS
+from mirrorlistd.usage.line import COUNTME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,8 @@ _DOWN, _UP, _DISMISSED = range(3)
 _ANSWERS: Final = slice(0, len(_KINDS))
 _TIERS: Final = slice(_ANSWERS.stop, _ANSWERS.stop + len(TIER_NAMES))
 _BUCKETS: Final = slice(_TIERS.stop, _TIERS.stop + len(BUCKETS) + 1)
-_OTHERS: Final = slice(_BUCKETS.stop, _BUCKETS.stop + 3)
+_COUNTME: Final = slice(_BUCKETS.stop, _BUCKETS.stop + len(COUNTME))
+_OTHERS: Final = slice(_COUNTME.stop, _COUNTME.stop + 5)
 _COLUMNS: Final = _COUNTS + _OTHERS.stop
 _PARENT: Final = MAX_WORKERS
 """The parent's row, after the workers'."""
@@ -132,8 +134,10 @@ def _flat(counters: Counters) -> list[int]:
     for name, rows in counters.answers.items():
         for status, count in rows.items():
             answers[name if name in FORMATS else "other", status if status in _STATUSES else 0] += count
-    others = round(counters.seconds * _NANO), counters.address_failures, counters.geo_failures
-    return [*answers.values(), *counters.first_tiers.values(), *counters.buckets, *others]
+    failures = counters.address_failures, counters.geo_failures
+    statistics = counters.statistics_lost, counters.statistics_failures
+    others = round(counters.seconds * _NANO), *failures, *statistics
+    return [*answers.values(), *counters.first_tiers.values(), *counters.buckets, *counters.countme, *others]
 
 
 def _counters(row: Sequence[int]) -> Counters:
@@ -147,7 +151,9 @@ def _counters(row: Sequence[int]) -> Counters:
             counters.answers.setdefault(name, dict.fromkeys(STATUSES, 0))[status] = count
     counters.first_tiers = dict(zip(TIER_NAMES, counts[_TIERS], strict=True))
     counters.buckets = [*counts[_BUCKETS]]
-    nanoseconds, counters.address_failures, counters.geo_failures = counts[_OTHERS]
+    counters.countme = [*counts[_COUNTME]]
+    nanoseconds, counters.address_failures, counters.geo_failures, *statistics = counts[_OTHERS]
+    counters.statistics_lost, counters.statistics_failures = statistics
     counters.seconds = nanoseconds / _NANO
     return counters
 

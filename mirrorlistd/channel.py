@@ -60,6 +60,11 @@ class GiveBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Reopen:
+    """To a worker: the file of statistics has been moved away, go on in a new one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """To a worker: finish what is under way and exit."""
 
@@ -85,7 +90,7 @@ class Done:
     """From a worker: it has done as Adopt or Keep said."""
 
 
-ToWorker = Prepare | Adopt | Keep | Lend | GiveBack | Stop
+ToWorker = Prepare | Adopt | Keep | Lend | GiveBack | Reopen | Stop
 FromWorker = Up | Ready | Done
 
 

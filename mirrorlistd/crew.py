@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 HELD: Final = (
     *(signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD),
-    *(signal.SIGTTIN, signal.SIGTTOU),
+    *(signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1),
 )
 """Signals that are the parent's to handle. They are held back around a fork, and in a worker until it can obey."""
 YOUNG: Final = 5.0

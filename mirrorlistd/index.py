@@ -49,6 +49,8 @@ class Target:
     """Carrier set number."""
     label: bytes
     """The head of the comment line, e.g. `# repo = debian` or `# path = debian/dists/`."""
+    arch: str = ""
+    """The architecture whose directory this is, or is below; empty where there is none, and for paths."""
 
     @property
     def is_directory(self) -> bool:
@@ -200,14 +202,16 @@ class Index:
         carriers = self._carriers(directory.category, path)
         if carriers is None:
             raise NotServedError(404, f"repository {repository.name} is carried by no mirror")
-        return Target(directory.category, path, _suffix(path, directory=True), carriers, label.encode())
+        suffix = _suffix(path, directory=True)
+        return Target(directory.category, path, suffix, carriers, label.encode(), directory.arch)
 
     def _resolve_file(self, repository: Target, file: bytes, *, directory: bool) -> Target:
         path = b"/".join(filter(None, (repository.path, file)))
         target = self._below(repository.category, path, directory=directory)
         if target is None:
             raise NotServedError(404, "the repository has no such directory")
-        return replace(target, label=b"%b file = %b" % (repository.label, _suffix(file, directory=target.is_directory)))
+        label = b"%b file = %b" % (repository.label, _suffix(file, directory=target.is_directory))
+        return replace(target, label=label, arch=repository.arch)
 
     def _resolve_path(self, path: bytes, *, directory: bool) -> Target:
         for top, category in self._tops:

@@ -51,6 +51,8 @@ def respond(service: Service, state: State, asked: Asked, client: Client, starte
     elapsed = perf_counter() - started
     tier = tier_name(reply.tier) if reply.tier else None
     service.counters.observe(reply.status, tier, reply.format, elapsed)
+    if service.recorder is not None and reply.tier:
+        service.recorder.note(state.decider, query, client.address)
     if client.failed:
         service.counters.address_failures += 1
     if state.access_log:

@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from mirrorlist_snapshot.tiers import TIER_NAMES
+from mirrorlistd.usage.line import COUNTME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,7 @@ class Counters:
         "address_failures",
         "answers",
         "buckets",
+        "countme",
         "first_tiers",
         "geo_failures",
         "last_reload_at",
@@ -55,6 +57,8 @@ class Counters:
         "reloads_failed",
         "reloads_ok",
         "seconds",
+        "statistics_failures",
+        "statistics_lost",
     )
 
     def __init__(self) -> None:
@@ -70,6 +74,12 @@ class Counters:
         """Requests whose client address could not be told."""
         self.geo_failures: int = 0
         """Lookups that a geo database failed (not those for which it knows nothing)."""
+        self.countme: list[int] = [0] * len(COUNTME)
+        """Systems counted, by their age as they say it; only while statistics are written."""
+        self.statistics_lost: int = 0
+        """Lines of the statistics that could not be written in time."""
+        self.statistics_failures: int = 0
+        """Attempts to write the statistics that failed; the lines were kept for another one."""
         self.reloads_ok: int = 0
         self.reloads_failed: int = 0
         self.last_reload_ok: bool = True
@@ -188,7 +198,27 @@ class _Totals(Collector):
             "Lookups that a geo database failed.",
             value=counters.geo_failures,
         )
+        yield from self._statistics()
         yield from self._reloads()
+
+    def _statistics(self) -> Iterator[Metric]:
+        counters = self._counters
+        countme = CounterMetricFamily(
+            "mirrorlistd_countme", "Systems counted, by age as they say it (needs --statistics).", labels=("bucket",)
+        )
+        for bucket, count in zip(COUNTME, counters.countme, strict=True):
+            countme.add_metric((bucket,), count)
+        yield countme
+        yield CounterMetricFamily(
+            "mirrorlistd_statistics_lost_lines",
+            "Lines of the statistics lost: the file could not be written for long.",
+            value=counters.statistics_lost,
+        )
+        yield CounterMetricFamily(
+            "mirrorlistd_statistics_write_failures",
+            "Attempts to write the statistics that failed.",
+            value=counters.statistics_failures,
+        )
 
     def _reloads(self) -> Iterator[Metric]:
         counters = self._counters

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
 from mirrorlistd.board import Board
-from mirrorlistd.channel import Adopt, Done, Keep, Prepare, Ready, Stop, Up
+from mirrorlistd.channel import Adopt, Done, Keep, Prepare, Ready, Reopen, Stop, Up
 from mirrorlistd.crew import HELD, Crew
 from mirrorlistd.errors import MirrorlistdError, StateError
 from mirrorlistd.notify import notify
@@ -176,6 +176,8 @@ class Parent:
                     notify(os.environ, "STOPPING=1")
                     self._crew.let_go()
                 self._stopping = True
+            case signal.SIGUSR1:
+                self._crew.tell(Reopen())
             case signal.SIGTTIN:
                 try:
                     self._crew.hire()
@@ -246,4 +248,6 @@ class Parent:
         failures = before.state.decider.geo.failures if before.state else 0
         service.geo_failures_before = service.counters.geo_failures - failures
         server = self._means.make_server(service)
-        run(Worker(server, service, seat, channel, self._means.reconfigure), server, sockets, HELD)
+        worker = Worker(server, service, seat, channel, self._means.reconfigure)
+        with service.recording(self._means.config):
+            run(worker, server, sockets, HELD)

@@ -93,10 +93,11 @@ def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
     sockets = [stack.enter_context(contextlib.closing(bind_tcp(host, config.port))) for host in config.hosts]
     sockets += _unix_sockets(config, stack)
     _hold_pid_file(config, stack)
+    stack.enter_context(service.recording(config))
     server = Server(_uvicorn_config(config, service), service, config.drain)
     reloader = Reloader(service, Outcomes(service, config, configure_logs), start.reread)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(_run(server, sockets, start, reloader))
+        runner.run(_run(service, server, sockets, start, reloader))
 
 
 def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) -> None:
@@ -139,8 +140,12 @@ def _announce(state: State, sockets: list[socket.socket]) -> None:
     notify(os.environ, "READY=1", f"STATUS=serving snapshot {state.serial}")
 
 
-async def _run(server: Server, sockets: list[socket.socket], start: _Start, reloader: Reloader) -> None:
+async def _run(
+    service: Service, server: Server, sockets: list[socket.socket], start: _Start, reloader: Reloader
+) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
+    if service.recorder is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, service.recorder.reopen)
     if start.hangups:
         reloader.request()
     reloading = asyncio.create_task(reloader.run())

@@ -6,14 +6,19 @@ package is immutable or belongs to one of the two.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
 from mirrorlistd.metrics import Counters
+from mirrorlistd.recorder import Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from mirrorlistd.board import Seat
+    from mirrorlistd.config import Config
     from mirrorlistd.state import State
 
 
@@ -34,6 +39,17 @@ class Service:
     """Seeded from the system's entropy: no two processes shuffle alike."""
     seat: Seat | None = None
     """This process' place among several workers."""
+    recorder: Recorder | None = None
+    """Notes lists for the statistics, where they are wanted."""
+
+    @contextlib.contextmanager
+    def recording(self, config: Config) -> Generator[None]:
+        """Note lists for the statistics, where these are wanted, until the block ends: in the process that answers."""
+        if config.statistics is None:
+            yield
+            return
+        with Recorder(config.statistics, self.counters, addresses=config.statistics_addresses) as self.recorder:
+            yield
 
     def adopt(self, state: State) -> None:
         """Answer from another State from now on."""
@@ -44,6 +60,8 @@ class Service:
 
     def counted(self) -> Counters:
         """Give this process' counts, made up to date."""
+        if self.recorder is not None:
+            self.recorder.publish()
         failures = self.state.decider.geo.failures if self.state is not None else 0
         self.counters.geo_failures = self.geo_failures_before + failures
         return self.counters

@@ -14,7 +14,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
-from mirrorlistd.channel import Adopt, Done, GiveBack, Keep, Lend, Prepare, Ready, Stop, Up
+from mirrorlistd.channel import Adopt, Done, GiveBack, Keep, Lend, Prepare, Ready, Reopen, Stop, Up
 from mirrorlistd.state import Files, load_state
 
 if TYPE_CHECKING:
@@ -99,6 +99,9 @@ class Worker:
             case Lend():
                 sockets = [socket.socket(fileno=number) for number in descriptors]
                 self._begin(self._borrow(message.place, sockets))
+            case Reopen():
+                if self._service.recorder is not None:
+                    self._service.recorder.reopen()
             case GiveBack():
                 self._begin(self._give_back(message.place))
             case _:  # pragma: no cover - what workers say themselves

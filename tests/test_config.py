@@ -52,6 +52,8 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
         ("/{v}/{repo}->repo={repo}-{v}",),
     ),
     "limit": ("100", "100", 100),
+    "statistics": ("/s.log", '"/s.log"', Path("/s.log")),
+    "statistics_addresses": ("no", "false", False),
     "access_log": ("ON", "true", True),
     "log_format": ("JSON", '"json"', "json"),
     "log_level": ("debug", '"debug"', "debug"),
@@ -127,7 +129,8 @@ def test_three_sources_mean_the_same(option: Option, tmp_path: Path) -> None:
     if option.field == "config":
         Path(text := str(written(tmp_path, ""))).touch()
         value = Path(text)
-    args = [option.flag] if value is True else [option.flag, text]
+    switches = {True: option.flag, False: f"--no-{option.name}"}
+    args = [switches[value]] if isinstance(value, bool) else [option.flag, text]
     from_flag = load_config(parse(*args), {})
     assert getattr(from_flag, option.field) == value
     assert load_config({}, {option.variable: text}) == from_flag

@@ -51,6 +51,10 @@ class Config:
     """Where clients reach this server, without a slash at the end; None: redirects name no metalinks."""
     url_templates: tuple[str, ...] = ()
     """Paths of the operator's own that are lists, as `routes.Template` reads them."""
+    statistics: Path | None = None
+    """Where a line per list is appended, as MirrorManager's scripts read it; None: nowhere."""
+    statistics_addresses: bool = True
+    """Whether these lines name clients' addresses."""
     access_log: bool = False
     """One log line per request."""
     log_format: str = "auto"
