@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlistd.decision import Prepared
-from mirrorlistd.errors import NotServedError, QueryError
-from mirrorlistd.render import LIST_HEADERS, METALINK, METALINK4, TEXT, Listing
+from mirrorlistd.errors import NotServedError, Reason
+from mirrorlistd.presets import Refused
+from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing
 
 if TYPE_CHECKING:
     from random import Random
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from mirrorlistd.address import Address
     from mirrorlistd.decision import Decider
 
-ERROR_HEADERS: Final = ((b"content-type", b"text/plain; charset=utf-8"), *LIST_HEADERS)
 _ACCEPTED: Final = ((b"application/metalink4+xml", METALINK4), (b"application/metalink+xml", METALINK))
 """Media type in `Accept` -> what a request for a file gets instead of a redirect (clients.md, trap 13)."""
 
@@ -59,11 +59,11 @@ def answer(
     """
     prepared = decider.prepare(query_string)
     if not isinstance(prepared, Prepared):
-        return _error(prepared)
+        return _refuse(decider, prepared)
     if prepared.renderer.stable:
         prepared = _redirected(decider, query_string, prepared, around or Around())
         if not isinstance(prepared, Prepared):
-            return _error(prepared)
+            return _refuse(decider, prepared)
     asked_for = prepared.query.ip
     place = decider.place(asked_for or client)
     plan = decider.plan(prepared, place, private=asked_for is None or asked_for == client)
@@ -81,9 +81,7 @@ def answer(
     return Answer(status, headers, body, plan.choice.first_code, renderer.name)
 
 
-def _redirected(
-    decider: Decider, query_string: bytes, prepared: Prepared, around: Around
-) -> Prepared | QueryError | NotServedError:
+def _redirected(decider: Decider, query_string: bytes, prepared: Prepared, around: Around) -> Prepared | Refused:
     """Fit a redirect to its request: https stays https, and who takes a metalink gets one of a file.
 
     The wishes are added to the query: the last value of a parameter counts, so these do.
@@ -95,9 +93,9 @@ def _redirected(
     return decider.prepare(query_string + wishes) if wishes else prepared
 
 
-def _error(error: QueryError | NotServedError) -> Answer:
-    status = error.status if isinstance(error, NotServedError) else 400
-    return Answer(status, ERROR_HEADERS, error.message.encode() + b"\n", 0, TEXT.name)
+def _refuse(decider: Decider, refused: Refused) -> Answer:
+    status, headers, body = decider.refuse(refused)
+    return Answer(status, headers, body, 0, TEXT.name)
 
 
 def _nobody(decider: Decider, prepared: Prepared) -> Answer:
@@ -109,4 +107,4 @@ def _nobody(decider: Decider, prepared: Prepared) -> Answer:
         reason = "no mirror offers this by the protocols asked for"
     else:
         reason = "no mirror carries this by http or https; try protocol="
-    return Answer(404, ERROR_HEADERS, reason.encode() + b"\n", 0, TEXT.name)
+    return _refuse(decider, Refused(NotServedError(Reason.NOBODY, reason), prepared.query, prepared.renderer.name))

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlist_snapshot.tiers import tier_map
 from mirrorlistd.dealing import Dealer
-from mirrorlistd.errors import NotServedError, QueryError
+from mirrorlistd.errors import NotServedError, QueryError, Reason
 from mirrorlistd.geo import UNKNOWN
 from mirrorlistd.index import PROTOCOLS
 from mirrorlistd.memo import Memo
-from mirrorlistd.query import Query, parse_query
+from mirrorlistd.presets import DEFAULT, Refused
+from mirrorlistd.query import Query, format_of
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT, Renderer
 from mirrorlistd.routes import Routes
 from mirrorlistd.selection import Ask, Case, Choice, Rendezvous, candidates, rank
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mirrorlistd.address import Address
     from mirrorlistd.geo import Geo
     from mirrorlistd.index import Index, Offers, Place, Target
+    from mirrorlistd.presets import Preset
 
 # Memo sizes, in entries. Queries: some hundred distinct ones are normal, a key is at most the longest target.
 _QUERIES: Final = 4_096
@@ -62,10 +64,12 @@ class Prepared:
 class Settings:
     """What an operator can set about lists."""
 
+    preset: Preset = DEFAULT
+    """Which way of answering; the index must have been made with its heaviest weight."""
     minimum: int = 5
     """Mirrors that the tiers before the global one must hold to do without it."""
-    limit: int = 20
-    """Mirrors in a list, unless the client asks for another number."""
+    limit: int | None = None
+    """Mirrors in a list, unless the client asks for another number; None leaves it to the preset."""
     sticky: float = 600.0
     """Seconds for which redirects of one client go to one mirror: a transaction should not change horses."""
     public_url: str = ""
@@ -97,6 +101,8 @@ class Decider:
         "_tier_maps",
         "geo",
         "index",
+        "limit",
+        "refuse",
         "settings",
     )
 
@@ -105,8 +111,12 @@ class Decider:
         self.index = index
         self.geo = geo
         self.settings = settings
+        self.limit: Final = settings.limit or settings.preset.limit
+        """Mirrors in a list, unless the client asks for another number."""
+        self.refuse: Final = settings.preset.refusals(index)
+        """Turns what `prepare` refuses into an answer."""
         few = min(_CHOICES, max(64, _MIRRORS_IN_CHOICES // max(1, len(index.snapshot.mirrors))))
-        self._queries: Memo[bytes, Prepared | QueryError | NotServedError] = Memo(_QUERIES)
+        self._queries: Memo[bytes, Prepared | Refused] = Memo(_QUERIES)
         self._places: Memo[str, Place] = Memo(_PLACES)
         self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(few)
         self._dealers: Memo[tuple[Choice, int], Dealer] = Memo(few)
@@ -115,38 +125,32 @@ class Decider:
         self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
         self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
 
-    def prepare(self, query_string: bytes) -> Prepared | QueryError | NotServedError:
+    def prepare(self, query_string: bytes) -> Prepared | Refused:
         """Understand what stands after the `?`; mistakes are values here, because they too are remembered."""
         known = self._queries.get(query_string)
         if known is not None:
             return known
-        prepared: Prepared | QueryError | NotServedError
+        prepared: Prepared | Refused
+        query = None
         try:
-            prepared = self._prepare(query_string)
+            query = self.settings.preset.read(query_string)
+            prepared = self._prepare(query)
         except (QueryError, NotServedError) as error:
-            prepared = error.with_traceback(None)
+            prepared = Refused(error.with_traceback(None), query, format_of(query_string))
         if len(query_string) <= _LONGEST_REMEMBERED:
             self._queries.remember(query_string, prepared)
         return prepared
 
-    def _prepare(self, query_string: bytes) -> Prepared:
-        query = parse_query(query_string)
+    def _prepare(self, query: Query) -> Prepared:
         renderer = FORMATS.get(query.format or (REDIRECT if query.redirect else TEXT).name)
         if renderer is None:
             raise QueryError(f"unknown format; write format={' or format='.join(FORMATS)}")
-        implied = bool(renderer.file) and query.path is None and query.file is None
-        if implied:
-            query = replace(query, file=renderer.file.encode())
-        target = self.index.resolve(query)
-        if implied and self.index.details(target) is None:
-            raise NotServedError(404, f"nothing is known of {renderer.file} there; name a file by file= or path=")
-        if renderer.file and target.is_directory:
-            raise NotServedError(404, "a metalink is about one file; name it by file= or path=DIRECTORY/FILE")
+        query, target = self._one_file(query, renderer) if renderer.file else (query, self.index.resolve(query))
         if query.protocols:
             # Only words that mirrors may have: strangers could fill a memo with others.
             known = tuple(protocol for protocol in query.protocols if protocol in PROTOCOLS)
             if not known:
-                raise NotServedError(404, "no mirror offers this by the protocols asked for")
+                raise NotServedError(Reason.NOBODY, "no mirror offers this by the protocols asked for")
             query = replace(query, protocols=known)
         ask = Ask(
             carriers=target.carriers,
@@ -161,9 +165,23 @@ class Decider:
             ask=ask,
             offers=self.offers(target, query),
             renderer=renderer,
-            limit=query.limit or renderer.longest or self.settings.limit,
+            limit=query.limit or renderer.longest or self.limit,
             times=b"# database creation time: %d\n" % self.index.snapshot.built if query.time else b"",
         )
+
+    def _one_file(self, query: Query, renderer: Renderer) -> tuple[Query, Target]:
+        """Resolve what is asked to the one file that its metalink is about."""
+        implied = query.path is None and query.file is None
+        if implied:
+            query = replace(query, file=self.index.below(self.index.resolve(query), renderer.file))
+        target = self.index.resolve(query)
+        if target.is_directory:
+            hint = "a metalink is about one file; name it by file= or path=DIRECTORY/FILE"
+            raise NotServedError(Reason.NO_METALINK, hint)
+        if (implied or not self.settings.preset.bare_metalinks) and self.index.details(target) is None:
+            what = renderer.file if implied else "this file"
+            raise NotServedError(Reason.NO_METALINK, f"nothing is known of {what} there; name a file by file= or path=")
+        return query, target
 
     def offers(self, target: Target, query: Query) -> Offers:
         """The base URLs of the target's category for the protocols asked for."""
@@ -186,19 +204,24 @@ class Decider:
             choice = self.choice(prepared, place, private=private)
             dealt = (choice, prepared.limit)
             dealer = self._dealers.get(dealt) or self._dealers.remember(dealt, Dealer(*dealt))
-            comment = comment_lines(prepared, place) if prepared.query.comments else b""
+            comment = b""
+            if prepared.query.comments:
+                case = self._case(prepared, place, private=private)
+                comment = self.settings.preset.comment(prepared.query, prepared.target, case, choice) + prepared.times
             known = self._plans.remember(key, Plan(dealer, choice, comment))
         return known
 
     def choice(self, prepared: Prepared, place: Place, *, private: bool = True) -> Choice:
         """The tiers for a place; `private` as for `plan`."""
-        ask = prepared.ask._replace(private=True) if private and not prepared.ask.private else prepared.ask
-        key = (ask, prepared.target.category, prepared.query.protocols, place)
+        key = (_asking(prepared, private=private), prepared.target.category, prepared.query.protocols, place)
         known = self._choices.get(key)
         if known is None:
-            case = Case(self.index, ask, place, self.codes(place), self.candidates(prepared), self.settings.minimum)
-            known = self._choices.remember(key, rank(case))
+            known = self._choices.remember(key, rank(self._case(prepared, place, private=private)))
         return known
+
+    def _case(self, prepared: Prepared, place: Place, *, private: bool) -> Case:
+        ask = _asking(prepared, private=private)
+        return Case(self.index, ask, place, self.codes(place), self.candidates(prepared), self.settings.minimum)
 
     def rendezvous(self, address: Address | None, now: float) -> Rendezvous:
         """Give the chance that is the same for an address for a while; the turns of different addresses differ."""
@@ -222,14 +245,6 @@ class Decider:
         return known
 
 
-def comment_lines(prepared: Prepared, place: Place) -> bytes:
-    """The comment above a text list: what was understood, in the snapshot's names and canonical codes."""
-    query = prepared.query
-    words = [prepared.target.label]
-    if query.countries or query.everywhere:
-        words += [b"country = " + country.encode() for country in query.countries]
-        words += [b"country = global"] if query.everywhere else []
-    else:
-        words += [b"country = " + place.country.encode()] if place.country else []
-        words += [b"continent = " + place.continent.encode()] if place.continent else []
-    return b" ".join(words) + b"\n" + prepared.times
+def _asking(prepared: Prepared, *, private: bool) -> Ask:
+    ask = prepared.ask
+    return ask._replace(private=True) if private and not ask.private else ask

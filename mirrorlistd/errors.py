@@ -6,7 +6,8 @@ that another program need not parse the message.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,28 +40,45 @@ class GeoError(MirrorlistdError):
         self.fix = fix
 
 
-class QueryError(MirrorlistdError):
-    """A request that asks for nothing this server understands: answered with 400.
+class Reason(Enum):
+    """Why a request gets no list; the value is its HTTP status, and a word that makes it distinct."""
 
-    `message` is one line for people: what is missing or malformed, and an example of the right form. It is made
-    of our own words only, never of request bytes, so that it can be sent back and logged as it is.
+    MALFORMED = 400, "malformed"
+    NOT_NAMED = 400, "nothing named, or not precisely enough"
+    DISABLED = 403, "disabled"
+    NO_REPOSITORY = 404, "no such repository or architecture"
+    NO_PATH = 404, "no such path"
+    NO_METALINK = 404, "nothing that a metalink could state"
+    NOBODY = 404, "no mirror for this client"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.value[0]
+
+
+class RequestError(MirrorlistdError):
+    """A request that gets no list, and why.
+
+    `message` is one line for people. It is made of our own words and the snapshot's only, never of request bytes, so
+    that it can be sent back and logged as it is.
     """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Final = reason
+        self.message: Final = message
+
+
+class QueryError(RequestError):
+    """A request that asks for nothing this server understands: the message has an example of the right form."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        super().__init__(Reason.MALFORMED, message)
 
 
-class NotServedError(MirrorlistdError):
-    """A well-formed request for something that is not served: unknown, disabled, or not named precisely enough.
-
-    `status` is the HTTP status; `message` one line for people, as safe to send and log as a QueryError's.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+class NotServedError(RequestError):
+    """A well-formed request for something that is not served: unknown, disabled, or not named precisely enough."""
 
 
 class StateError(MirrorlistdError):

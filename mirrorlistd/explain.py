@@ -22,8 +22,9 @@ from mirrorlist_snapshot.tiers import (
     tier_name,
 )
 from mirrorlistd.decision import Prepared
-from mirrorlistd.errors import NotServedError, QueryError
+from mirrorlistd.errors import QueryError
 from mirrorlistd.geo import UNKNOWN, Location
+from mirrorlistd.presets import UNLIMITED
 from mirrorlistd.render import tiers_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from mirrorlistd.address import Address
     from mirrorlistd.decision import Decider
+    from mirrorlistd.errors import NotServedError
     from mirrorlistd.index import Place
     from mirrorlistd.query import Query
     from mirrorlistd.selection import Choice, Tier
@@ -58,14 +60,11 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     `now` (seconds since 1970 UTC) tells which turn it is of the steady choice that redirects make.
     """
     country, client = (client, None) if isinstance(client, str) else (None, client)
-    prepared = _no_country(country) or decider.prepare(query_string)
+    if (no_country := _no_country(country)) is not None:
+        return _refused(decider, no_country, client)
+    prepared = decider.prepare(query_string)
     if not isinstance(prepared, Prepared):
-        return {
-            "status": prepared.status if isinstance(prepared, NotServedError) else 400,
-            "error": prepared.message,
-            "client": _client(client, on_behalf=False),
-            "place": tell_place(decider, client, decider.place(client), ()),
-        }
+        return _refused(decider, prepared.error, client)
     asked_for = prepared.query.ip
     address = None if country else asked_for or client
     place = _somewhere_in(decider, country) if country else decider.place(address)
@@ -90,6 +89,15 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     if full:
         told["left_out"] = list(_left_out(decider, prepared, place, choice, frozenset(order)))
     return told
+
+
+def _refused(decider: Decider, error: QueryError | NotServedError, client: Address | None) -> dict[str, Any]:
+    return {
+        "status": error.reason.status,
+        "error": error.message,
+        "client": _client(client, on_behalf=False),
+        "place": tell_place(decider, client, decider.place(client), ()),
+    }
 
 
 def tier_words(tier: Mapping[str, object]) -> str:
@@ -166,7 +174,7 @@ def _asked(decider: Decider, prepared: Prepared) -> dict[str, object]:
         "directory": target.suffix.decode(),
         "countries": [*query.countries, *(["global"] if query.everywhere else [])],
         "protocols": list(query.protocols),
-        "limit": prepared.limit,
+        "limit": prepared.limit if prepared.limit < UNLIMITED else None,
         "minimum": decider.settings.minimum,
     }
 

@@ -12,9 +12,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
-from mirrorlist_snapshot.model import CategoryKind
+from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CategoryKind
 from mirrorlist_snapshot.tiers import continent_of
-from mirrorlistd.errors import NotServedError
+from mirrorlistd.errors import NotServedError, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,10 +98,13 @@ class Index:
         "weights",
     )
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        """Precompute; costs time in proportion to mirrors and repositories, not to directories."""
+    def __init__(self, snapshot: Snapshot, heaviest: int = BANDWIDTH_RANGE[1]) -> None:
+        """Precompute; costs time in proportion to mirrors and repositories, not to directories.
+
+        No mirror weighs more than `heaviest` (Mbit/s).
+        """
         self.snapshot = snapshot
-        self.weights: Sequence[int] = tuple(mirror.bandwidth for mirror in snapshot.mirrors)
+        self.weights: Sequence[int] = tuple(min(mirror.bandwidth, heaviest) for mirror in snapshot.mirrors)
         self.hashes: Sequence[int] = tuple(
             int.from_bytes(blake2b(mirror.name.encode(), digest_size=8).digest(), "big") for mirror in snapshot.mirrors
         )
@@ -135,9 +138,20 @@ class Index:
         if query.path is not None:
             return self._resolve_path(query.path, directory=query.directory)
         if query.repo is None:
-            raise NotServedError(400, f"say what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; {self._known}")
+            raise NotServedError(
+                Reason.NOT_NAMED, f"say what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; {self._known}"
+            )
         target = self._resolve_repository(query.repo, query.arch)
         return self._resolve_file(target, query.file, directory=query.directory) if query.file else target
+
+    def below(self, directory: Target, file: str) -> bytes:
+        """Give the path of a file within a directory, where the directory may be one that the file's path begins with.
+
+        A repository may name its `repodata` itself: `repodata/repomd.xml` is then `repomd.xml` there.
+        """
+        folder, _, rest = file.encode().partition(b"/")
+        path = directory.path or self.snapshot.categories[directory.category].top.encode()
+        return rest if rest and path.rpartition(b"/")[2] == folder else file.encode()
 
     def place(self, address: Address | None, location: Location) -> Place:
         """Where a client is, with the snapshot's overrides on top of what the geo databases say."""
@@ -183,25 +197,28 @@ class Index:
     def _resolve_repository(self, name: str, arch: str | None) -> Target:
         repository = self._repositories.get(name)
         if repository is None:
-            raise NotServedError(404, f"no such repository; {self._known}")
+            raise NotServedError(Reason.NO_REPOSITORY, f"no such repository; {self._known}")
         if repository.disabled:
-            raise NotServedError(403, f"repository {repository.name} is disabled")
+            raise NotServedError(Reason.DISABLED, f"repository {repository.name} is disabled")
         directory = repository.directories[0]
         label = f"# repo = {repository.name}"
         if directory.arch:  # a repository without architectures ignores arch=: apt always sends it
             arches = {candidate.arch: candidate for candidate in repository.directories}
             if arch is None and len(arches) > 1:
-                raise NotServedError(400, f"repository {repository.name} needs arch=; {_arches(repository)}")
+                raise NotServedError(
+                    Reason.NOT_NAMED, f"repository {repository.name} needs arch=; {_arches(repository)}"
+                )
             if arch is not None and arch not in arches:
                 raise NotServedError(
-                    404, f"repository {repository.name} has no such architecture; {_arches(repository)}"
+                    Reason.NO_REPOSITORY,
+                    f"repository {repository.name} has no such architecture; {_arches(repository)}",
                 )
             directory = arches[arch] if arch is not None else directory
             label += f" arch = {directory.arch}"
         path = directory.path.encode()
         carriers = self._carriers(directory.category, path)
         if carriers is None:
-            raise NotServedError(404, f"repository {repository.name} is carried by no mirror")
+            raise NotServedError(Reason.NOBODY, f"repository {repository.name} is carried by no mirror")
         suffix = _suffix(path, directory=True)
         return Target(directory.category, path, suffix, carriers, label.encode(), directory.arch)
 
@@ -209,7 +226,7 @@ class Index:
         path = b"/".join(filter(None, (repository.path, file)))
         target = self._below(repository.category, path, directory=directory)
         if target is None:
-            raise NotServedError(404, "the repository has no such directory")
+            raise NotServedError(Reason.NO_PATH, "the repository has no such directory")
         label = b"%b file = %b" % (repository.label, _suffix(file, directory=target.is_directory))
         return replace(target, label=label, arch=repository.arch)
 
@@ -226,7 +243,7 @@ class Index:
             target = self._below(category, below, directory=directory)
             if target is not None:
                 return target
-        raise NotServedError(404, f"no such path; {self._known}")
+        raise NotServedError(Reason.NO_PATH, f"no such path; {self._known}")
 
     def _below(self, category: int, path: bytes, *, directory: bool) -> Target | None:
         if len(path) > LONGEST_PATH:
@@ -247,7 +264,7 @@ class Index:
             return None
         top = self.snapshot.categories[category].top.encode()
         suffix = _suffix(path, directory=directory)
-        label = b"# path = " + ((_quote(top) + b"/" if top else b"") + suffix or b"/")
+        label = b"# path = " + ((quoted(top) + b"/" if top else b"") + suffix or b"/")
         return Target(category, path, suffix, carriers, label)
 
     def _carriers(self, category: int, path: bytes) -> int | None:
@@ -279,9 +296,10 @@ def _some(names: list[str]) -> str:
     return " ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
 
 
-def _quote(path: bytes) -> bytes:
+def quoted(path: bytes) -> bytes:
+    """Escape whatever could be more than itself in a URL or in a comment line."""
     return quote(path, safe=_SAFE_IN_PATH).encode()
 
 
 def _suffix(path: bytes, *, directory: bool) -> bytes:
-    return _quote(path) + (b"/" if directory and path else b"")
+    return quoted(path) + (b"/" if directory and path else b"")

@@ -47,7 +47,7 @@ PARAMETERS: Final = frozenset(
 )
 """Every parameter that means something."""
 _OFF: Final = frozenset((b"0", b"false", b"no", b"off"))
-_BY_PRESENCE: Final = frozenset((b"redirect", b"time"))
+_BY_PRESENCE: Final = frozenset((b"netblock", b"redirect", b"time"))
 _DIGITS: Final = len(str(MAX_LIMIT))
 _COUNTRY_LETTERS: Final = 2
 _WORD: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -95,7 +95,8 @@ class Query:
 def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
     """Parse the bytes after `?`; QueryError says what is malformed.
 
-    `flags_by_presence` is MirrorManager's reading of `redirect` and `time`: on where they stand, even as `time=0`.
+    `flags_by_presence` is MirrorManager's reading of three of them: `redirect` and `time` are on where they stand,
+    even as `time=0`, and `netblock` is off with any other value than 1, none included.
     """
     if len(raw) > MAX_QUERY:
         raise QueryError(f"the query is too long: at most {MAX_QUERY} bytes, as in ?repo=debian&arch=amd64")
@@ -105,7 +106,7 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
         if b"%" in part:
             name, value = unquote_to_bytes(name), unquote_to_bytes(value)
         if flags_by_presence and name in _BY_PRESENCE:
-            value = b"1"
+            value = b"0" if name == b"netblock" and value != b"1" else b"1"
         if value:
             values[name] = value
     get = values.get
@@ -128,6 +129,12 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
         comments=_flag(get(b"comments"), absent=True),
         format=_format(given) if (given := get(b"format")) else "",
     )
+
+
+def format_of(raw: bytes) -> str:
+    """Name the format that a query asks for, whatever else is wrong with it; empty where it names none."""
+    values = [part.removeprefix(b"format=") for part in raw.split(b"&") if part.startswith(b"format=")]
+    return next((value.decode("latin-1").lower() for value in reversed(values) if value), "")
 
 
 def _text(value: bytes) -> str:

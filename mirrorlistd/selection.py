@@ -216,7 +216,9 @@ def rank(case: Case) -> Choice:
         exclusive, near = _by_netblock(case)
         if exclusive:
             return Choice(tiers=(Tier(NETBLOCK, exclusive, weights),), fallback=None, exclusive=True)
-        near += _by_asn(case, {mirror for _, mirrors in near for mirror in mirrors})
+        already = {mirror for _, mirrors in near for mirror in mirrors}
+        serving = [mirror for mirror in of_asn(case) if mirror not in already]
+        near += [(ASN, serving)] if serving else []
     taken = {mirror for _, mirrors in near for mirror in mirrors}
     buckets: dict[int, list[int]] = {}
     for mirror in case.carried:
@@ -271,15 +273,14 @@ def _by_netblock(case: Case) -> tuple[list[int], list[tuple[int, list[int]]]]:
     return longest, [(NETBLOCK, block) for block in by_length.values()]
 
 
-def _by_asn(case: Case, taken: set[int]) -> list[tuple[int, list[int]]]:
-    """Rank tier 2: mirrors that serve the client's autonomous system; private ones too, but no country rule bends."""
-    serving = case.index.mirrors_of_asn(case.place.asn) - taken
+def of_asn(case: Case) -> list[int]:
+    """Candidates for tier 2: they serve the client's autonomous system; private ones too, but no country rule bends."""
+    serving = case.index.mirrors_of_asn(case.place.asn)
     if not serving:
         return []
     codes = case.codes
-    allowed = [
+    return [
         mirror
         for mirror in case.carried
         if mirror in serving and (codes[mirror] < FALLBACK or (codes[mirror] == PRIVATE and case.ask.private))
     ]
-    return [(ASN, allowed)] if allowed else []

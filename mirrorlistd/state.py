@@ -28,6 +28,7 @@ from mirrorlistd.geo import Geo
 from mirrorlistd.index import Index
 from mirrorlistd.memo import Memo
 from mirrorlistd.mmdb import copy_mmdb
+from mirrorlistd.presets import MIRRORMANAGER, MIRRORMANAGER_AS_IT_WAS, PRESETS
 from mirrorlistd.routes import Routes, Template
 
 if TYPE_CHECKING:
@@ -131,8 +132,12 @@ def load_state(config: Config, files: Files | None = None) -> State:
         snapshot = decode(files.snapshot.view())
     except SnapshotError as error:
         raise StateError(f"{source}: {error}") from error
-    index, geo = Index(snapshot), Geo.open(files.geo, files.asn)
+    preset = PRESETS[config.preset]
+    if preset is MIRRORMANAGER and config.original_statuses:
+        preset = MIRRORMANAGER_AS_IT_WAS
+    index, geo = Index(snapshot, preset.heaviest), Geo.open(files.geo, files.asn)
     settings = Settings(
+        preset=preset,
         minimum=config.minimum,
         limit=config.limit,
         sticky=config.sticky,

@@ -54,6 +54,8 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "limit": ("100", "100", 100),
     "statistics": ("/s.log", '"/s.log"', Path("/s.log")),
     "statistics_addresses": ("no", "false", False),
+    "preset": ("MirrorManager", '"mirrormanager"', "mirrormanager"),
+    "original_statuses": ("yes", "true", True),
     "access_log": ("ON", "true", True),
     "log_format": ("JSON", '"json"', "json"),
     "log_level": ("debug", '"debug"', "debug"),

@@ -130,7 +130,7 @@ def test_repositories(index: Index, query: str, expected: tuple[str, bytes, byte
 def test_refusals(index: Index, query: str, status: int, words: list[str]) -> None:
     """What is missing is 400, what is unknown 404 with the names that are known, what is disabled 403 by any name."""
     error = refused(index, query)
-    assert error.status == status
+    assert error.reason.status == status
     for word in words:
         assert word in error.message
     assert " off " not in error.message.partition("known")[2]  # what is disabled is not advertised
@@ -195,7 +195,7 @@ def test_paths(index: Index, path: str, expected: tuple[str, bytes, bytes, str])
 def test_unknown_paths(index: Index, path: str) -> None:
     """Whatever is not exactly there is 404, however much it looks like something that is."""
     error = refused(index, f"path={path}")
-    assert error.status == 404
+    assert error.reason.status == 404
     assert "known repositories" in error.message
 
 
@@ -267,7 +267,7 @@ def test_endless_paths_are_unknown() -> None:
     index = indexed(categories={"c": {}}, mirrors={"a": {"categories": {"c": "https://a/"}}})
     longest = "a/" * (LONGEST_PATH // 2 - 1) + "aa"
     assert len(resolved(index, f"path=c/{longest}").path) == LONGEST_PATH
-    assert refused(index, f"path=c/{longest}a").status == 404
+    assert refused(index, f"path=c/{longest}a").reason.status == 404
 
 
 PLACES = indexed(

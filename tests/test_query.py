@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mirrorlistd.address import parse_address
 from mirrorlistd.errors import QueryError
-from mirrorlistd.query import MAX_COUNTRIES, MAX_QUERY, Query, parse_query
+from mirrorlistd.query import MAX_COUNTRIES, MAX_QUERY, Query, format_of, parse_query
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,32 @@ def test_switches(off: bytes, on: bytes) -> None:
 
 @pytest.mark.parametrize("raw", [b"redirect&time", b"redirect=&time=", b"time=0&redirect=no", b"time=1&redirect=1"])
 def test_flags_by_presence(raw: bytes) -> None:
-    """With MirrorManager's reading `redirect` and `time` count where they stand; the others do not change."""
+    """With MirrorManager's reading `redirect` and `time` count where they stand; most others do not change."""
     assert parse_query(raw, flags_by_presence=True) == Query(redirect=True, time=True)
-    assert parse_query(b"netblock&comments=&repo=x", flags_by_presence=True) == Query(repo="x")
+    assert parse_query(b"limit&comments=&repo=x", flags_by_presence=True) == Query(repo="x")
+
+
+@pytest.mark.parametrize(
+    ("raw", "on"),
+    [(b"", True), (b"netblock=1", True), (b"netblock=0", False), (b"netblock=yes", False), (b"netblock", False)],
+)
+def test_netblock_as_mirrormanager_reads_it(raw: bytes, on: bool) -> None:
+    """Only 1 leaves the client's networks on where `netblock` stands at all."""
+    assert parse_query(raw, flags_by_presence=True).netblock is on
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b"", ""),
+        (b"format=metalink&limit=x", "metalink"),
+        (b"format=JSON&format=&repo=r", "json"),
+        (b"xformat=text", ""),
+    ],
+)
+def test_the_format_of_what_is_malformed(raw: bytes, name: str) -> None:
+    """The last format= that says something is found, whatever else is wrong."""
+    assert format_of(raw) == name
 
 
 @pytest.mark.parametrize(("value", "limit"), [(b"1", 1), (b"20", 20), (b"100", 100), (b"007", 7)])

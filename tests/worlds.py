@@ -64,7 +64,8 @@ PLACES: dict[str, tuple[str | None, str | None, int]] = {
 def decider(source: Mapping[str, Any], *, places: Any = None, **settings: Any) -> Decider:
     """A decider over a source document, with PLACES (or others) as its map of the world."""
     geo: Any = Map(PLACES if places is None else places)
-    return Decider(Index(compiled(source)), geo, Settings(**settings))
+    wanted = Settings(**settings)
+    return Decider(Index(compiled(source), wanted.preset.heaviest), geo, wanted)
 
 
 def built_in_geo() -> Geo:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlistd.cli.console import add_verb, load
 from mirrorlistd.config import add_arguments
+from mirrorlistd.presets import UNLIMITED
 
 if TYPE_CHECKING:
     import argparse
 
-    from mirrorlistd.cli.console import Verbs
+from mirrorlistd.cli.console import Verbs
 
 _EXAMPLES: Final = """\
 examples:
@@ -46,7 +47,8 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
             for source in state.decider.geo.sources
         ],
         "minimum": state.decider.settings.minimum,
-        "limit": state.decider.settings.limit,
+        "preset": state.decider.settings.preset.name,
+        "limit": state.decider.limit if state.decider.limit < UNLIMITED else None,
     }
     if arguments.json:
         print(json.dumps(facts, indent=2))
@@ -56,6 +58,7 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
     print(f"repositories  {len(facts['repositories'])}: {' '.join(facts['repositories'][:20])}")
     for source in facts["databases"]:
         print(f"{source['kind']:<13} {source['type']}: {source['path']}")
-    print(f"lists         up to {facts['limit']} mirrors; far ones only below {facts['minimum']}")
+    how_many = f"up to {facts['limit']} mirrors" if facts["limit"] else "all near mirrors"
+    print(f"lists         preset {facts['preset']}: {how_many}; far ones only below {facts['minimum']}")
     print("ok: settings, snapshot and databases are good")
     return 0

@@ -43,8 +43,12 @@ class Config:
     """Networks (CIDR) whose clients see every mirror in an explanation, not only those of their own list."""
     minimum: int = 5
     """Mirrors, 0..100: with fewer near ones than this a list is filled with far ones."""
-    limit: int = 20
-    """Mirrors in a list, 1..100, where the client names no limit."""
+    limit: int | None = None
+    """Mirrors in a list, 1..100, where the client names no limit; None leaves it to the preset."""
+    preset: str = "default"
+    """Which way of answering, a key of `presets.PRESETS`: `default` or `mirrormanager`."""
+    original_statuses: bool = False
+    """With the preset mirrormanager: its status 200 for two kinds of errors, instead of 400 and 403."""
     sticky: float = 600.0
     """Seconds for which redirects of one client go to one mirror; 0 chooses anew every second."""
     public_url: str | None = None

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mirrorlistd.render.listing import LIST_HEADERS, Listing, Rendered, Renderer, tiers_of
+from mirrorlistd.render.listing import TEXT_HEADERS, Listing, Rendered, Renderer, tiers_of
 from mirrorlistd.render.lists import APT, JSON, PACMAN, TEXT
-from mirrorlistd.render.metalink import METALINK, METALINK4
+from mirrorlistd.render.metalink import METALINK, METALINK4, not_a_metalink
 from mirrorlistd.render.redirect import REDIRECT
 
 if TYPE_CHECKING:
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
-    "LIST_HEADERS",
     "METALINK",
     "METALINK4",
     "REDIRECT",
     "TEXT",
+    "TEXT_HEADERS",
     "Listing",
     "Rendered",
     "Renderer",
+    "not_a_metalink",
     "tiers_of",
 ]
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from mirrorlist_snapshot.tiers import tier_name
-from mirrorlistd.render.listing import LIST_HEADERS, Listing, Rendered, Renderer, tiers_of
+from mirrorlistd.render.listing import LIST_HEADERS, TEXT_HEADERS, Listing, Rendered, Renderer, tiers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TEXT_HEADERS: Final = ((b"content-type", b"text/plain; charset=utf-8"), *LIST_HEADERS)
 _JSON_HEADERS: Final = ((b"content-type", b"application/json"), *LIST_HEADERS)
 
 
@@ -25,7 +24,7 @@ def _text(listing: Listing) -> Rendered:
         lines = separator.join(map(offers.first.__getitem__, listing.order))
     else:
         lines = separator.join(chain.from_iterable(map(offers.urls.__getitem__, listing.order)))
-    return Rendered(200, _TEXT_HEADERS, listing.comment + lines + separator)
+    return Rendered(200, TEXT_HEADERS, listing.comment + lines + separator)
 
 
 def _apt(listing: Listing) -> Rendered:
@@ -36,13 +35,13 @@ def _apt(listing: Listing) -> Rendered:
     tiers = tiers_of(listing.choice)
     ranks = {code: rank for rank, code in enumerate(sorted(set(tiers.values())), start=1)}
     lines = [f"{url}\tpriority:{ranks[tiers[number]]}\n" for _, number, url in listing.lines()]
-    return Rendered(200, _TEXT_HEADERS, listing.comment + "".join(lines).encode())
+    return Rendered(200, TEXT_HEADERS, listing.comment + "".join(lines).encode())
 
 
 def _pacman(listing: Listing) -> Rendered:
     """Render for pacman's `Include`: it fills in `$repo` and `$arch` itself."""
     lines = [f"Server = {url.rstrip('/')}/$repo/os/$arch\n" for _, _, url in listing.lines()]
-    return Rendered(200, _TEXT_HEADERS, listing.comment + "".join(lines).encode())
+    return Rendered(200, TEXT_HEADERS, listing.comment + "".join(lines).encode())
 
 
 def _json(listing: Listing) -> Rendered:

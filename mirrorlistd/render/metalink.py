@@ -6,6 +6,7 @@ dnf and zypper take version 3 alone; dnf uses the order of the document and zypp
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
@@ -28,12 +29,9 @@ _HEADERS_4: Final = ((b"content-type", b"application/metalink4+xml"), *LIST_HEAD
 
 def _version_3(listing: Listing) -> Rendered:
     name = _xml_name(listing.file_name)
-    built = datetime.fromtimestamp(listing.world.snapshot.built, UTC)
-    dynamic = f'type="dynamic" pubdate="{format_datetime(built, usegmt=True)}"'
     details = listing.details
     lines = [
-        '<?xml version="1.0" encoding="utf-8"?>',
-        f'<metalink version="3.0" xmlns="{_NAMESPACE_3}" {dynamic} generator="mirrorlistd" xmlns:mm0="{_MM0}">',
+        *_opening_3(listing.world.snapshot.built),
         " <files>",
         f"  <file name={quoteattr(name)}>",
     ]
@@ -55,6 +53,24 @@ def _version_3(listing: Listing) -> Rendered:
         )
     lines += ["   </resources>", "  </file>", " </files>", "</metalink>", ""]
     return Rendered(200, _HEADERS_3, "\n".join(lines).encode())
+
+
+def _opening_3(built: int) -> Iterator[str]:
+    yield '<?xml version="1.0" encoding="utf-8"?>'
+    dynamic = f'type="dynamic" pubdate="{format_datetime(datetime.fromtimestamp(built, UTC), usegmt=True)}"'
+    yield f'<metalink version="3.0" xmlns="{_NAMESPACE_3}" {dynamic} generator="mirrorlistd" xmlns:mm0="{_MM0}">'
+
+
+def not_a_metalink(status: int, built: int, said: str) -> Rendered:
+    """Render an error as MirrorManager does: a metalink of nothing, which says in a comment what is wrong.
+
+    `built` is when the snapshot was, in seconds since 1970 UTC.
+    """
+    # A comment ends at the first two hyphens (XML 1.0, 2.5): none may stand beside another.
+    comment = re.sub("-(?=-)", "- ", said.removesuffix("\n"))
+    return Rendered(
+        status, _HEADERS_3, "\n".join([*_opening_3(built), f"<!-- {comment}", "-->", "</metalink>", ""]).encode()
+    )
 
 
 def _version_of_file(version: FileVersion, indent: str) -> Iterator[str]:

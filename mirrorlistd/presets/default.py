@@ -1,0 +1,51 @@
+"""The product's own way: what the README and the design note on selection describe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.model import BANDWIDTH_RANGE
+from mirrorlistd.presets.preset import Preset
+from mirrorlistd.query import parse_query
+from mirrorlistd.render import TEXT_HEADERS, Rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mirrorlistd.index import Index, Target
+    from mirrorlistd.presets.preset import Refused
+    from mirrorlistd.query import Query
+    from mirrorlistd.selection import Case, Choice
+
+
+def _comment(query: Query, target: Target, case: Case, _: Choice) -> bytes:
+    """Say what was understood, in the snapshot's names and canonical codes."""
+    words = [target.label]
+    place = case.place
+    if query.countries or query.everywhere:
+        words += [b"country = " + country.encode() for country in query.countries]
+        words += [b"country = global"] if query.everywhere else []
+    else:
+        words += [b"country = " + place.country.encode()] if place.country else []
+        words += [b"continent = " + place.continent.encode()] if place.continent else []
+    return b" ".join(words) + b"\n"
+
+
+def _refusals(_: Index) -> Callable[[Refused], Rendered]:
+    return _refuse
+
+
+def _refuse(refused: Refused) -> Rendered:
+    error = refused.error
+    return Rendered(error.reason.status, TEXT_HEADERS, error.message.encode() + b"\n")
+
+
+DEFAULT: Final = Preset(
+    name="default",
+    limit=20,
+    heaviest=BANDWIDTH_RANGE[1],
+    bare_metalinks=True,
+    read=parse_query,
+    comment=_comment,
+    refusals=_refusals,
+)
