@@ -205,7 +205,7 @@ def tell_place(decider: Decider, address: Address | None, place: Place, shown: C
     return {
         "country": place.country,
         "continent": place.continent,
-        "asn": location.asn or None,
+        "asn": place.asn or location.asn or None,
         "netblock_prefix_lengths": sorted({match.length for match in matches if match.mirror in shown}, reverse=True),
         "database": {"country": location.country, "continent": location.continent},
     }

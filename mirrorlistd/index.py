@@ -158,14 +158,16 @@ class Index:
         snapshot = self.snapshot
         country = location.country
         continent = location.continent
+        asn = location.asn
         chain = 0
         if address is not None:
+            asn = snapshot.asn_netblocks.find(address.packed) or asn
             chain = snapshot.client_netblocks.find(address.packed)
             override = snapshot.country_netblocks.find(address.packed)
             if override:
                 country = snapshot.netblock_countries[override - 1]
                 continent = None  # the database spoke of another country
-        asn = location.asn if location.asn in self._asns else 0
+        asn = asn if asn in self._asns else 0
         return Place(country, continent_of(country, continent, snapshot.overrides), asn, chain)
 
     def matches(self, chain: int) -> tuple[NetblockMatch, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from mirrorlistd.errors import NotServedError
 from mirrorlistd.geo import UNKNOWN, Location
 from mirrorlistd.index import LONGEST_PATH, NAMES_SHOWN, Index, Place, Target
 from mirrorlistd.query import parse_query
+from snapshots import netblocks
 from worlds import at, compiled, mirror, network
 
 CATEGORIES = {
@@ -321,6 +324,25 @@ def test_places(address: str, location: Location, country: str | None, continent
     """Country: the longest netblock override, else the database. Continent: override, else database, else ISO."""
     place = PLACES.place(at(address), location)
     assert (place.country, place.continent) == (country, continent)
+
+
+@pytest.mark.parametrize(
+    ("address", "database", "asn"),
+    [
+        ("192.0.2.1", 0, 680),
+        ("192.0.2.1", 7018, 680),
+        ("192.0.2.200", 680, 0),  # announced by a system that has no mirrors
+        ("198.51.100.1", 680, 680),
+        ("198.51.100.1", 7018, 0),
+        ("2001:db8::1", 0, 680),
+    ],
+)
+def test_autonomous_systems(address: str, database: int, asn: int) -> None:
+    """Who announces a network says the snapshot, else the database; only systems that have mirrors count."""
+    announced = {"192.0.2.0/24": 680, "192.0.2.128/25": 65_000, "2001:db8::/32": 680}
+    table = netblocks({ip_network(prefix): number for prefix, number in announced.items()})
+    index = Index(replace(PLACES.snapshot, asn_netblocks=table))
+    assert index.place(at(address), Location(None, None, database)).asn == asn
 
 
 def test_an_unknown_address_is_nowhere() -> None:
