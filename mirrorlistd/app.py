@@ -23,9 +23,10 @@ from mirrorlistd import __version__
 from mirrorlistd.config import load_config
 from mirrorlistd.errors import StateError
 from mirrorlistd.explain import explain
+from mirrorlistd.exposition import CONTENT_TYPE, exposition
 from mirrorlistd.head import Asked, is_redirect, over_https
 from mirrorlistd.lane import client_of, respond
-from mirrorlistd.metrics import CONTENT_TYPE, Facts, exposition
+from mirrorlistd.metrics import Facts
 from mirrorlistd.pages import HTML_HEADERS, front_page, repositories, repositories_text
 from mirrorlistd.routes import Routes
 from mirrorlistd.service import Service
@@ -111,7 +112,11 @@ class App:
             scheme = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(_peer(scope)) else b""
             https = over_https(scheme, scope["scheme"].encode())
             asked = asked._replace(redirect=True, accept=headers.get(b"accept", b""), https=https)
-        reply = respond(self.service, state, asked, client_in(scope, state), started)
+        try:
+            reply = respond(self.service, state, asked, client_in(scope, state), started)
+        except Exception:  # a defect: uvicorn logs it and answers 500, which an operator must see
+            self.service.counters.observe(500, None, "text", perf_counter() - started)
+            raise
         await _send(send, reply.status, reply.headers, reply.body, head=method == "HEAD")
 
     @asynccontextmanager
@@ -244,7 +249,9 @@ def facts_of(service: Service) -> Facts | None:
         serial=snapshot.serial,
         built=snapshot.built,
         mirrors=len(snapshot.mirrors),
+        active=sum(mirror.active for mirror in snapshot.mirrors),
         repositories=len(snapshot.repositories),
+        directories=len(snapshot.directories),
         databases={source.kind: source.build_epoch for source in decider.geo.sources if source.build_epoch},
     )
 

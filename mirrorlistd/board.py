@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.tiers import TIER_NAMES
 from mirrorlistd.config import MAX_WORKERS
-from mirrorlistd.metrics import BUCKETS, STATUSES, Counters, WorkerFacts
+from mirrorlistd.metrics import BUCKETS, COUNTRIES, LIMITS, OTHER, STATUSES, Counters, WorkerFacts
 from mirrorlistd.render import FORMATS
 from mirrorlistd.usage.line import COUNTME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_STATUSES: Final = (*STATUSES, 302)
-"""Every status that `answer` gives."""
-_KINDS: Final = tuple((name, status) for name in (*FORMATS, "other") for status in (*_STATUSES, 0))
+_KINDS: Final = tuple((name, status) for name in (*FORMATS, OTHER) for status in (*STATUSES, 0))
 """What answers are told apart by; `other` and 0 stand for what this table does not foresee."""
 _NANO: Final = 1_000_000_000
 
 # Columns of a worker's row. Those of the parent's are the integers of `_reloads`.
-_PID, _STATE, _SERIAL, _COUNTS = range(4)
+_PID, _STATE, _SERIAL, _STARTS, _COUNTS = range(5)
 _DOWN, _UP, _DISMISSED = range(3)
 # Within the counts.
 _ANSWERS: Final = slice(0, len(_KINDS))
 _TIERS: Final = slice(_ANSWERS.stop, _ANSWERS.stop + len(TIER_NAMES))
 _BUCKETS: Final = slice(_TIERS.stop, _TIERS.stop + len(BUCKETS) + 1)
-_COUNTME: Final = slice(_BUCKETS.stop, _BUCKETS.stop + len(COUNTME))
-_OTHERS: Final = slice(_COUNTME.stop, _COUNTME.stop + 5)
+_LIMITS: Final = slice(_BUCKETS.stop, _BUCKETS.stop + len(LIMITS))
+_COUNTME: Final = slice(_LIMITS.stop, _LIMITS.stop + len(COUNTME))
+_COUNTRIES: Final = slice(_COUNTME.stop, _COUNTME.stop + len(COUNTRIES))
+_OTHERS: Final = slice(_COUNTRIES.stop, _COUNTRIES.stop + 7)
 _COLUMNS: Final = _COUNTS + _OTHERS.stop
 _PARENT: Final = MAX_WORKERS
 """The parent's row, after the workers'."""
@@ -80,11 +80,12 @@ class Board:
     def totals(self) -> Counters:
         """Add up what all workers have published; loads as the parent counts them."""
         counters = _counters([sum(column) for column in zip(*(row for _, row in self.rows()), strict=True)])
-        counters.reloads_ok, counters.reloads_failed, ok, at, success_at, seconds, *_ = self.read(_PARENT)
+        counters.reloads_ok, counters.reloads_failed, ok, at, success_at, latest, every, *_ = self.read(_PARENT)
         counters.last_reload_ok = bool(ok) or not (counters.reloads_ok or counters.reloads_failed)
         counters.last_reload_at = at / _NANO
         counters.last_success_at = success_at / _NANO
-        counters.last_reload_seconds = seconds / _NANO
+        counters.last_reload_seconds = latest / _NANO
+        counters.reload_seconds = every / _NANO
         return counters
 
     def workers(self) -> list[WorkerFacts]:
@@ -96,6 +97,7 @@ class Board:
                 up=row[_STATE] == _UP,
                 serial=row[_SERIAL],
                 answers=sum(row[_COUNTS:][_BUCKETS]),
+                starts=row[_STARTS],
             )
             for number, row in self.rows()
             if row[_STATE] != _DISMISSED
@@ -118,7 +120,8 @@ class Seat:
 
     def enter(self, pid: int, serial: int) -> None:
         """Say that this worker answers requests, and from which snapshot; again after each reload."""
-        self.board.write(self.number, _PID, (pid, _UP, serial))
+        row = self.board.read(self.number)
+        self.board.write(self.number, _PID, (pid, _UP, serial, row[_STARTS] + (row[_PID] != pid)))
 
     def leave(self) -> None:
         """Say that this worker stops."""
@@ -133,11 +136,23 @@ def _flat(counters: Counters) -> list[int]:
     answers = dict.fromkeys(_KINDS, 0)
     for name, rows in counters.answers.items():
         for status, count in rows.items():
-            answers[name if name in FORMATS else "other", status if status in _STATUSES else 0] += count
-    failures = counters.address_failures, counters.geo_failures
-    statistics = counters.statistics_lost, counters.statistics_failures
-    others = round(counters.seconds * _NANO), *failures, *statistics
-    return [*answers.values(), *counters.first_tiers.values(), *counters.buckets, *counters.countme, *others]
+            answers[name if name in FORMATS else OTHER, status if status in STATUSES else 0] += count
+    countries = (counters.countries.get(name, 0) for name in COUNTRIES)
+    return [
+        *answers.values(),
+        *counters.first_tiers.values(),
+        *counters.buckets,
+        *counters.refused.values(),
+        *counters.countme,
+        *countries,
+        round(counters.seconds * _NANO),
+        counters.address_failures,
+        counters.geo_failures,
+        counters.fast,
+        counters.connections,
+        counters.statistics_lost,
+        counters.statistics_failures,
+    ]
 
 
 def _counters(row: Sequence[int]) -> Counters:
@@ -148,18 +163,20 @@ def _counters(row: Sequence[int]) -> Counters:
     counts = row[_COUNTS:]
     for (name, status), count in zip(_KINDS, counts[_ANSWERS], strict=True):
         if count:
-            counters.answers.setdefault(name, dict.fromkeys(STATUSES, 0))[status] = count
+            counters.answers.setdefault(name, {})[status] = count
     counters.first_tiers = dict(zip(TIER_NAMES, counts[_TIERS], strict=True))
     counters.buckets = [*counts[_BUCKETS]]
+    counters.refused = dict(zip(LIMITS, counts[_LIMITS], strict=True))
     counters.countme = [*counts[_COUNTME]]
-    nanoseconds, counters.address_failures, counters.geo_failures, *statistics = counts[_OTHERS]
-    counters.statistics_lost, counters.statistics_failures = statistics
+    counters.countries = {name: n for name, n in zip(COUNTRIES, counts[_COUNTRIES], strict=True) if n}
+    nanoseconds, counters.address_failures, counters.geo_failures, *others = counts[_OTHERS]
+    counters.fast, counters.connections, counters.statistics_lost, counters.statistics_failures = others
     counters.seconds = nanoseconds / _NANO
     return counters
 
 
 def _reloads(counters: Counters) -> list[int]:
-    times = (counters.last_reload_at, counters.last_success_at, counters.last_reload_seconds)
+    times = (counters.last_reload_at, counters.last_success_at, counters.last_reload_seconds, counters.reload_seconds)
     return [
         counters.reloads_ok,
         counters.reloads_failed,

@@ -48,6 +48,7 @@ def fast_lane(service: Service) -> type[FastLane]:
     class Lane(FastLane):
         __slots__ = ()
         shared = Shared(service)
+        counting = service
 
     return Lane
 
@@ -207,6 +208,7 @@ class FastLane(Guard):
         self.since = started
         self._head_since = 0.0
         self.server_state.total_requests += 1
+        self.shared.service.counters.fast += 1
         if not keep_alive:
             self.close()
         return True

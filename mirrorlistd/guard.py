@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -29,6 +29,8 @@ from mirrorlistd.behind import Behind
 if TYPE_CHECKING:
     import uvicorn
     from uvicorn.server import ServerState
+
+    from mirrorlistd.service import Service
 
 HEAD_BYTES: Final = 16 * 1024
 """Request line and headers together; nginx takes 32 KiB (`large_client_header_buffers`), Node 16."""
@@ -43,6 +45,16 @@ _END: Final = b"\r\n\r\n"
 _TOO_LARGE: Final = b"the head of a request has at most %d bytes\n" % HEAD_BYTES
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """First bytes of methods."""
+
+
+def guarded(service: Service) -> type[Guard]:
+    """Make the protocol that uvicorn's `http=` takes, for one service that counts connections."""
+
+    class Counted(Guard):
+        __slots__ = ()
+        counting = service
+
+    return Counted
 
 
 class Guard(asyncio.Protocol):
@@ -69,6 +81,8 @@ class Guard(asyncio.Protocol):
         "transport",
     )
 
+    counting: ClassVar[Service | None] = None
+    """Whose counters know of connections and refusals; nobody's without one."""
     transport: asyncio.Transport
     _timer: asyncio.TimerHandle
     _alarm: float
@@ -111,6 +125,8 @@ class Guard(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride] - uvloop's are no subclasses of BaseTransport's subclasses
         """Begin: ten seconds for the first head."""
         self.transport = transport
+        if self.counting is not None:
+            self.counting.counters.connections += 1
         self.server_state.connections.add(self)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - uvicorn names its own protocols only; it calls shutdown()
         self.since = self._head_since = perf_counter()
         self._set_alarm(min(HEAD_SECONDS, self.seconds or HEAD_SECONDS))
@@ -250,7 +266,13 @@ class Guard(asyncio.Protocol):
             else:
                 self.transport.pause_reading()
 
+    def _reached(self, limit: str) -> None:
+        """Count a connection that ends at a limit (see `metrics.LIMITS`)."""
+        if self.counting is not None:
+            self.counting.counters.refused[limit] += 1
+
     def _refuse(self) -> None:
+        self._reached("head_size")
         self._waiting = b""
         lines = [STATUS_LINE[431]]
         lines += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
@@ -275,6 +297,7 @@ class Guard(asyncio.Protocol):
         if self.transport.is_closing() or not self._writable:
             unsent = self.transport.get_write_buffer_size()
             if unsent and unsent == self._seen_unsent:
+                self._reached("stalled")
                 self.transport.abort()
                 return
             self._seen_unsent = unsent
@@ -286,6 +309,8 @@ class Guard(asyncio.Protocol):
         else:
             due = self.since + self.seconds
         if due <= now:
+            if self._head_since and self._waiting:  # one that never said a word was only opened in advance
+                self._reached("head_time")
             self.close()
             due = now + STALL_SECONDS
         self._set_alarm(due - now)

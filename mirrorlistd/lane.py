@@ -55,6 +55,8 @@ def respond(service: Service, state: State, asked: Asked, client: Client, starte
         service.recorder.note(state.decider, query, client.address)
     if client.failed:
         service.counters.address_failures += 1
+    if state.count_countries:
+        service.counters.observe_country(state.decider.place(client.address).country)
     if state.access_log:
         get_logger().info(
             "request",

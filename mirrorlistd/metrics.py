@@ -1,8 +1,8 @@
-"""What the server counts, and its exposition for Prometheus.
+"""What the server counts, and the facts that its metrics tell besides.
 
 Counting is on the path of every request, so it is a few additions to plain integers: no locks, because one
-thread (the event loop's) counts, and no labels to hash, because the rows exist beforehand. The exposition is
-made only when asked for: prometheus-client knows the format, and a registry per call keeps everything local.
+thread (the event loop's) counts, and no labels to hash, because the rows exist beforehand. Labels are the server's own
+words or known country codes, never a client's: what is counted is bounded whatever is asked. `exposition` writes it.
 Times are Unix timestamps, not ages: an age would be wrong as soon as it is stored.
 """
 
@@ -10,23 +10,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
-
+from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.tiers import TIER_NAMES
+from mirrorlistd.render import FORMATS, REDIRECT, TEXT
 from mirrorlistd.usage.line import COUNTME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from prometheus_client.core import Metric
-
-CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-"""Of the bytes that `exposition` gives."""
+    from collections.abc import Mapping
 
 BUCKETS: Final = (
     *(5e-6, 1e-5, 1.5e-5, 2e-5, 3e-5, 5e-5, 1e-4, 2e-4, 5e-4),
@@ -34,10 +26,19 @@ BUCKETS: Final = (
 )
 """Upper bounds, seconds: an answer takes tens of microseconds, a stalled event loop tens of milliseconds."""
 
-STATUSES: Final = (200, 400, 403, 404, 500)
-"""Statuses that have a row from the start, so that their first occurrence is a visible increase."""
-FORMATS: Final = ("text", "json")
-"""Formats that have rows from the start."""
+STATUSES: Final = (200, 302, 400, 403, 404, 500)
+"""Every status that an answer can have."""
+_OF_TEXT: Final = (200, 400, 403, 404, 500)
+ROWS: Final[Mapping[str, tuple[int, ...]]] = {
+    name: {TEXT.name: _OF_TEXT, REDIRECT.name: (302,)}.get(name, (200,)) for name in FORMATS
+}
+"""Format -> statuses that have a row from the start, so that their first occurrence is a visible increase. Errors are
+text."""
+OTHER, UNKNOWN = "other", "unknown"
+COUNTRIES: Final = (*sorted(CONTINENT_OF), OTHER, UNKNOWN)
+"""What answers are counted by where countries are counted: ISO codes; a code that is none; nobody knows."""
+LIMITS: Final = ("head_size", "head_time", "stalled")
+"""Limits at which a connection is closed (see `guard`)."""
 
 
 class Counters:
@@ -47,13 +48,18 @@ class Counters:
         "address_failures",
         "answers",
         "buckets",
+        "connections",
         "countme",
+        "countries",
+        "fast",
         "first_tiers",
         "geo_failures",
         "last_reload_at",
         "last_reload_ok",
         "last_reload_seconds",
         "last_success_at",
+        "refused",
+        "reload_seconds",
         "reloads_failed",
         "reloads_ok",
         "seconds",
@@ -62,7 +68,7 @@ class Counters:
     )
 
     def __init__(self) -> None:
-        self.answers: dict[str, dict[int, int]] = {name: dict.fromkeys(STATUSES, 0) for name in FORMATS}
+        self.answers: dict[str, dict[int, int]] = {name: dict.fromkeys(row, 0) for name, row in ROWS.items()}
         """Format -> status -> answers. The names of formats are the server's own words, never a client's."""
         self.first_tiers: dict[str, int] = dict.fromkeys(TIER_NAMES, 0)
         """Tier of the first mirror -> lists."""
@@ -70,6 +76,14 @@ class Counters:
         """Answers per bucket of BUCKETS, not cumulated; the last for all that took longer."""
         self.seconds: float = 0.0
         """Time spent on all answers."""
+        self.fast: int = 0
+        """Answers that the fast lane gave; the ASGI lane gave the others."""
+        self.countries: dict[str, int] = {}
+        """Country of the client, one of COUNTRIES -> answers; only where an operator wants to know."""
+        self.connections: int = 0
+        """Connections accepted."""
+        self.refused: dict[str, int] = dict.fromkeys(LIMITS, 0)
+        """Limit -> connections closed because they reached it."""
         self.address_failures: int = 0
         """Requests whose client address could not be told."""
         self.geo_failures: int = 0
@@ -90,18 +104,25 @@ class Counters:
         """Unix time of the latest success; 0 before the first."""
         self.last_reload_seconds: float = 0.0
         """How long the latest attempt took."""
+        self.reload_seconds: float = 0.0
+        """How long all attempts took."""
 
     def observe(self, status: int, tier: str | None, format: str, seconds: float) -> None:  # noqa: A002 - as the label
         """Count one answer: status, tier of its first mirror (None without one), format, time taken."""
         try:
             self.answers[format][status] += 1
         except KeyError:
-            rows = self.answers.setdefault(format, dict.fromkeys(STATUSES, 0))
+            rows = self.answers.setdefault(format, {})
             rows[status] = rows.get(status, 0) + 1
         if tier is not None:
             self.first_tiers[tier] += 1
         self.buckets[bisect_left(BUCKETS, seconds)] += 1
         self.seconds += seconds
+
+    def observe_country(self, country: str | None) -> None:
+        """Count one answer by its client's country; None where nobody can tell."""
+        name = UNKNOWN if country is None else country if country in CONTINENT_OF else OTHER
+        self.countries[name] = self.countries.get(name, 0) + 1
 
     def reloaded(self, *, ok: bool, at: float, seconds: float) -> None:
         """Count one load of a state: whether it is being served now, the Unix time, and how long it took."""
@@ -113,6 +134,7 @@ class Counters:
         self.last_reload_ok = ok
         self.last_reload_at = at
         self.last_reload_seconds = seconds
+        self.reload_seconds += seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +150,8 @@ class WorkerFacts:
     """Of the snapshot that it serves, or served last."""
     answers: int
     """Given by it and those before it in its place."""
+    starts: int
+    """How many processes have taken its place so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,147 +165,9 @@ class Facts:
     built: int
     """When the snapshot was compiled, Unix time."""
     mirrors: int
+    active: int
+    """Mirrors that are switched on."""
     repositories: int
+    directories: int
     databases: Mapping[str, int]
     """Kind of geo database (`geo`, `asn`) -> when it was built, Unix time."""
-
-
-def exposition(counters: Counters, facts: Facts | None, workers: Sequence[WorkerFacts] = ()) -> bytes:
-    """Write all metrics in Prometheus' text format; before the first state there are no facts.
-
-    Of several workers it is chance which one is asked, so what is true of its process alone is left out.
-    """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Totals(counters))
-    if facts is not None:
-        registry.register(_Served(facts))
-    if workers:
-        registry.register(_Workers(workers))
-    else:
-        ProcessCollector(registry=registry)
-    return generate_latest(registry)
-
-
-class _Totals(Collector):
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
-
-    def collect(self) -> Iterator[Metric]:
-        counters = self._counters
-        answers = CounterMetricFamily(
-            "mirrorlistd_answers", "Answers given, by HTTP status and format.", labels=("status", "format")
-        )
-        for name, rows in counters.answers.items():
-            for status, count in rows.items():
-                answers.add_metric((str(status), name), count)
-        yield answers
-        tiers = CounterMetricFamily(
-            "mirrorlistd_first_tier", "Lists given, by the tier of their first mirror.", labels=("tier",)
-        )
-        for tier, count in counters.first_tiers.items():
-            tiers.add_metric((tier,), count)
-        yield tiers
-        bounds = [*map(str, BUCKETS), "+Inf"]
-        yield HistogramMetricFamily(
-            "mirrorlistd_answer_seconds",
-            "Time to make an answer, from the request line to the bytes, without the network.",
-            buckets=list(zip(bounds, accumulate(counters.buckets), strict=True)),
-            sum_value=counters.seconds,
-        )
-        yield CounterMetricFamily(
-            "mirrorlistd_client_address_failures",
-            "Requests whose client address could not be told: their location is unknown.",
-            value=counters.address_failures,
-        )
-        yield CounterMetricFamily(
-            "mirrorlistd_geo_lookup_failures",
-            "Lookups that a geo database failed.",
-            value=counters.geo_failures,
-        )
-        yield from self._statistics()
-        yield from self._reloads()
-
-    def _statistics(self) -> Iterator[Metric]:
-        counters = self._counters
-        countme = CounterMetricFamily(
-            "mirrorlistd_countme", "Systems counted, by age as they say it (needs --statistics).", labels=("bucket",)
-        )
-        for bucket, count in zip(COUNTME, counters.countme, strict=True):
-            countme.add_metric((bucket,), count)
-        yield countme
-        yield CounterMetricFamily(
-            "mirrorlistd_statistics_lost_lines",
-            "Lines of the statistics lost: the file could not be written for long.",
-            value=counters.statistics_lost,
-        )
-        yield CounterMetricFamily(
-            "mirrorlistd_statistics_write_failures",
-            "Attempts to write the statistics that failed.",
-            value=counters.statistics_failures,
-        )
-
-    def _reloads(self) -> Iterator[Metric]:
-        counters = self._counters
-        reloads = CounterMetricFamily(
-            "mirrorlistd_reloads",
-            "Loads of a state, at start-up and on SIGHUP, by result.",
-            labels=("result",),
-        )
-        reloads.add_metric(("ok",), counters.reloads_ok)
-        reloads.add_metric(("failed",), counters.reloads_failed)
-        yield reloads
-        for name, text, value in (
-            (
-                "successful",
-                "Whether the latest load is being served (1) or failed (0).",
-                counters.last_reload_ok,
-            ),
-            ("timestamp_seconds", "When the latest load was tried, Unix time.", counters.last_reload_at),
-            ("success_timestamp_seconds", "When a load last succeeded, Unix time.", counters.last_success_at),
-            ("duration_seconds", "How long the latest load took.", counters.last_reload_seconds),
-        ):
-            yield GaugeMetricFamily(f"mirrorlistd_last_reload_{name}", text, value=value)
-
-
-class _Served(Collector):
-    def __init__(self, facts: Facts) -> None:
-        self._facts = facts
-
-    def collect(self) -> Iterator[Metric]:
-        facts = self._facts
-        build = GaugeMetricFamily("mirrorlistd_build_info", "Always 1; the label says which.", labels=("version",))
-        build.add_metric((facts.version,), 1)
-        yield build
-        for name, text, value in (
-            ("serial", "Serial of the snapshot being served.", facts.serial),
-            ("built_timestamp_seconds", "When it was compiled, Unix time.", facts.built),
-            ("mirrors", "Mirrors in it.", facts.mirrors),
-            ("repositories", "Repositories in it.", facts.repositories),
-        ):
-            yield GaugeMetricFamily(f"mirrorlistd_snapshot_{name}", text, value=value)
-        databases = GaugeMetricFamily(
-            "mirrorlistd_geo_database_built_timestamp_seconds",
-            "When each geo database was built, Unix time.",
-            labels=("kind",),
-        )
-        for kind, built in facts.databases.items():
-            databases.add_metric((kind,), built)
-        yield databases
-
-
-class _Workers(Collector):
-    def __init__(self, workers: Sequence[WorkerFacts]) -> None:
-        self._workers = workers
-
-    def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("mirrorlistd_worker_up", "Whether the worker answers requests.", labels=("worker",))
-        serial = GaugeMetricFamily(
-            "mirrorlistd_worker_serial", "Serial of the snapshot that the worker serves.", labels=("worker",)
-        )
-        answers = CounterMetricFamily("mirrorlistd_worker_answers", "Answers given by the worker.", labels=("worker",))
-        for worker in self._workers:
-            label = (str(worker.number),)
-            up.add_metric(label, worker.up)
-            serial.add_metric(label, worker.serial)
-            answers.add_metric(label, worker.answers)
-        yield from (up, serial, answers)

@@ -24,7 +24,7 @@ from mirrorlistd import logs
 from mirrorlistd.app import create_app
 from mirrorlistd.errors import StateError
 from mirrorlistd.fastlane import fast_lane
-from mirrorlistd.guard import Guard
+from mirrorlistd.guard import guarded
 from mirrorlistd.listeners import Addresses, bind_tcp, bind_unix, url
 from mirrorlistd.notify import notify
 from mirrorlistd.parent import Means, Parent
@@ -165,7 +165,7 @@ async def _run(
 def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(service),
-        http=fast_lane(service) if config.lane == "fast" else Guard,
+        http=fast_lane(service) if config.lane == "fast" else guarded(service),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -61,6 +61,8 @@ class State:
     """Who may see full explanations."""
     access_log: bool
     """Whether lists are logged."""
+    count_countries: bool = False
+    """Whether answers are counted by the client's country."""
     source: str
     """Where the snapshot came from: a path, or `built-in`."""
     heads: Memo[bytes, Head] = field(default_factory=lambda: Memo(_HEADS))
@@ -150,6 +152,7 @@ def load_state(config: Config, files: Files | None = None) -> State:
         trust=Trust.parse(config.trusted_proxies, config.forwarded_header),
         explain_networks=Networks.parse(config.explain_networks),
         access_log=config.access_log,
+        count_countries=config.count_countries,
         source=source,
     )
 

@@ -22,20 +22,29 @@ ANSWERS = st.tuples(
 )
 
 
+def count(counters: Counters, answers: list[tuple[int, str | None, str, float]]) -> None:
+    """Count these answers, by the fast lane where they are lists, and by a country."""
+    for answer in answers:
+        counters.observe(*answer)
+        counters.observe_country({200: "DE", 404: "XX"}.get(answer[0]))
+        counters.fast += answer[0] == 200
+
+
 def counted(answers: list[tuple[int, str | None, str, float]], failures: int = 0) -> Counters:
     """Counters that have seen these answers."""
     counters = Counters()
-    for answer in answers:
-        counters.observe(*answer)
+    count(counters, answers)
     counters.address_failures, counters.geo_failures = failures, 2 * failures
+    counters.connections = 3 * failures
+    counters.refused["stalled"] = 4 * failures
     return counters
 
 
 def facts(counters: Counters) -> tuple[object, ...]:
     """Everything counted but rows of zeros."""
     answers = {(name, status): n for name, rows in counters.answers.items() for status, n in rows.items() if n}
-    failures = counters.address_failures, counters.geo_failures
-    return answers, counters.first_tiers, counters.buckets, round(counters.seconds, 6), failures
+    others = counters.address_failures, counters.geo_failures, counters.connections, counters.refused, counters.fast
+    return answers, counters.first_tiers, counters.countries, counters.buckets, round(counters.seconds, 6), others
 
 
 @given(st.lists(st.lists(ANSWERS, max_size=20), max_size=4), st.integers(0, 9))
@@ -66,8 +75,7 @@ def test_a_successor_counts_on(
     board.leave(3)
     resumed = board.seat(3).resume()
     assert facts(resumed) == facts(counted(first)) == facts(board.totals())
-    for answer in second:
-        resumed.observe(*answer)
+    count(resumed, second)
     board.seat(3).publish(resumed)
     assert facts(board.totals()) == facts(counted(first + second))
 
@@ -121,6 +129,14 @@ def test_who_is_there() -> None:
     assert sum(board.totals().buckets) == 3
 
 
+def test_starts_are_processes() -> None:
+    """Each process that takes a place counts once, however often it says which snapshot it serves."""
+    board = Board()
+    for pid, serial in ((100, 1), (100, 2), (200, 2), (200, 3)):
+        board.seat(0).enter(pid, serial)
+    assert board.workers()[0].starts == 2
+
+
 def test_reloads_are_the_parents() -> None:
     """Loads are counted once, by the parent; before the first there was none, and it did not fail."""
     board = Board()
@@ -134,7 +150,7 @@ def test_reloads_are_the_parents() -> None:
     found = board.totals()
     assert (found.reloads_ok, found.reloads_failed, found.last_reload_ok) == (1, 1, False)
     assert (found.last_reload_at, found.last_success_at) == pytest.approx((1_700_000_060.5, 1_700_000_000.25))
-    assert found.last_reload_seconds == 0.25
+    assert (found.last_reload_seconds, found.reload_seconds) == (0.25, 0.75)
 
 
 def test_every_cell_has_a_meaning() -> None:

@@ -57,6 +57,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "preset": ("MirrorManager", '"mirrormanager"', "mirrormanager"),
     "original_statuses": ("yes", "true", True),
     "access_log": ("ON", "true", True),
+    "count_countries": ("yes", "true", True),
     "log_format": ("JSON", '"json"', "json"),
     "log_level": ("debug", '"debug"', "debug"),
     "drain": ("30", "30", 30.0),

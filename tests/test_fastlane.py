@@ -385,6 +385,7 @@ def test_both_lanes_count_alike() -> None:
         serving = service(PROXY)
         converse(lane, [[(raw, True)]], serving)
         counters = serving.counters
+        assert counters.fast == (sum(counters.buckets) if lane == "fast" else 0)
         counted.append((counters.answers, counters.first_tiers, counters.address_failures, sum(counters.buckets)))
     assert counted[0] == counted[1]
 
@@ -398,6 +399,7 @@ def test_a_defect_is_the_other_lanes_to_tell(caplog: pytest.LogCaptureFixture) -
     assert said.startswith(b"HTTP/1.1 500 ")
     assert closed
     assert [record.getMessage() for record in caplog.records] == ["Exception in ASGI application\n"]
+    assert serving.counters.answers["text"][500] == 1
 
 
 def test_understand_reads_exactly_one_head() -> None:

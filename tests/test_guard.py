@@ -205,9 +205,12 @@ def test_heads_past_the_limit_are_431(lane: str, head: bytes, step: int) -> None
     """Once, after the answers to what came before, then the connection closes; what comes after it is not read."""
     raw = PLAIN + head + PLAIN
     pieces = [(raw[start : start + step], False) for start in range(0, len(raw), step)]
-    ((said, closed),) = converse(lane, [pieces], service())
+    serving = service()
+    ((said, closed),) = converse(lane, [pieces], serving)
     assert closed
     assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200", b"431"]
+    assert serving.counters.refused == {"head_size": 1, "head_time": 0, "stalled": 0}
+    assert serving.counters.connections == 1
     text = b"the head of a request has at most 16384 bytes\n"
     assert said.endswith(
         b"HTTP/1.1 431 Request Header Fields Too Large\r\n"

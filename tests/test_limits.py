@@ -141,6 +141,7 @@ def test_silent_connections_and_half_heads_are_closed(snapshot: Path) -> None:
                 answers = read_all(stream).count(b"HTTP/1.1 200 OK\r\n")
                 assert answers == (2 if number >= 1_000 else 1 if number < 500 else 0)
             others_are_served(server)
+            assert b'_refused_total{limit="head_time"} 500.0\n' in server.get("/metrics").body  # not the idle
             server.stop()
             assert not [event for event in server.events() if event["level"] not in ("info", "debug")]
 

@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from mirrorlist_snapshot.tiers import TIER_NAMES
-from mirrorlistd.metrics import BUCKETS, CONTENT_TYPE, FORMATS, STATUSES, Counters, Facts, exposition
+from mirrorlistd.exposition import CONTENT_TYPE, exposition
+from mirrorlistd.metrics import BUCKETS, COUNTRIES, LIMITS, ROWS, Counters, Facts, WorkerFacts
+from mirrorlistd.render import FORMATS
 
 FACTS = Facts(
-    version="1.2.3", serial=7, built=1_700_000_000, mirrors=3, repositories=2, databases={"geo": 1_600_000_000}
+    version="1.2.3",
+    serial=7,
+    built=1_700_000_000,
+    mirrors=3,
+    active=1,
+    repositories=2,
+    directories=9,
+    databases={"geo": 1_600_000_000},
 )
 
 
@@ -30,11 +39,15 @@ def samples(counters: Counters, facts: Facts | None = FACTS) -> dict[tuple[str, 
 
 
 def test_every_row_is_there_from_the_start() -> None:
-    """All statuses, formats and tiers are exposed as 0 before anything happened, so that the first is an increase."""
+    """Whatever can be answered is exposed as 0 before it happens, so that the first is an increase."""
     found = samples(Counters())
-    for status in STATUSES:
-        for name in FORMATS:
+    assert set(ROWS) == set(FORMATS)
+    for name, statuses in ROWS.items():
+        for status in statuses:
             assert found["mirrorlistd_answers_total", (("format", name), ("status", str(status)))] == 0
+    assert ("text", "500") in {(dict(labels).get("format"), dict(labels).get("status")) for _, labels in found}
+    for limit in LIMITS:
+        assert found["mirrorlistd_connections_refused_total", (("limit", limit),)] == 0
     for tier in TIER_NAMES:
         assert found["mirrorlistd_first_tier_total", (("tier", tier),)] == 0
     assert found["mirrorlistd_reloads_total", (("result", "failed"),)] == 0
@@ -95,6 +108,7 @@ def test_reloads() -> None:
     assert found["mirrorlistd_last_reload_timestamp_seconds", ()] == 200
     assert found["mirrorlistd_last_reload_success_timestamp_seconds", ()] == 100
     assert found["mirrorlistd_last_reload_duration_seconds", ()] == 0.25
+    assert (found["mirrorlistd_reload_seconds_count", ()], found["mirrorlistd_reload_seconds_sum", ()]) == (2, 0.75)
     counters.reloaded(ok=True, at=300.0, seconds=0.5)
     assert samples(counters)["mirrorlistd_last_reload_successful", ()] == 1
 
@@ -109,6 +123,39 @@ def test_failures() -> None:
     assert found["mirrorlistd_geo_lookup_failures_total", ()] == 3
 
 
+def test_lanes() -> None:
+    """Both lanes' answers add up to all of them."""
+    counters = Counters()
+    for _ in range(3):
+        counters.observe(200, "country", "text", 0.1)
+    counters.fast = 2
+    found = samples(counters)
+    assert found["mirrorlistd_lane_answers_total", (("lane", "fast"),)] == 2
+    assert found["mirrorlistd_lane_answers_total", (("lane", "asgi"),)] == 1
+
+
+@given(st.lists(st.none() | st.text(max_size=3) | st.sampled_from(COUNTRIES), max_size=300))
+def test_countries_are_known_ones(asked: list[str | None]) -> None:
+    """Whatever a geo database says, rows are ISO countries, `other` and `unknown`; none is lost."""
+    counters = Counters()
+    assert not any(name.startswith("mirrorlistd_country_") for name, _ in samples(counters))
+    for country in asked:
+        counters.observe_country(country)
+    rows = {labels[0][1]: n for (name, labels), n in samples(counters).items() if "_country_answers_" in name}
+    assert set(rows) <= set(COUNTRIES)
+    assert sum(rows.values()) == len(asked)
+    assert rows.get("unknown", 0) >= asked.count(None)
+
+
+def test_workers() -> None:
+    """Each worker has its own rows, dead or alive; the one process' own are left out then."""
+    rows = [WorkerFacts(number=n, pid=1, up=n == 0, serial=5, answers=9, starts=n + 1) for n in range(2)]
+    text = exposition(Counters(), FACTS, rows).decode()
+    assert 'mirrorlistd_worker_up{worker="0"} 1.0\nmirrorlistd_worker_up{worker="1"} 0.0\n' in text
+    assert 'mirrorlistd_worker_starts_total{worker="1"} 2.0\n' in text
+    assert "process_open_fds" not in text
+
+
 def test_facts() -> None:
     """What is being served is exposed with times as Unix timestamps."""
     found = samples(Counters())
@@ -116,7 +163,9 @@ def test_facts() -> None:
     assert found["mirrorlistd_snapshot_serial", ()] == 7
     assert found["mirrorlistd_snapshot_built_timestamp_seconds", ()] == 1_700_000_000
     assert found["mirrorlistd_snapshot_mirrors", ()] == 3
+    assert found["mirrorlistd_snapshot_active_mirrors", ()] == 1
     assert found["mirrorlistd_snapshot_repositories", ()] == 2
+    assert found["mirrorlistd_snapshot_directories", ()] == 9
     assert found["mirrorlistd_geo_database_built_timestamp_seconds", (("kind", "geo"),)] == 1_600_000_000
 
 
@@ -137,7 +186,7 @@ def test_every_family_says_what_it_is() -> None:
     """Each metric has a HELP text and a type."""
     for family in text_string_to_metric_families(exposition(Counters(), FACTS).decode()):
         assert family.documentation
-        assert family.type in {"counter", "gauge", "histogram"}
+        assert family.type in {"counter", "gauge", "histogram", "summary"}
 
 
 def test_counters_are_apart() -> None:

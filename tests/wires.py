@@ -14,7 +14,7 @@ from mirrorlistd.address import Networks, Trust
 from mirrorlistd.app import create_app
 from mirrorlistd.decision import Decider, Settings
 from mirrorlistd.fastlane import fast_lane
-from mirrorlistd.guard import Guard
+from mirrorlistd.guard import guarded
 from mirrorlistd.index import Index
 from mirrorlistd.service import Service
 from mirrorlistd.state import State
@@ -168,7 +168,7 @@ class Line:
 
 def protocols(lane: str, serving: Service) -> Callable[..., asyncio.Protocol]:
     """The protocol of a lane: `fast`, `asgi`, or `bare` for uvicorn's own without a guard."""
-    return {"fast": fast_lane(serving), "asgi": Guard, "bare": HttpToolsProtocol}[lane]
+    return {"fast": fast_lane(serving), "asgi": guarded(serving), "bare": HttpToolsProtocol}[lane]
 
 
 def converse(

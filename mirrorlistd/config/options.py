@@ -138,6 +138,7 @@ OPTIONS: Final = (
     Option("statistics_addresses", "statistics-addresses", _RUN, "", FLAG,
            "name clients' addresses in the statistics; without, they stand as `-`", reload=False),
     Option("access_log", "access-log", _RUN, "", FLAG, "log a line per request"),
+    Option("count_countries", "count-countries", _RUN, "", FLAG, "count answers by the client's country in /metrics"),
     Option("log_format", "log-format", _RUN, "FORMAT", one_of("auto", "text", "json"),
            "text, json, or auto: text on a terminal, else JSON lines"),
     Option("log_level", "log-level", _RUN, "LEVEL", one_of("debug", "info", "warning", "error"),

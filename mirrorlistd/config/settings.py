@@ -61,6 +61,8 @@ class Config:
     """Whether these lines name clients' addresses."""
     access_log: bool = False
     """One log line per request."""
+    count_countries: bool = False
+    """Count answers by the client's country in /metrics: up to 252 more rows."""
     log_format: str = "auto"
     """`text`, `json`, or `auto`: text on a terminal, else JSON lines."""
     log_level: str = "info"
