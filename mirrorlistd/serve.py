@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from time import sleep
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -190,10 +191,8 @@ def _pid_file(path: Path) -> Generator[TextIO]:
     except OSError as error:
         raise StateError(f"{path}: cannot write the pid file: {error.strerror}") from error
     with os.fdopen(descriptor, "r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StateError(f"{path}: another server holds it, process {file.read(32).strip()}") from None
+        if not _lock(file):
+            raise StateError(f"{path}: another server holds it, process {file.read(32).strip()}")
         held = file.read(4096).strip()
         if held and not held.isdecimal():  # a stale pid file is taken over; somebody's data is not
             raise StateError(f"{path}: is no pid file: it holds something else than a number; name another file")
@@ -205,3 +204,13 @@ def _pid_file(path: Path) -> Generator[TextIO]:
             yield file
         finally:
             path.unlink(missing_ok=True)
+
+
+def _lock(file: TextIO) -> bool:
+    """Lock a file; who only looks whether somebody holds it does so for a moment (`mirrorlist-snapshot --signal`)."""
+    for _ in range(5):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        sleep(0.05)
+    return False

@@ -98,6 +98,10 @@ class Loss:
         return f"{self.lost:,} of {self.before:,} {self.kind} ({percent:.1f} %)" + (f": {names}" if names else "")
 
 
+class ServingError(MirrorlistSnapshotError):
+    """A running server cannot be told or asked, or does not serve what it should: the message says why."""
+
+
 class LossError(MirrorlistSnapshotError):
     """A snapshot that would take away more than is allowed: `losses` are those of the kinds that exceed `limit`."""
 

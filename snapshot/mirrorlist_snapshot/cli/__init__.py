@@ -11,7 +11,15 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.cli import cmd_compile, cmd_diff, cmd_inspect, cmd_keygen, cmd_verify
+from mirrorlist_snapshot.cli import (
+    cmd_compile,
+    cmd_diff,
+    cmd_inspect,
+    cmd_keygen,
+    cmd_publish,
+    cmd_rollback,
+    cmd_verify,
+)
 from mirrorlist_snapshot.cli.console import TROUBLE, Trouble, error, generator
 
 if TYPE_CHECKING:
@@ -25,11 +33,13 @@ _EPILOG: Final = """\
 examples:
   mirrorlist-snapshot compile mirrors/ -o mirrors.mls
   mirrorlist-snapshot diff /srv/mirrors.mls mirrors.mls
+  mirrorlist-snapshot publish mirrors.mls /srv/mirrors.mls --signal /run/mirrorlistd/pid
   mirrorlist-snapshot inspect mirrors.mls --json | jq .counts
 
 Each command has its own --help.
 
-exit codes: 0 done, 1 refused, or something cannot be read or written, 2 wrong usage; diff has those of diff(1)
+exit codes: 0 done, 1 refused, or something cannot be read or written, 2 wrong usage; diff has those of diff(1),
+publish and rollback also 3: published, but not served
 """
 
 
@@ -69,6 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=generator())
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (cmd_compile, cmd_verify, cmd_inspect, cmd_diff, cmd_keygen):
+    for module in (cmd_compile, cmd_verify, cmd_inspect, cmd_diff, cmd_publish, cmd_rollback, cmd_keygen):
         module.add(verbs)
     return parser

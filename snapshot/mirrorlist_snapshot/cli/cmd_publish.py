@@ -1,0 +1,50 @@
+"""`publish FILE TARGET`: put a compiled snapshot where servers read it, if it is fit for that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.cli.console import add_verb, load
+from mirrorlist_snapshot.cli.putting import EXIT_CODES, add_flags, add_target, put
+from mirrorlist_snapshot.publication import publish
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mirrorlist_snapshot.cli.console import Verbs
+    from mirrorlist_snapshot.publication import Publication, Rules, Target
+
+_EPILOG: Final = f"""\
+Writes aside, flushes, reads back and verifies, renames: whoever opens TARGET sees the old snapshot or the new one.
+TARGET keeps its permissions and group. What it held stays beside it as TARGET.SERIAL, for `rollback`.
+
+Refused, unless forced: more than --max-loss of the mirrors, repositories or directories would be lost; the serial is
+not more than that of what is in place; what is in place is signed and FILE is not. What is no good snapshot is never
+published. Servers have a limit of their own (--max-loss) and, with --trusted-key, never go back to an older serial:
+what is forced here must be meant there, too.
+
+{EXIT_CODES}
+examples:
+  mirrorlist-snapshot publish build/mirrors.mls /srv/mirrors.mls
+  mirrorlist-snapshot publish mirrors.mls /srv/mirrors.mls --sign-key 2026.key --signal /run/mirrorlistd/pid
+  mirrorlist-snapshot publish mirrors.mls /srv/mirrors.mls --signal mirrorlistd.pid --readyz unix:/run/mirrorlistd/http
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb to the command's parser."""
+    parser = add_verb(verbs, "publish", run, "Put a snapshot where servers read it, safely.", _EPILOG)
+    parser.add_argument("file", metavar="FILE", type=Path, help="a snapshot; - is standard input")
+    add_target(parser)
+    add_flags(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Publish, or say why not."""
+    data = load(options.file, bytes)
+
+    def step(target: Target, rules: Rules) -> Publication:
+        return publish(data, target, rules)
+
+    return put(options, step)

@@ -1,0 +1,92 @@
+"""`rollback TARGET`: publish again what was in place before, under a new serial."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from mirrorlist_snapshot import format as snapshot_format
+from mirrorlist_snapshot.cli.console import Trouble, add_verb, show, show_json
+from mirrorlist_snapshot.cli.putting import EXIT_CODES, add_flags, add_target, put, target_of
+from mirrorlist_snapshot.errors import PublishError, SnapshotError
+from mirrorlist_snapshot.publication import rollback
+from mirrorlist_snapshot.report.text import moment
+
+if TYPE_CHECKING:
+    import argparse
+
+    from mirrorlist_snapshot.cli.console import Verbs
+    from mirrorlist_snapshot.publication import Publication, Rules, Target
+
+_EPILOG: Final = f"""\
+Without --to it is the newest generation that is older than what is in place; rolling back again goes further back.
+The content is published under a serial that is more than all others, because servers that check signatures never go
+back: it must be signed anew where they do. Everything else is as `publish` has it: see its --help.
+
+{EXIT_CODES}
+examples:
+  mirrorlist-snapshot rollback /srv/mirrors.mls --list
+  mirrorlist-snapshot rollback /srv/mirrors.mls --sign-key 2026.key --signal /run/mirrorlistd/pid
+  mirrorlist-snapshot rollback /srv/mirrors.mls --to 1763800000
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb to the command's parser."""
+    parser = add_verb(verbs, "rollback", run, "Publish again what was in place before.", _EPILOG)
+    add_target(parser)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--to", metavar="SERIAL", type=int, help="the generation to publish again")
+    which.add_argument("--list", action="store_true", help="show the generations, newest first, and do nothing else")
+    add_flags(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Roll back, or show to what one could."""
+    if options.list:
+        return _list(options)
+
+    def step(target: Target, rules: Rules) -> Publication:
+        return rollback(target, rules, options.to)
+
+    return put(options, step)
+
+
+def _list(options: argparse.Namespace) -> int:
+    target = target_of(options.target)
+    try:
+        found = [_facts("in place", target.current())]
+        found += [_facts(f"--to {serial}", target.generation(serial)) for serial in target.generations()]
+    except PublishError as failure:
+        raise Trouble(str(failure)) from failure
+    if options.json:
+        show_json(found)
+    else:
+        show("".join(f"{_line(one)}\n" for one in found))
+    return 0
+
+
+def _facts(where: str, data: bytes | None) -> dict[str, Any]:
+    if data is None:
+        return {"where": where, "error": "nothing is there"}
+    try:
+        snapshot, header = snapshot_format.decode(data), snapshot_format.header(data)
+    except SnapshotError as failure:
+        return {"where": where, "error": str(failure)}
+    return {
+        "where": where,
+        "serial": header.serial,
+        "built": header.built,
+        "digest": header.digest,
+        "key_id": header.key_id,
+        "mirrors": len(snapshot.mirrors),
+        "repositories": len(snapshot.repositories),
+        "directories": len(snapshot.directories),
+    }
+
+
+def _line(one: dict[str, Any]) -> str:
+    if "error" in one:
+        return f"{one['where']:<16}  {one['error']}"
+    counts = ", ".join(f"{one[key]:,} {key}" for key in ("mirrors", "repositories", "directories"))
+    signed = f"signed by {one['key_id']}" if one["key_id"] else "unsigned"
+    return f"{one['where']:<16}  serial {one['serial']}, built {moment(one['built'])}, {counts}, {signed}"

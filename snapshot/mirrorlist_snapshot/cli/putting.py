@@ -1,0 +1,178 @@
+"""What `publish` and `rollback` share: the rules as flags, what is told of a publication, and having it served."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mirrorlist_snapshot.cli.console import YELLOW, Trouble, error, say, show_json
+from mirrorlist_snapshot.cli.keys import add_sign_key, signing_key
+from mirrorlist_snapshot.errors import LossError, PublishError, ServingError, SnapshotError
+from mirrorlist_snapshot.loss import DEFAULT_LIMIT
+from mirrorlist_snapshot.publication import DEFAULT_KEEP, Rules
+from mirrorlist_snapshot.publish import FileTarget
+from mirrorlist_snapshot.serving import READYZ, Readyz, reload_until_served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mirrorlist_snapshot.publication import Publication, Target
+
+NOT_SERVED: Final = 3
+"""Exit code: it is published, and the server that was told to does not serve it."""
+EXIT_CODES: Final = """\
+exit codes: 0 done (with --signal: and served), 1 refused or failed: what was in place still is, 2 wrong usage,
+3 published, but the server does not serve it: the message has the reason that /readyz gives
+"""
+
+
+def add_target(parser: Any) -> None:  # noqa: ANN401 - argparse's own
+    """Add TARGET."""
+    parser.add_argument("target", metavar="TARGET", help="the file that servers read")
+
+
+def target_of(text: str) -> Target:
+    """Give the place that TARGET names."""
+    return FileTarget(Path(text))
+
+
+def add_flags(parser: Any) -> None:  # noqa: ANN401 - argparse's own
+    """Add what a publication can be told."""
+    add_sign_key(parser)
+    parser.add_argument("--force", action="store_true", help="publish what would be refused, if it is a good snapshot")
+    parser.add_argument(
+        "--max-loss",
+        metavar="PERCENT",
+        type=_percent,
+        default=100 * DEFAULT_LIMIT,
+        help="refuse when more than this is lost of mirrors, repositories or directories (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="N",
+        type=_count,
+        default=DEFAULT_KEEP,
+        help="generations to keep beside TARGET, for rollback (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--signal",
+        metavar="PIDFILE",
+        type=Path,
+        help="have the server that holds this pid file reload, and wait until it serves the new serial",
+    )
+    parser.add_argument(
+        "--readyz",
+        metavar="URL",
+        type=_readyz,
+        default=Readyz(READYZ),
+        help=f"where to ask that server: http://HOST:PORT/readyz, or unix:PATH (default: {READYZ})",
+    )
+    parser.add_argument(
+        "--wait", metavar="SECONDS", type=_seconds, default=60.0, help="how long to wait for it (default: %(default)g)"
+    )
+    parser.add_argument("--json", action="store_true", help="write JSON for programs instead of text for people")
+
+
+def put(options: argparse.Namespace, step: Callable[[Target, Rules], Publication]) -> int:
+    """Publish by a step, tell, and have the server serve it; give the exit code."""
+    rules = Rules(
+        signer=signing_key(options.sign_key), limit=options.max_loss / 100, keep=options.keep, force=options.force
+    )
+    try:
+        done = step(target_of(options.target), rules)
+    except LossError as refusal:
+        raise Trouble(f"{options.target}: refused: {refusal}; if that is meant, add --force") from refusal
+    except (PublishError, SnapshotError) as failure:
+        raise Trouble(str(failure)) from failure
+    _tell(done, options.target)
+    trouble = None
+    if options.signal is not None:
+        try:
+            reload_until_served(options.signal, options.readyz, done.header.serial, options.wait, _progress())
+        except ServingError as failure:
+            trouble = str(failure)
+            error(f"{options.target} is published, but {trouble}")
+        else:
+            say(f"served: serial {done.header.serial}")
+    if options.json:
+        show_json(_facts(done, options, trouble))
+    return NOT_SERVED if trouble else 0
+
+
+def _tell(done: Publication, target: str) -> None:
+    for warning in done.warnings:
+        say(f"warning: {warning}", YELLOW)
+    for loss in done.losses:
+        if loss.lost:
+            say(f"lost: {loss}")
+    instead = f" instead of {done.replaced}" if done.replaced is not None else ""
+    what = (
+        f"published {target}: serial {done.header.serial}{instead}" if done.changed else f"{target}: in place already"
+    )
+    signed = f", signed by key {done.header.key_id}" if done.header.signed else ""
+    say(f"{what}, {done.header.length:,} bytes, digest {done.header.digest}{signed}")
+
+
+def _facts(done: Publication, options: argparse.Namespace, trouble: str | None) -> dict[str, Any]:
+    return {
+        "ok": trouble is None,
+        "target": options.target,
+        "changed": done.changed,
+        "serial": done.header.serial,
+        "replaced": done.replaced,
+        "built": done.header.built,
+        "digest": done.header.digest,
+        "key_id": done.header.key_id,
+        "losses": [
+            {"kind": one.kind, "before": one.before, "lost": one.lost, "names": one.names} for one in done.losses
+        ],
+        "warnings": done.warnings,
+        "served": None if options.signal is None else trouble is None,
+        "error": trouble,
+    }
+
+
+def _progress() -> Callable[[str], None]:
+    """Say each thing once; on a terminal that is enough to see that it goes on."""
+    said: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in said and (sys.stderr.isatty() or not said):
+            say(text)
+        said.add(text)
+
+    return tell
+
+
+def _percent(text: str) -> float:
+    return _number(text, 100, "a percentage from 0 to 100")
+
+
+def _seconds(text: str) -> float:
+    return _number(text, 3600, "a number of seconds from 0 to 3600")
+
+
+def _number(text: str, most: float, words: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= most:  # refuses nan, too
+        raise argparse.ArgumentTypeError(f"expected {words}, found {text!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 1000):  # noqa: PLR2004 - more is a mistake
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 1000, found {text!r}")
+    return int(text)
+
+
+def _readyz(text: str) -> Readyz:
+    try:
+        return Readyz.parse(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected http://HOST:PORT/readyz or unix:PATH, found {text!r}") from None

@@ -1,0 +1,171 @@
+"""A running server, from outside: told to reload by its pid file, asked by /readyz what it serves.
+
+The server holds a lock on its pid file for as long as it lives. A number in a file may be of a process that has
+died, and be another one's by now; so nothing is signalled unless the lock is held, by the process that is signalled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from mirrorlist_snapshot.errors import ServingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+READYZ: Final = "http://127.0.0.1:8080/readyz"
+"""Where a server with the default settings can be asked."""
+_PAUSE: Final = 0.1
+"""Seconds between two questions: a reload takes some tenths of a second."""
+_PATIENCE: Final = 5.0
+"""Seconds for one answer."""
+_LONGEST: Final = 1 << 20
+"""Bytes of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readyz:
+    """Where to ask: an http URL, or `unix:` and the path of a socket."""
+
+    url: str
+
+    @classmethod
+    def parse(cls, text: str) -> Readyz:
+        """Judge what an operator gave; raise ValueError."""
+        parts = urlsplit(text)
+        good = bool(parts.path) if parts.scheme == "unix" else parts.scheme == "http" and bool(parts.hostname)
+        if not good or (parts.scheme == "http" and parts.port == 0):
+            raise ValueError(text)
+        return cls(text)
+
+    def ask(self) -> dict[str, Any]:
+        """Give what the server says; raise ServingError where it says nothing, or not what a server of ours would."""
+        connection, path = self._connection()
+        try:
+            with contextlib.closing(connection):
+                connection.request("GET", path, headers={"accept": "application/json"})
+                facts = json.loads(connection.getresponse().read(_LONGEST))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ServingError(f"cannot ask {self.url}: {str(error) or type(error).__name__}") from error
+        if not isinstance(facts, dict) or "ready" not in facts:
+            raise ServingError(f"cannot ask {self.url}: it is no mirrorlistd that answers there")
+        return facts  # pyright: ignore[reportUnknownVariableType] - of anything
+
+    def _connection(self) -> tuple[http.client.HTTPConnection, str]:
+        parts = urlsplit(self.url)
+        if parts.scheme == "unix":
+            return _UnixConnection(parts.path), "/readyz"
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_PATIENCE), parts.path or "/readyz"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket of a file system rather than to a host."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def hang_up(pid_file: Path) -> int:
+    """Send SIGHUP to the server that holds a pid file, and give its process id; raise ServingError where none does."""
+    try:
+        with pid_file.open("rb") as file:
+            pid = _holder(file.fileno(), pid_file)
+            with _process(pid, pid_file) as send:
+                # A process that holds the lock now, under this number, is the one that was looked up under it: a number
+                # is not given away while its process lives.
+                if _holder(file.fileno(), pid_file) != pid or not os.path.samestat(
+                    os.fstat(file.fileno()), pid_file.stat()
+                ):
+                    raise ServingError(f"{pid_file}: the server was replaced meanwhile; ask again")
+                send(signal.SIGHUP)
+    except ProcessLookupError:
+        raise ServingError(f"{pid_file}: the server has just stopped") from None
+    except PermissionError as error:
+        raise ServingError(f"{pid_file}: not allowed: {error.strerror}; be the server's user, or root") from error
+    except OSError as error:
+        raise ServingError(f"{pid_file}: cannot be read: {error.strerror}; is the server running?") from error
+    return pid
+
+
+def _holder(descriptor: int, pid_file: Path) -> int:
+    """Give the number in a pid file that somebody holds."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 32, 0).strip()
+        if text.isdigit():
+            return int(text)
+        raise ServingError(f"{pid_file}: is no pid file, or the server is just starting") from None
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    raise ServingError(f"{pid_file}: no running server holds it, nobody was signalled")
+
+
+@contextlib.contextmanager
+def _process(pid: int, pid_file: Path) -> Generator[Callable[[int], None]]:
+    """Give what signals one process, and no other that gets its number later."""
+    if pid <= 1:  # 0 and less mean groups of processes
+        raise ServingError(f"{pid_file}: holds {pid}, which is no server")
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield lambda number: signal.pidfd_send_signal(descriptor, number)
+    finally:
+        os.close(descriptor)
+
+
+def reload_until_served(
+    pid_file: Path, readyz: Readyz, serial: int, patience: float, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Have the server reload, and give what /readyz says once it serves a snapshot of a serial.
+
+    Raises ServingError where it has not after `patience` seconds, or says that it will not; `say` is told how it goes.
+    """
+    before: dict[str, Any] | None = None
+    with contextlib.suppress(ServingError):  # it may be only that it is restarting
+        before = readyz.ask()
+    pid = hang_up(pid_file)
+    say(f"told process {pid} to reload")
+    until = time.monotonic() + patience
+    while True:
+        try:
+            facts = readyz.ask()
+            trouble = f"{readyz.url} says serial {facts.get('serial')}"
+        except ServingError as error:
+            facts, trouble = {}, str(error)
+        if facts and _serves(facts, serial):
+            return facts
+        if reason := _refused(facts, before):
+            raise ServingError(f"the server does not serve serial {serial}: {reason}")
+        if time.monotonic() >= until:
+            raise ServingError(f"the server does not serve serial {serial} after {patience:g} s: {trouble}")
+        say(f"waiting for serial {serial}: {trouble}")
+        time.sleep(_PAUSE)
+
+
+def _serves(facts: dict[str, Any], serial: int) -> bool:
+    """Whether all of a server does: each of its workers, where it has several and tells us."""
+    workers: dict[str, Any] = facts.get("workers") or {}
+    return facts.get("serial") == serial and workers.get("serials", [serial]) == [serial]
+
+
+def _refused(facts: dict[str, Any], before: dict[str, Any] | None) -> str | None:
+    """Why a reload that has ended since `before` kept the old state; None where none has."""
+    last: dict[str, Any] = facts.get("last_reload") or {}
+    if last.get("result") != "failed" or (before or {}).get("last_reload") == last or before is None:
+        return None
+    return str(facts.get("reload_error") or "its reload failed; its log says why")
