@@ -7,21 +7,39 @@ gets a list or a line that says what is wrong with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from mirrorlistd.decision import Prepared
+from mirrorlistd.decision import Manner, Prepared
 from mirrorlistd.errors import NotServedError, Reason
 from mirrorlistd.presets import Refused
-from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing
+from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing, text_body
 
 if TYPE_CHECKING:
     from random import Random
 
     from mirrorlistd.address import Address
     from mirrorlistd.decision import Decider
+    from mirrorlistd.index import Place
 
 _ACCEPTED: Final = ((b"application/metalink4+xml", METALINK4), (b"application/metalink+xml", METALINK))
 """Media type in `Accept` -> what a request for a file gets instead of a redirect (clients.md, trap 13)."""
+
+
+@dataclass(slots=True, eq=False)  # not frozen: one is made for each new address, and that would take thrice as long
+class Asker:
+    """Who asks, and where they are."""
+
+    address: Address | None
+    """None where nobody can tell."""
+    failed: bool
+    """What should have told could not be read; for a counter."""
+    place: Place
+
+    @classmethod
+    def at(cls, decider: Decider, address: Address | None, *, failed: bool = False) -> Self:
+        """Find out where an address is."""
+        return cls(address, failed, decider.place(address))
 
 
 class Around(NamedTuple):
@@ -36,16 +54,16 @@ class Around(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What goes back to the client; the lanes add `content-length`, `date` and `server`."""
+    """What goes back to the client, in one; the lanes take it in two (see `reply`)."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
     """Lower-case names."""
     body: bytes
     tier: int
-    """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list: for statistics."""
+    """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list."""
     format: str
-    """Name of the body's format, that of errors is the text format's: for statistics."""
+    """Name of the body's format, that of errors is the text format's."""
 
 
 def answer(
@@ -57,6 +75,14 @@ def answer(
     only source of chance. With `ip=` the list is for that address, and private mirrors are left out unless it is the
     client's own.
     """
+    manner, body = reply(decider, query_string, Asker.at(decider, client), random, around)
+    return Answer(manner.status, manner.headers, body, manner.tier, manner.format)
+
+
+def reply(
+    decider: Decider, query_string: bytes, asker: Asker, random: Random, around: Around | None = None
+) -> tuple[Manner, bytes]:
+    """Do the same for one whose place is known already: what stands around the body, and the body."""
     prepared = decider.prepare(query_string)
     if not isinstance(prepared, Prepared):
         return _refuse(decider, prepared)
@@ -64,21 +90,26 @@ def answer(
         prepared = _redirected(decider, query_string, prepared, around or Around())
         if not isinstance(prepared, Prepared):
             return _refuse(decider, prepared)
-    asked_for = prepared.query.ip
-    place = decider.place(asked_for or client)
-    plan = decider.plan(prepared, place, private=asked_for is None or asked_for == client)
+    client, place, asked_for = asker.address, asker.place, prepared.query.ip
+    own = asked_for is None or asked_for == client
+    plan = decider.plan(prepared, place if own else decider.place(asked_for), private=own)
+    if plan.lines is not None:
+        urls = plan.lines.draw(random)
+        if not urls:
+            return _nobody(decider, prepared)
+        return plan.manner, text_body(plan.comment, urls, prepared.separator)
     renderer = prepared.renderer
     if renderer.stable and (client or asked_for):
         order = plan.choice.draw(prepared.limit, decider.rendezvous(asked_for or client, (around or Around()).now))
     else:
-        order = plan.dealer.draw(random)
+        order = plan.numbers.draw(random)
     if not order:
         return _nobody(decider, prepared)
     listing = Listing(
         decider.index, prepared.target, prepared.offers, plan.choice, order, plan.comment, decider.settings.public_url
     )
     status, headers, body = renderer.render(listing)
-    return Answer(status, headers, body, plan.choice.first_code, renderer.name)
+    return Manner(status, headers, plan.choice.first_code, renderer.name), body
 
 
 def _redirected(decider: Decider, query_string: bytes, prepared: Prepared, around: Around) -> Prepared | Refused:
@@ -93,12 +124,12 @@ def _redirected(decider: Decider, query_string: bytes, prepared: Prepared, aroun
     return decider.prepare(query_string + wishes) if wishes else prepared
 
 
-def _refuse(decider: Decider, refused: Refused) -> Answer:
+def _refuse(decider: Decider, refused: Refused) -> tuple[Manner, bytes]:
     status, headers, body = decider.refuse(refused)
-    return Answer(status, headers, body, 0, TEXT.name)
+    return Manner(status, headers, 0, TEXT.name), body
 
 
-def _nobody(decider: Decider, prepared: Prepared) -> Answer:
+def _nobody(decider: Decider, prepared: Prepared) -> tuple[Manner, bytes]:
     if decider.candidates(prepared):
         reason = "no mirror is offered to your network or country for this"
     elif not decider.index.snapshot.sets.members(prepared.ask.carriers):

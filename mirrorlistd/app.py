@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +26,7 @@ from mirrorlistd.errors import StateError
 from mirrorlistd.explain import explain
 from mirrorlistd.exposition import CONTENT_TYPE, exposition
 from mirrorlistd.head import Asked, is_redirect, over_https
-from mirrorlistd.lane import client_of, respond
+from mirrorlistd.lane import asker_of, respond
 from mirrorlistd.metrics import Facts
 from mirrorlistd.pages import HTML_HEADERS, front_page, repositories, repositories_text
 from mirrorlistd.routes import Routes
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from mirrorlistd.address import Address, Client
+    from mirrorlistd.address import Address
+    from mirrorlistd.answer import Asker
     from mirrorlistd.board import Seat
     from mirrorlistd.config import Config
     from mirrorlistd.state import State
@@ -111,13 +113,13 @@ class App:
             headers = dict(scope["headers"])
             scheme = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(_peer(scope)) else b""
             https = over_https(scheme, scope["scheme"].encode())
-            asked = asked._replace(redirect=True, accept=headers.get(b"accept", b""), https=https)
+            asked = replace(asked, redirect=True, accept=headers.get(b"accept", b""), https=https)
         try:
-            reply = respond(self.service, state, asked, client_in(scope, state), started)
+            manner, body = respond(self.service, state, asked, asker_in(scope, state), started)
         except Exception:  # a defect: uvicorn logs it and answers 500, which an operator must see
             self.service.counters.observe(500, None, "text", perf_counter() - started)
             raise
-        await _send(send, reply.status, reply.headers, reply.body, head=method == "HEAD")
+        await _send(send, manner.status, manner.headers, body, head=method == "HEAD")
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
@@ -140,7 +142,7 @@ class App:
         state = self._state()
         # Not `request.url`: it is built from the Host header and fails on bytes that are no UTF-8.
         asked: bytes = request.scope["query_string"]
-        page = front_page(state.decider, asked, client_in(request.scope, state), self.service.random)
+        page = front_page(state.decider, asked, asker_in(request.scope, state), self.service.random)
         return Response(page, headers=dict(HTML_HEADERS))
 
     async def _repos(self, request: Request) -> Response:
@@ -156,7 +158,7 @@ class App:
     async def _explain(self, request: Request) -> Response:
         state = self._state()
         full = is_insider(request.scope, state)
-        client: Address | str | None = client_in(request.scope, state).address
+        client: Address | str | None = asker_in(request.scope, state).address
         if full:
             client = request.query_params.get("from") or client
         told = explain(state.decider, request.scope["query_string"], client, self.service.random, full=full, now=time())
@@ -204,11 +206,11 @@ class App:
         return Response(exposition(totals, facts_of(service), workers), headers={"content-type": CONTENT_TYPE})
 
 
-def client_in(scope: Scope, state: State) -> Client:
+def asker_in(scope: Scope, state: State) -> Asker:
     """Who asks: the peer, or whom a trusted proxy names; see `address`."""
     trust = state.trust
     forwarded = [value for name, value in scope["headers"] if name == trust.header] if trust.anyone else ()
-    return client_of(state, _peer(scope), forwarded)
+    return asker_of(state, _peer(scope), forwarded)
 
 
 def _peer(scope: Scope) -> str | None:
@@ -223,7 +225,7 @@ def is_insider(scope: Scope, state: State) -> bool:
     A proxy that nobody configured as trusted makes all the world look like its own, often loopback, address: a
     request that was forwarded, but not by a trusted proxy with the trusted header, is a stranger's.
     """
-    client = client_in(scope, state).address
+    client = asker_in(scope, state).address
     if client is None or not state.explain_networks.contains(client):
         return False
     trust = state.trust

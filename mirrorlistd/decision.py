@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.tiers import tier_map
 from mirrorlistd.dealing import Dealer
@@ -19,7 +19,7 @@ from mirrorlistd.index import PROTOCOLS
 from mirrorlistd.memo import Memo
 from mirrorlistd.presets import DEFAULT, Refused
 from mirrorlistd.query import Query, format_of
-from mirrorlistd.render import FORMATS, REDIRECT, TEXT, Renderer
+from mirrorlistd.render import FORMATS, REDIRECT, TEXT, TEXT_HEADERS, Renderer
 from mirrorlistd.routes import Routes
 from mirrorlistd.selection import Ask, Case, Choice, Rendezvous, candidates, rank
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 # Memo sizes, in entries. Queries: some hundred distinct ones are normal, a key is at most the longest target.
 _QUERIES: Final = 4_096
-# Addresses: 70 bytes of key and a shared place each.
-_PLACES: Final = 65_536
 # What was decided for a query and a place: small, the tiers in it are shared.
 _PLANS: Final = 16_384
 # Tiers: one per content set, options and place; the heaviest entry, some 30 bytes a mirror. The bound is on mirrors in
@@ -58,6 +56,8 @@ class Prepared:
     limit: int
     times: bytes
     """The second comment line that `time` asks for, or nothing."""
+    separator: bytes
+    """What ends a line of a plain list after the base URL: the path and LF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,32 @@ class Settings:
     """Which paths are lists."""
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
     """All of an answer but chance: one query, one place."""
 
-    dealer: Dealer
     choice: Choice
     comment: bytes
     """Comment lines, each ending in LF; empty where the client wants none."""
+    manner: Manner
+    """Of the plain list."""
+    numbers: Dealer[int]
+    """Deals mirror numbers."""
+    lines: Dealer[bytes] | None
+    """Deals base URLs, where a list has no more of a mirror than one: plain text."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Manner:
+    """All of what goes back to a client but the body; the lanes add `content-length`, `date` and `server`."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    """Lower-case names."""
+    tier: int
+    """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list: for statistics."""
+    format: str
+    """Name of the body's format, that of errors is the text format's: for statistics."""
 
 
 class Decider:
@@ -93,9 +112,10 @@ class Decider:
     __slots__ = (
         "_candidates",
         "_choices",
-        "_dealers",
+        "_lines",
+        "_mirrors",
+        "_numbers",
         "_offers",
-        "_places",
         "_plans",
         "_queries",
         "_tier_maps",
@@ -109,6 +129,7 @@ class Decider:
     def __init__(self, index: Index, geo: Geo, settings: Settings) -> None:
         """Take the parts as they are; nothing is computed before it is asked for."""
         self.index = index
+        self._mirrors = range(len(index.snapshot.mirrors))
         self.geo = geo
         self.settings = settings
         self.limit: Final = settings.limit or settings.preset.limit
@@ -117,9 +138,9 @@ class Decider:
         """Turns what `prepare` refuses into an answer."""
         few = min(_CHOICES, max(64, _MIRRORS_IN_CHOICES // max(1, len(index.snapshot.mirrors))))
         self._queries: Memo[bytes, Prepared | Refused] = Memo(_QUERIES)
-        self._places: Memo[str, Place] = Memo(_PLACES)
         self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(few)
-        self._dealers: Memo[tuple[Choice, int], Dealer] = Memo(few)
+        self._numbers: Memo[tuple[Choice, int], Dealer[int]] = Memo(few)
+        self._lines: Memo[tuple[Choice, int, Offers], Dealer[bytes]] = Memo(few)
         self._plans: Memo[tuple[Prepared, Place, bool], Plan] = Memo(_PLANS)
         self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
         self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
@@ -167,6 +188,7 @@ class Decider:
             renderer=renderer,
             limit=query.limit or renderer.longest or self.limit,
             times=b"# database creation time: %d\n" % self.index.snapshot.built if query.time else b"",
+            separator=target.suffix + b"\n",
         )
 
     def _one_file(self, query: Query, renderer: Renderer) -> tuple[Query, Target]:
@@ -192,9 +214,7 @@ class Decider:
         """Where a client is; None is an address nobody could tell."""
         if address is None:
             return self.index.place(None, UNKNOWN)
-        return self._places.get(address.text) or self._places.remember(
-            address.text, self.index.place(address, self.geo.locate(address))
-        )
+        return self.index.place(address, self.geo.locate(address))
 
     def plan(self, prepared: Prepared, place: Place, *, private: bool) -> Plan:
         """Decide everything but chance; `private` says that the client asks for itself, with `ip=` or without."""
@@ -202,14 +222,23 @@ class Decider:
         known = self._plans.get(key)
         if known is None:
             choice = self.choice(prepared, place, private=private)
-            dealt = (choice, prepared.limit)
-            dealer = self._dealers.get(dealt) or self._dealers.remember(dealt, Dealer(*dealt))
             comment = b""
             if prepared.query.comments:
                 case = self._case(prepared, place, private=private)
                 comment = self.settings.preset.comment(prepared.query, prepared.target, case, choice) + prepared.times
-            known = self._plans.remember(key, Plan(dealer, choice, comment))
+            manner = Manner(200, TEXT_HEADERS, choice.first_code, TEXT.name)
+            known = self._plans.remember(key, Plan(choice, comment, manner, *self._dealers(prepared, choice)))
         return known
+
+    def _dealers(self, prepared: Prepared, choice: Choice) -> tuple[Dealer[int], Dealer[bytes] | None]:
+        """Give those of a choice, which plans share: directories by the hundred have the same mirrors."""
+        key = (choice, prepared.limit)
+        numbers = self._numbers.get(key) or self._numbers.remember(key, Dealer(*key, self._mirrors))
+        if prepared.renderer is not TEXT or not prepared.offers.single:
+            return numbers, None
+        dealt = (*key, prepared.offers)
+        first = prepared.offers.first
+        return numbers, self._lines.get(dealt) or self._lines.remember(dealt, Dealer(*key, first))
 
     def choice(self, prepared: Prepared, place: Place, *, private: bool = True) -> Choice:
         """The tiers for a place; `private` as for `plan`."""

@@ -12,16 +12,16 @@ forwarding header. That value is checked and understood by itself.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.protocols.utils import get_remote_addr, is_ssl
 
-from mirrorlistd.address import Client
 from mirrorlistd.guard import Guard
 from mirrorlistd.head import Head, over_https, understand
-from mirrorlistd.lane import client_of, respond
+from mirrorlistd.lane import asker_of, respond
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from mirrorlistd.address import Trust
-    from mirrorlistd.answer import Answer
+    from mirrorlistd.answer import Asker
+    from mirrorlistd.decision import Manner
     from mirrorlistd.service import Service
     from mirrorlistd.state import State
 
@@ -66,14 +67,14 @@ class Shared:
         self._trust: Trust | None = None
         self._needles: tuple[bytes, ...] = ()
 
-    def top(self, reply: Answer, defaults: list[tuple[bytes, bytes]]) -> bytes:
+    def top(self, manner: Manner, defaults: list[tuple[bytes, bytes]]) -> bytes:
         """Status line and headers up to the value of content-length; `defaults` are uvicorn's: date and server."""
-        if reply.headers is self._headers and defaults is self._defaults and reply.status == 200:  # noqa: PLR2004 - lists
+        if manner.headers is self._headers and defaults is self._defaults and manner.status == 200:  # noqa: PLR2004 - lists
             return self._top
-        lines = [b"%b: %b\r\n" % header for header in (*defaults, *reply.headers)]
-        top = b"".join((STATUS_LINE[reply.status], *lines, b"content-length: "))
-        if reply.status == 200:  # noqa: PLR2004 - as above
-            self._defaults, self._headers, self._top = defaults, reply.headers, top
+        lines = [b"%b: %b\r\n" % header for header in (*defaults, *manner.headers)]
+        top = b"".join((STATUS_LINE[manner.status], *lines, b"content-length: "))
+        if manner.status == 200:  # noqa: PLR2004 - as above
+            self._defaults, self._headers, self._top = defaults, manner.headers, top
         return top
 
     def needles(self, trust: Trust) -> tuple[bytes, ...]:
@@ -87,7 +88,7 @@ class Shared:
 class FastLane(Guard):
     """One connection whose plain requests for lists are answered here."""
 
-    __slots__ = ("_believed", "_client", "_needles", "_peer", "_scheme", "_trust")
+    __slots__ = ("_asker", "_believed", "_needles", "_peer", "_scheme", "_trust")
 
     shared: ClassVar[Shared]
 
@@ -100,105 +101,47 @@ class FastLane(Guard):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._trust: Trust | None = None
-        """That the following are true of; a reload brings another one."""
+        """Of the state that the following are true of; another state has another one."""
         self._needles: tuple[bytes, ...] = ()
         self._peer: str | None = None
         self._scheme = b""
         self._believed = False
         """The peer is a trusted proxy."""
-        self._client = Client(None, failed=False)
+        self._asker: Asker
         """Who asks when no proxy says so."""
 
     def data_received(self, data: bytes) -> None:
         """Answer at once a buffer that is exactly one known head."""
         started = perf_counter()
         state = self.shared.service.state
-        if self.open and state is not None:
-            known = self._recall(state, data)
-            if known is not None and self._answer(state, known[0], known[1], started):
-                return
-        super().data_received(data)
+        if not (self.open and state is not None and self._answer(state, data, started)):
+            super().data_received(data)
 
     def take(self, head: bytes) -> None:
         """Answer a head that is plain, and remember it."""
         started = perf_counter()
         state = self.shared.service.state
-        if state is not None:
-            found = self._recall(state, head) or self._understand(state, head)
-            if found is not None and self._answer(state, found[0], found[1], started):
-                return
-        self.hand_over(head)
+        if not (state is not None and self._answer(state, head, started, new=True)):
+            self.hand_over(head)
 
-    def _recall(self, state: State, raw: bytes) -> tuple[Head, Client] | None:
-        """Look a head up, without its forwarded address."""
-        if state.trust is not self._trust:
-            self._meet(state)
-        for needle in self._needles:
-            start = raw.find(needle)
-            if start >= 0:
-                start += len(needle)
-                end = raw.find(b"\r\n", start)
-                head = state.heads.get(raw[:start] + raw[end:])
-                client = self._named(state, raw[start:end])
-                return None if head is None or client is None else (head, client)
-        head = state.heads.get(raw)
-        return None if head is None else (head, self._client)
-
-    def _named(self, state: State, value: bytes) -> Client | None:
-        """Who a forwarding header's value names; None where the value is llhttp's to judge."""
-        client = state.clients.get((self._peer, value))
-        if client is None and _ADDRESSES.fullmatch(value):
-            client = client_of(state, self._peer, (value,))
-        return client
-
-    def _understand(self, state: State, raw: bytes) -> tuple[Head, Client] | None:
-        """Read a new head."""
-        trust = state.trust
-        head = understand(raw, state.decider.settings.routes, trust.header)
-        if head is None:
-            return None
-        key = self._key(raw, head.forwarded if trust.anyone else ())
-        if head.lasting and key is not None and len(key) <= _LONGEST_REMEMBERED:
-            state.heads.remember(key, head)
-        return head, client_of(state, self._peer, head.forwarded)
-
-    def _key(self, raw: bytes, forwarded: tuple[bytes, ...]) -> bytes | None:
-        """What to remember a head by: without the forwarded address; None where that was not found by its needle."""
-        if not forwarded:
-            return raw
-        for needle in self._needles:
-            start = raw.find(needle)
-            if start >= 0:
-                start += len(needle)
-                return raw[:start] + raw[raw.find(b"\r\n", start) :]
-        return None
-
-    def _meet(self, state: State) -> None:
-        """Find out what this state makes of the peer."""
-        trust = state.trust
-        peer = get_remote_addr(self.transport)
-        self._peer = peer[0] if peer else None
-        self._scheme = b"https" if is_ssl(self.transport) else b"http"
-        self._trust = trust
-        self._needles = self.shared.needles(trust)
-        self._believed = trust.believes(self._peer)
-        self._client = client_of(state, self._peer, ())
-
-    def _answer(self, state: State, head: Head, client: Client, started: float) -> bool:
-        """Answer in one write; False if that failed and nothing was written."""
-        asked = head.asked
-        if asked.redirect and over_https(head.scheme if self._believed else b"", self._scheme):
-            asked = asked._replace(https=True)
+    def _answer(self, state: State, raw: bytes, started: float, *, new: bool = False) -> bool:
+        """Answer a known head, or also a `new` one, in one write; False if it is not plain: nothing is written then."""
         try:
-            reply = respond(self.shared.service, state, asked, client, started)
+            found = self._recall(state, raw) or (self._understand(state, raw) if new else None)
+            if found is None:
+                return False
+            head, asker = found
+            asked = head.asked
+            if asked.redirect and over_https(head.scheme if self._believed else b"", self._scheme):
+                asked = replace(asked, https=True)
+            manner, body = respond(self.shared.service, state, asked, asker, started)
         except Exception:  # noqa: BLE001 - a defect: the other lane will meet it again, log it, and answer 500
             return False
         keep_alive = head.keep_alive and self.seconds > 0
-        body = reply.body
         self.transport.write(
             b"".join(
                 (
-                    self.shared.top(reply, self.server_state.default_headers),
+                    self.shared.top(manner, self.server_state.default_headers),
                     b"%d" % len(body),
                     b"\r\n\r\n" if keep_alive else b"\r\nconnection: close\r\n\r\n",
                     body if head.wants_body else b"",
@@ -212,3 +155,63 @@ class FastLane(Guard):
         if not keep_alive:
             self.close()
         return True
+
+    def _recall(self, state: State, raw: bytes) -> tuple[Head, Asker] | None:
+        """Look a head up, without its forwarded address."""
+        if state.trust is not self._trust:
+            self._meet(state)
+        for needle in self._needles:
+            before, found, after = raw.partition(needle)
+            if found:
+                value, _, rest = after.partition(b"\r\n")
+                head = state.heads.get(_without(before, rest))
+                if head is None:
+                    return None
+                asker = state.askers.get((self._peer, value)) or self._named(state, value)
+                return None if asker is None else (head, asker)
+        head = state.heads.get(raw)
+        return None if head is None else (head, self._asker)
+
+    def _named(self, state: State, value: bytes) -> Asker | None:
+        """Who a forwarding header's value names; None where the value is llhttp's to judge."""
+        return asker_of(state, self._peer, (value,)) if _ADDRESSES.fullmatch(value) else None
+
+    def _understand(self, state: State, raw: bytes) -> tuple[Head, Asker] | None:
+        """Read a new head."""
+        trust = state.trust
+        head = understand(raw, state.decider.settings.routes, trust.header)
+        if head is None:
+            return None
+        key = self._key(raw, head.forwarded if trust.anyone else ())
+        if head.lasting and key is not None and len(key) <= _LONGEST_REMEMBERED:
+            state.heads.remember(key, head)
+        return head, asker_of(state, self._peer, head.forwarded)
+
+    def _key(self, raw: bytes, forwarded: tuple[bytes, ...]) -> bytes | None:
+        """What to remember a head by: without the forwarded address; None where that was not found by its needle."""
+        if not forwarded:
+            return raw
+        for needle in self._needles:
+            before, found, after = raw.partition(needle)
+            if found:
+                return _without(before, after.partition(b"\r\n")[2])
+        return None
+
+    def _meet(self, state: State) -> None:
+        """Find out what this state makes of the peer."""
+        trust = state.trust
+        peer = get_remote_addr(self.transport)
+        self._peer = peer[0] if peer else None
+        self._scheme = b"https" if is_ssl(self.transport) else b"http"
+        self._needles = self.shared.needles(trust)
+        self._believed = trust.believes(self._peer)
+        self._asker = asker_of(state, self._peer, ())
+        self._trust = trust
+
+
+def _without(before: bytes, after: bytes) -> bytes:
+    """Name a head by what stands before and after its forwarded address.
+
+    NUL marks the place: no head that llhttp takes has one, so this is never the name of another head.
+    """
+    return b"\0".join((before, after))

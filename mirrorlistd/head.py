@@ -6,7 +6,8 @@ judge of what the bytes mean: nothing here splits lines or fields, so the two la
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import httptools
 
@@ -17,7 +18,8 @@ _UNUSUAL: Final = frozenset((b"content-length", b"expect", b"transfer-encoding",
 """Headers that change where a request ends, or what comes next."""
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Asked:
     """What an answer depends on, but for who asks; the same from whichever lane it comes."""
 
     path: bytes
@@ -34,7 +36,8 @@ class Asked(NamedTuple):
     """The request came over https."""
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Head:
     """One whole head, understood."""
 
     asked: Asked

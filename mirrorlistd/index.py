@@ -71,9 +71,9 @@ class Place(NamedTuple):
     """Number of the netblock chain that contains the client, 0 for none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Offers:
-    """The base URLs of one category for one choice of protocols, by mirror number."""
+    """The base URLs of one category for one choice of protocols, by mirror number. Each is equal to itself alone."""
 
     urls: tuple[tuple[bytes, ...], ...]
     """Base URLs of each mirror, each ending in `/`; empty where it has none of the wanted protocols."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from mirrorlist_snapshot.model import Repository, Snapshot
-    from mirrorlistd.address import Client
+    from mirrorlistd.answer import Asker
     from mirrorlistd.decision import Decider
 
 
@@ -96,7 +96,7 @@ def repositories_text(snapshot: Snapshot) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def front_page(decider: Decider, query_string: bytes, client: Client, random: Random) -> str:
+def front_page(decider: Decider, query_string: bytes, asker: Asker, random: Random) -> str:
     """Render `/`: the repositories, what the server thinks of the reader, and the list they would get.
 
     The query string takes the same parameters as `/mirrorlist`. Where it names nothing, the first repository is
@@ -115,7 +115,7 @@ def front_page(decider: Decider, query_string: bytes, client: Client, random: Ra
     if arches and given.get("arch") not in arches:
         given["arch"] = arches[0]
         asked += f"&arch={quote(given['arch'])}".encode()
-    told: dict[str, Any] = explain(decider, asked, client.address, random, full=False)
+    told: dict[str, Any] = explain(decider, asked, asker.address, random, full=False)
     return _ENVIRONMENT.get_template("index.html").render(
         style=_STYLE,
         repositories=[repository.name for repository in offered],
@@ -125,8 +125,8 @@ def front_page(decider: Decider, query_string: bytes, client: Client, random: Ra
         rare=[parameter for parameter in _RARE if parameter in given],
         told=told,
         near=_nearness(told),
-        you=tell_place(decider, client.address, decider.place(client.address), ()),
-        address=client.address.text if client.address else None,
+        you=tell_place(decider, asker.address, asker.place, ()),
+        address=asker.address.text if asker.address else None,
         serial=snapshot.serial,
         built=datetime.fromtimestamp(snapshot.built, UTC),
         mirrors=sum(1 for mirror in snapshot.mirrors if mirror.active and not mirror.private),

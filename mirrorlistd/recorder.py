@@ -20,7 +20,7 @@ from mirrorlistd.usage.writer import Writer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mirrorlistd.address import Address
+    from mirrorlistd.answer import Asker
     from mirrorlistd.decision import Decider
     from mirrorlistd.metrics import Counters
 
@@ -50,8 +50,8 @@ class Recorder:
         """Country -> what stands in the middle of a line, today."""
         self._day = 0
 
-    def note(self, decider: Decider, query: bytes, client: Address | None) -> None:
-        """Note a list that was given for a canonical query; `client` is who asked, None where nobody can tell."""
+    def note(self, decider: Decider, query: bytes, asker: Asker) -> None:
+        """Note a list that was given for a canonical query."""
         if decider is not self._decider:  # what a query means may have changed
             self._decider = decider
             self._tails.clear()
@@ -62,9 +62,9 @@ class Recorder:
         if today != self._day:
             self._day = today
             self._middles.clear()
-        country = decider.place(client).country
+        country = asker.place.country
         middle = self._middles.get(country) or self._middle(country)
-        head = line.head(client.text) if self._addresses and client else line.head()
+        head = line.head(asker.address.text) if self._addresses and asker.address else line.head()
         self._writer.append(head.encode() + middle + tail)
         if countme >= 0:
             self._counters.countme[countme] += 1

@@ -127,13 +127,10 @@ class Tier:
             drawn[bisect(cumulative, uniform() * total)] = None
             if len(drawn) == count:
                 return [mirrors[position] for position in drawn]
-        return self.finish(list(drawn), count, random)
+        return self._finish(list(drawn), count, random)
 
-    def finish(self, drawn: Sequence[int], count: int, random: Random) -> list[int]:
-        """Finish a draw that met too many repetitions: the rest is again a weighted shuffle of what is left.
-
-        `drawn` are positions in `mirrors`, in order; what is given back are mirror numbers.
-        """
+    def _finish(self, drawn: Sequence[int], count: int, random: Random) -> list[int]:
+        # A draw that met too many repetitions: the rest is again a weighted shuffle of what is left.
         size = len(self.mirrors)
         keys = [random.random() ** (1.0 if self.exponents is None else self.exponents[i]) for i in range(size)]
         left = sorted(set(range(size)).difference(drawn), key=keys.__getitem__, reverse=True)

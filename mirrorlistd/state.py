@@ -34,7 +34,7 @@ from mirrorlistd.routes import Routes, Template
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mirrorlistd.address import Client
+    from mirrorlistd.answer import Asker
     from mirrorlistd.config import Config
     from mirrorlistd.head import Head
 
@@ -47,7 +47,7 @@ _PROBES: Final = ("193.0.6.139", "202.12.29.205", "2001:db8::1", "127.0.0.1")
 # Memo sizes, in entries. Heads: clients of one kind send the same bytes for a repository; up to 2 kB each.
 _HEADS: Final = 4_096
 # Who asks: some 400 bytes each.
-_CLIENTS: Final = 16_384
+_ASKERS: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +67,8 @@ class State:
     """Where the snapshot came from: a path, or `built-in`."""
     heads: Memo[bytes, Head] = field(default_factory=lambda: Memo(_HEADS))
     """The fast lane's: raw head, without the forwarded address -> what it asks for."""
-    clients: Memo[tuple[str | None, bytes], Client] = field(default_factory=lambda: Memo(_CLIENTS))
-    """The lanes': peer, what its forwarding header says -> who asks."""
+    askers: Memo[tuple[str | None, bytes], Asker] = field(default_factory=lambda: Memo(_ASKERS))
+    """The lanes': peer, what its forwarding header says -> who asks, and where they are."""
 
     @property
     def serial(self) -> int:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK, GLOBAL, NEIGHBOURS, NETBLOCK
 from mirrorlistd.answer import Answer, answer
+from mirrorlistd.dealing import HOT
 from mirrorlistd.decision import Decider
 from mirrorlistd.memo import Memo
 from mirrorlistd.render import FORMATS
@@ -307,7 +308,7 @@ def test_no_answer_repeats_what_was_asked(query: bytes) -> None:
 
 def forgetful(world: Decider) -> Decider:
     """A decider whose memos hold one entry each: it forgets between any two steps."""
-    world._queries, world._places, world._choices = Memo(1), Memo(1), Memo(1)
+    world._queries, world._choices = Memo(1), Memo(1)
     world._tier_maps, world._offers, world._candidates = Memo(1), Memo(1), Memo(1)
     return world
 
@@ -315,7 +316,7 @@ def forgetful(world: Decider) -> Decider:
 FORGETFUL = forgetful(decider(RICH))
 
 
-@given(st.lists(st.tuples(QUERIES, CLIENTS), min_size=1, max_size=12), st.integers(0, 9))
+@given(st.lists(st.tuples(QUERIES, CLIENTS), min_size=1, max_size=HOT // 2), st.integers(0, 9))
 @settings(max_examples=300, deadline=None)
 def test_memory_changes_no_answer(requests: list[tuple[bytes, str | None]], seed: int) -> None:
     """Whatever was answered before and to whom: with the same seed a request gets the same bytes as without memory.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK
-from mirrorlistd.dealing import BATCH, HOT, Dealer
+from mirrorlistd.dealing import FIRST_BATCH, HOT, LATER_BATCHES, Dealer
 from mirrorlistd.selection import Choice, Tier
 from test_selection import chi_square
 from worlds import DE, ask, decider, mirror, network
@@ -20,9 +20,9 @@ LIMITS = {1: 10.83, 2: 13.82, 3: 16.27, 8: 26.12, 9: 27.88, 98: 147.0, 399: 494.
 """Upper 0.1 % points of the chi-square distribution, by degrees of freedom."""
 
 
-def hot(choice: Choice, limit: int, random: Random) -> Dealer:
+def hot(choice: Choice, limit: int, random: Random) -> Dealer[int]:
     """A dealer that deals batches from now on."""
-    dealer = Dealer(choice, limit)
+    dealer = Dealer(choice, limit, range(1_000))
     for _ in range(HOT):
         dealer.draw(random)
     return dealer
@@ -86,7 +86,7 @@ def test_dealt_lists_have_the_shape_of_drawn_ones(sizes: list[int], fallback: in
     choice = Choice(tuple(tiers), last)
     random = Random(seed)
     dealer = hot(choice, limit, random)
-    for _ in range(BATCH + 1):
+    for _ in range(FIRST_BATCH + LATER_BATCHES + 1):
         dealt, drawn = dealer.draw(random), choice.draw(limit, random)
         assert len(set(dealt)) == len(dealt) == len(drawn)
         for tier in (*tiers, *((last,) if last else ())):
@@ -110,7 +110,7 @@ def test_each_dealt_list_is_the_callers_own() -> None:
     """A caller who changes a list changes no other answer."""
     random = Random(1)
     dealer = hot(Choice((Tier(COUNTRY, [4], [1] * 5),), None), 20, random)
-    for _ in range(2 * BATCH):
+    for _ in range(2 * LATER_BATCHES):
         order = dealer.draw(random)
         assert order == [4]
         order.clear()

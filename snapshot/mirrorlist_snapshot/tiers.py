@@ -45,23 +45,23 @@ PRIVATE: Final = 204
 FIRST_REASON: Final = INACTIVE
 
 
-def tier_name(code: int) -> str:
-    """The word for a tier code in answers, metrics and logs."""
-    if NEIGHBOURS <= code < NEIGHBOURS + MAX_NEIGHBOUR_GROUPS:
-        return "neighbours"
-    return _TIER_NAMES[code]
-
-
-_TIER_NAMES: Final = {
+NAME_OF: Final = {
     NETBLOCK: "netblock",
     ASN: "asn",
     COUNTRY: "country",
+    **dict.fromkeys(range(NEIGHBOURS, NEIGHBOURS + MAX_NEIGHBOUR_GROUPS), "neighbours"),
     CONTINENT: "continent",
     GLOBAL: "global",
     FALLBACK: "fallback",
 }
+"""Tier code -> the word for it in answers, metrics and logs."""
 TIER_NAMES: Final = ("netblock", "asn", "country", "neighbours", "continent", "global", "fallback")
-"""Every name that `tier_name` gives, nearest first."""
+"""Every such word, nearest first."""
+
+
+def tier_name(code: int) -> str:
+    """The word for a tier code; KeyError for a reason to be left out."""
+    return NAME_OF[code]
 
 
 def continent_of(country: str | None, known: str | None, overrides: Overrides) -> str | None:
