@@ -109,3 +109,15 @@ class LossError(MirrorlistSnapshotError):
         super().__init__(f"more than {100 * limit:g} % would be lost: {'; '.join(map(str, losses))}")
         self.losses = tuple(losses)
         self.limit = limit
+
+
+class StoreError(MirrorlistSnapshotError):
+    """An object store could not be asked, or refused: the message names the object and what to do, never a secret."""
+
+
+class NoObjectError(StoreError):
+    """The store was asked, and the object is not there."""
+
+
+class StoreConflictError(StoreError):
+    """Another writer was faster; what they wrote is there."""

@@ -1,0 +1,207 @@
+"""Objects in a store: S3, GCS, Azure, an HTTP server, a folder; each named by one URL.
+
+The protocol, the retries and the signing of requests are `obstore`'s, and so are the names of the environment variables
+that hold credentials and endpoints (AWS_*, GOOGLE_*, AZURE_*): none is taken from a URL, none gets into a message.
+Reading is bounded in size and time. A write says which version it replaces and is refused by the store where another
+writer was faster; stores that cannot refuse (HTTP) are told apart by `Store.guards_writes`.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from mirrorlist_snapshot.errors import NoObjectError, StoreConflictError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+MAX_OBJECT_BYTES: Final = 1 << 30
+"""A snapshot at the design point (150,000 directories) has some 10 MB; a hundred times that is a mistake."""
+CONNECT_SECONDS: Final = 5
+READ_SECONDS: Final = 120
+"""For a whole object: 10 MB at less than a megabit per second."""
+SCHEMES: Final = ("s3", "gs", "az", "https", "http", "file")
+GUARDED: Final = ("s3", "gs", "az")
+"""Schemes of stores that refuse a write where the object is not the one that the writer has seen."""
+_EXAMPLES: Final = "s3://bucket/mirrors.mls or https://host/mirrors.mls"
+
+_STATUS: Final = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
+_CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
+_CAUSE: Final = re.compile(r'(?:message|error): "([^"]{1,100})"|InvalidCertificate\(\s*(\w+)|(TimedOut|timed out)')
+"""Where the debugging details that a store's client appends say why: the system's words, nobody's URL."""
+_URL: Final = re.compile(r"\S*://\S*")
+
+
+def is_url(target: str) -> bool:
+    """Tell a store's URL from the path of a file."""
+    return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", target))
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which version of an object was read: what a conditional request names."""
+
+    etag: str | None
+    token: str | None
+    """What some stores have besides the ETag (GCS: the generation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An object as it was at one moment."""
+
+    data: bytes
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object, there or not."""
+
+    url: str
+    """Of the object, without credentials: may be logged."""
+    name: str
+    """Its last part."""
+    store: ObjectStore
+    """Of the folder that it is in."""
+
+    @classmethod
+    def at(cls, url: str) -> StoredObject:
+        """Read a URL; raise StoreError where it names no object, or where the packages for it are missing."""
+        scheme, folder, name = split_url(url)
+        try:
+            from obstore.store import from_url  # noqa: PLC0415 - an extra's, wanted only where a store is named
+        except ImportError as error:
+            raise StoreError("stores need the package obstore: pip install 'mirrorlistd[pull]'") from error
+        # The scheme asks for plain HTTP; for an endpoint of S3 it takes AWS_ALLOW_HTTP.
+        plain: ClientConfig = {"allow_http": True} if scheme == "http" else {}
+        seconds: ClientConfig = {
+            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "timeout": timedelta(seconds=READ_SECONDS),
+        }
+        # Whoever asks again has a schedule of their own; this is for the hiccup of a moment.
+        retries: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
+        with _told(url):
+            if scheme == "file":
+                return cls(url, name, from_url(folder))
+            store: ObjectStore = from_url(folder, client_options=plain | seconds, retry_config=retries)
+            return cls(url, name, store)
+
+    @property
+    def guards_writes(self) -> bool:
+        """Whether the store refuses a write over a version that is no longer there."""
+        return self.url.partition(":")[0].lower() in GUARDED
+
+    def sibling(self, name: str) -> StoredObject:
+        """Give another object of the same folder."""
+        return StoredObject(self.url.removesuffix(self.name) + name, name, self.store)
+
+    def siblings(self) -> list[str]:
+        """List the names in the same folder; StoreError also where the store has no lists (HTTP)."""
+        import obstore  # noqa: PLC0415 - as above
+
+        with _told(self.url):
+            found = obstore.list_with_delimiter(self.store)  # pyright: ignore[reportUnknownMemberType] - or Arrow
+        return sorted(meta["path"].rpartition("/")[2] for meta in found["objects"])
+
+    def fetch(self, known: Version | None = None) -> Fetched | None:
+        """Read the object; None where it is still the `known` version. Raises NoObjectError, StoreError."""
+        import obstore  # noqa: PLC0415 - as above
+        from obstore.exceptions import NotModifiedError  # noqa: PLC0415 - as above
+
+        until = monotonic() + READ_SECONDS
+        with _told(self.url):
+            try:
+                unless = {"if_none_match": known.etag} if known and known.etag else {}
+                got = obstore.get(self.store, self.name, options=unless)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - a TypedDict
+            except NotModifiedError:
+                return None
+            size = got.meta["size"]
+            data = bytearray()
+            for chunk in got.stream(min_chunk_size=1 << 20):
+                data += chunk
+                if max(size, len(data)) > MAX_OBJECT_BYTES:
+                    raise StoreError(f"{self.url}: more than the {MAX_OBJECT_BYTES} bytes that a snapshot may have")
+                if monotonic() > until:
+                    raise StoreError(f"{self.url}: was not read within {READ_SECONDS} s")
+        if len(data) != size:
+            raise StoreError(f"{self.url}: expected {size} bytes, found {len(data)}")
+        return Fetched(bytes(data), Version(got.meta["e_tag"], got.meta["version"]))
+
+    def put(self, data: bytes, over: Version | None) -> None:
+        """Write the object: over that version of it, or, without one, where there is none.
+
+        Raises StoreConflictError where the store finds something else there, and leaves that; StoreError otherwise.
+        Stores that do not guard writes replace whatever is there.
+        """
+        import obstore  # noqa: PLC0415 - as above
+        from obstore.exceptions import AlreadyExistsError, PreconditionError  # noqa: PLC0415 - as above
+
+        mode: Any = "overwrite"
+        if self.guards_writes:
+            mode = {"e_tag": over.etag, "version": over.token} if over else "create"
+        with _told(self.url):
+            try:
+                obstore.put(self.store, self.name, data, mode=mode, use_multipart=False)
+            except (AlreadyExistsError, FileExistsError, PreconditionError) as error:
+                raise StoreConflictError(
+                    f"{self.url}: somebody else wrote it since it was read; nothing was changed, publish again"
+                ) from error
+
+    def delete(self) -> None:
+        """Remove the object, if it is there."""
+        import obstore  # noqa: PLC0415 - as above
+
+        with _told(self.url):
+            obstore.delete(self.store, self.name)
+
+
+def split_url(url: str) -> tuple[str, str, str]:
+    """Give scheme, URL of the folder and name of the object; raise StoreError, without what may be secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise StoreError(f"expected a URL such as {_EXAMPLES}, found one that cannot be read") from error
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise StoreError(
+            f"{parts.scheme}://...: expected no user, password, query or fragment in a URL: it would be logged; "
+            "give credentials in the environment (AWS_ACCESS_KEY_ID, ...)"
+        )
+    folder, _, name = parts.path.rpartition("/")
+    if parts.scheme not in SCHEMES or not name or (not parts.netloc and parts.scheme != "file"):
+        raise StoreError(f"{url}: expected the URL of an object, such as {_EXAMPLES}; schemes: {', '.join(SCHEMES)}")
+    return parts.scheme, f"{parts.scheme}://{parts.netloc}{folder}/", name
+
+
+@contextmanager
+def _told(url: str) -> Generator[None]:
+    """Turn whatever a store's client raises into a StoreError in our words."""
+    from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra's
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NoObjectError(f"{url}: is not there; publish it first, or correct the URL") from error
+    except (BaseError, OSError, NotImplementedError, ValueError) as error:
+        raise StoreError(f"{url}: {_reason(error)}") from None  # the cause may name more than may be logged
+
+
+def _reason(error: Exception) -> str:
+    """What a store's client says, without URLs (they may be signed), page bodies and debugging details."""
+    text = str(error)
+    if status := _STATUS.search(text):
+        code = _CODE.search(text)
+        return f"the store answers {status[1].strip()}" + (f" ({code[1]})" if code else "")
+    said = _URL.sub("...", text.partition("\n")[0].rpartition(" - ")[2])[:200]
+    if said.endswith("builder error"):
+        return "plain HTTP is not allowed unless asked for: AWS_ALLOW_HTTP=true, or the variable of that store"
+    cause = next(filter(None, (found for match in _CAUSE.finditer(text) for found in match.groups())), "")
+    return f"the store cannot be asked: {said}" + (f" ({cause})" if cause else "")
