@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mirrorlistd.answer import Asker
     from mirrorlistd.board import Seat
     from mirrorlistd.config import Config
+    from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.state import State
 
     Scope = MutableMapping[str, Any]
@@ -176,6 +177,8 @@ class App:
         service = self.service
         state, counters = service.state, service.totals()
         facts: dict[str, object] = {"ready": state is not None and not service.draining, "draining": service.draining}
+        if service.pulls is not None:
+            facts["pull"] = _pull(service.pulls)
         if state is not None:
             snapshot = state.decider.index.snapshot
             facts |= {
@@ -194,6 +197,8 @@ class App:
                     "seconds": round(counters.last_reload_seconds, 3),
                 }
             if is_insider(request.scope, state):
+                failed = service.pulls and service.pulls.last and service.pulls.last.error
+                facts |= {"pull_error": failed} if failed else {}
                 facts |= {"reload_error": service.reload_error} if service.reload_error else {}
                 facts |= {"workers": _workers(service.seat)} if service.seat else {}
         # A failed reload keeps the old state and the server ready: 503 would take a whole fleet out at once.
@@ -203,7 +208,9 @@ class App:
         service = self.service
         totals = service.totals()
         workers = service.seat.board.workers() if service.seat else ()
-        return Response(exposition(totals, facts_of(service), workers), headers={"content-type": CONTENT_TYPE})
+        return Response(
+            exposition(totals, facts_of(service), workers, service.pulls), headers={"content-type": CONTENT_TYPE}
+        )
 
 
 def asker_in(scope: Scope, state: State) -> Asker:
@@ -257,6 +264,20 @@ def facts_of(service: Service) -> Facts | None:
         directories=len(snapshot.directories),
         databases={source.kind: source.build_epoch for source in decider.geo.sources if source.build_epoch},
     )
+
+
+def _pull(pulls: Pulls) -> dict[str, object] | None:
+    """What /readyz says of pulling; None before the first attempt. Why it fails is for insiders."""
+    last = pulls.last
+    if last is None:
+        return None
+    return {
+        "result": last.result,
+        "at": int(last.at),
+        "seconds": round(last.seconds, 3),
+        "failures_in_a_row": last.failures,
+        "succeeded_at": int(pulls.succeeded_at) or None,
+    }
 
 
 def _workers(seat: Seat) -> dict[str, object]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mirrorlistd.config import Config
+    from mirrorlistd.pull.watching import Pulls
 
 _LONGEST: Final = 1 << 17
 """Bytes of a message: a configuration with hundreds of templates; below what a socket takes at once."""
@@ -73,6 +74,13 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulled:
+    """To a worker: this is how pulling goes, for whoever asks you."""
+
+    pulls: Pulls
+
+
+@dataclass(frozen=True, slots=True)
 class Up:
     """From a worker: it listens."""
 
@@ -90,7 +98,7 @@ class Done:
     """From a worker: it has done as Adopt or Keep said."""
 
 
-ToWorker = Prepare | Adopt | Keep | Lend | GiveBack | Reopen | Stop
+ToWorker = Prepare | Adopt | Keep | Lend | GiveBack | Reopen | Stop | Pulled
 FromWorker = Up | Ready | Done
 
 

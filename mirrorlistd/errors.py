@@ -83,3 +83,14 @@ class NotServedError(RequestError):
 
 class StateError(MirrorlistdError):
     """What the server needs cannot be had: the message names the file or socket and what is wrong with it."""
+
+
+class PullError(MirrorlistdError):
+    """A store has nothing good for us, or cannot be asked; the file in place is what it was.
+
+    `kind` says where to look: `unreachable` and `missing` at the store, `refused` at the publisher, `local` here.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from mirrorlistd.metrics import Counters, Facts, WorkerFacts
+    from mirrorlistd.pull.watching import Pulls
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 """Of the bytes that `exposition` gives."""
 
 
-def exposition(counters: Counters, facts: Facts | None, workers: Sequence[WorkerFacts] = ()) -> bytes:
-    """Write all metrics; before the first state there are no facts.
+def exposition(
+    counters: Counters, facts: Facts | None, workers: Sequence[WorkerFacts] = (), pulls: Pulls | None = None
+) -> bytes:
+    """Write all metrics; before the first state there are no facts, and without --pull no pulls.
 
     Of several workers it is chance which one is asked, so what is true of its process alone is left out.
     """
@@ -42,6 +45,8 @@ def exposition(counters: Counters, facts: Facts | None, workers: Sequence[Worker
         registry.register(subject(counters))
     if facts is not None:
         registry.register(_Served(facts))
+    if pulls is not None:
+        registry.register(_Pulls(pulls))
     if workers:
         registry.register(_Workers(workers))
     else:
@@ -188,6 +193,28 @@ class _Served(Collector):
         for kind, built in facts.databases.items():
             databases.add_metric((kind,), built)
         yield databases
+
+
+class _Pulls(Collector):
+    def __init__(self, pulls: Pulls) -> None:
+        self._pulls = pulls
+
+    def collect(self) -> Iterator[Metric]:
+        pulls, last = self._pulls, self._pulls.last
+        results = {"ok": pulls.good, "failed": pulls.failed}
+        yield _by("mirrorlistd_pulls", "Attempts to pull the snapshot, by result.", "result", results)
+        for name, text, value in (
+            (
+                "last_pull_successful",
+                "Whether the latest attempt to pull found the store good (1).",
+                last and last.good,
+            ),
+            ("last_pull_timestamp_seconds", "When it ended, Unix time; 0 before the first.", last and last.at),
+            ("last_pull_success_timestamp_seconds", "When the store was last good, Unix time.", pulls.succeeded_at),
+            ("last_pull_duration_seconds", "How long the latest attempt took.", last and last.seconds),
+            ("pull_failures_in_a_row", "Failed attempts to pull since the last good one.", last and last.failures),
+        ):
+            yield GaugeMetricFamily(f"mirrorlistd_{name}", text, value=float(value or 0))
 
 
 class _Workers(Collector):

@@ -18,16 +18,18 @@ import signal
 import socket
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
 from mirrorlistd.board import Board
-from mirrorlistd.channel import Adopt, Done, Keep, Prepare, Ready, Reopen, Stop, Up
+from mirrorlistd.channel import Adopt, Done, Keep, Prepare, Pulled, Ready, Reopen, Stop, Up
 from mirrorlistd.crew import HELD, Crew
 from mirrorlistd.errors import MirrorlistdError, StateError
 from mirrorlistd.notify import notify
+from mirrorlistd.pull.watching import PullWatch
 from mirrorlistd.reload import Outcomes
 from mirrorlistd.service import Service
 from mirrorlistd.state import Files, load_state
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from mirrorlistd.channel import Channel, ToWorker
     from mirrorlistd.config import Config
     from mirrorlistd.crew import Closable, Place
+    from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.server import Server
     from mirrorlistd.state import State
 
@@ -75,8 +78,8 @@ class Means:
 class Parent:
     """Lives in the main thread of the process that was started."""
 
-    def __init__(self, state: State, means: Means) -> None:
-        """Take what has been loaded; nothing is forked yet."""
+    def __init__(self, state: State | None, means: Means) -> None:
+        """Take what has been loaded, if there was something; nothing is forked yet."""
         self._means = means
         self._service = Service(state=state)
         self._board = Board()
@@ -87,6 +90,9 @@ class Parent:
         self._alarm, self._alarmed = socket.socketpair()
         """A signal writes to the one, and `poll` wakes up for the other."""
         self._crew.private += [self._alarm, self._alarmed, *means.private]
+        self._puller = PullWatch(means.config, self._show, self._want, self._serial) if means.config.pull else None
+        if self._puller:
+            self._crew.private.append(self._puller.child)
         self._announced = False
         self._stopping = False
         self._reload_wanted = False
@@ -113,6 +119,8 @@ class Parent:
                 self._crew.places = [place for place in self._crew.places if place.pid]
             elif self._announced and self._reload_wanted:
                 self._reload()
+        if self._puller:
+            self._puller.child.stop()
 
     def _warm_up(self) -> None:
         """Import and make now what workers would otherwise each import and make; then keep the collector off it."""
@@ -131,18 +139,22 @@ class Parent:
         if not (self._stopping or self._loading):
             crew.fill()
             until = min(until, crew.due)
+        if self._puller and not self._stopping:
+            self._puller.child.start_if_due()
+            until = min(until, self._puller.child.due)
         crew.balance()
         poll = select.poll()
-        poll.register(self._alarmed, select.POLLIN)
-        listening = {place.channel.fileno(): place for place in crew.places if place.channel}
+        listening: dict[int, Callable[[], object]] = {
+            place.channel.fileno(): partial(self._hear, place) for place in crew.places if place.channel
+        }
+        listening[self._alarmed.fileno()] = partial(self._alarmed.recv, 4096)
+        if self._puller and self._puller.child.pid:
+            listening[self._puller.child.fileno()] = self._puller.hear
         for descriptor in listening:
             poll.register(descriptor, select.POLLIN)
         wait = None if until == inf else max(0, ceil((until - monotonic()) * 1000))
         for descriptor, _ in poll.poll(wait):
-            if place := listening.get(descriptor):
-                self._hear(place)
-            else:
-                self._alarmed.recv(4096)
+            listening[descriptor]()
         while self._signals:
             self._obey(self._signals.popleft())
         crew.reap(expected=self._stopping)
@@ -169,12 +181,14 @@ class Parent:
     def _obey(self, number: int) -> None:
         match number:
             case signal.SIGHUP:
-                self._reload_wanted = True
+                self._want()
             case signal.SIGTERM | signal.SIGINT:
                 self._crew.tell(Stop(at_once=self._stopping or number == signal.SIGINT))
                 if not self._stopping:
                     notify(os.environ, "STOPPING=1")
                     self._crew.let_go()
+                    if self._puller:
+                        self._puller.child.stop()
                 self._stopping = True
             case signal.SIGUSR1:
                 self._crew.tell(Reopen())
@@ -187,6 +201,16 @@ class Parent:
                 self._crew.dismiss()
             case _:
                 pass  # SIGCHLD has woken us up
+
+    def _want(self) -> None:
+        self._reload_wanted = True
+
+    def _show(self, pulls: Pulls) -> None:
+        self._service.pulls = pulls
+        self._crew.tell(Pulled(pulls))
+
+    def _serial(self) -> int | None:
+        return self._service.serial
 
     def _reload(self) -> None:
         self._reload_wanted = False
@@ -245,6 +269,7 @@ class Parent:
         seat = self._board.seat(number)
         before = self._service
         service = Service(state=before.state, reload_error=before.reload_error, seat=seat, counters=seat.resume())
+        service.pulls = before.pulls
         failures = before.state.decider.geo.failures if before.state else 0
         service.geo_failures_before = service.counters.geo_failures - failures
         server = self._means.make_server(service)

@@ -55,7 +55,7 @@ class Outcomes:
     def adopted(self, config: Config, state: State, clock: Clock) -> None:
         """Serve another State, and say so."""
         service = self._service
-        was = service.state.serial if service.state else None
+        was = service.serial
         waiting = changed_needing_restart(self._started_with, config)
         service.adopt(state)
         self._count(clock, ok=True)
@@ -74,9 +74,9 @@ class Outcomes:
         service.reload_error = str(error) if expected else repr(error)
         self._count(clock, ok=False)
         self._log.error(
-            "reload failed, the old state keeps serving",
+            "reload failed, the old state keeps serving" if service.state else "nothing to serve yet",
             error=service.reload_error,
-            serial=service.state.serial if service.state else None,
+            serial=service.serial,
             seconds=round(clock.seconds, 3),
         )
         if not expected:

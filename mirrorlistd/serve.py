@@ -1,10 +1,9 @@
 """What is started and signalled: one process that serves, or a parent of several; uvicorn does the HTTP.
 
-Order matters and is all here: load (or fail with one line), bind (or take what a service manager has bound), lock the
-pid file, say READY, serve, drain. SIGHUP reloads, also one that came before anything was loaded. SIGTERM drains: with
-`--drain` /readyz says 503 for that long while requests are still answered, then sockets close and answers under way are
-finished. A second one is impatient. With several workers only the parent is signalled; SIGTTIN adds a worker, SIGTTOU
-takes one away.
+Order matters and is all here: load (or fail with one line), bind, lock the pid file, say READY, serve, drain. SIGHUP
+reloads, also one that came before anything was loaded. SIGTERM drains: with `--drain` /readyz says 503 for that long
+while requests are still answered, then sockets close and answers under way are finished. A second one is impatient.
+With several workers only the parent is signalled; SIGTTIN adds a worker, SIGTTOU takes one away.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from functools import partial
 from time import sleep
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from mirrorlistd import logs
-from mirrorlistd.activation import handed_over
 from mirrorlistd.app import create_app
 from mirrorlistd.errors import StateError
 from mirrorlistd.fastlane import fast_lane
@@ -32,6 +31,7 @@ from mirrorlistd.listeners import Addresses, bind_tcp, bind_unix, url
 from mirrorlistd.notify import notify
 from mirrorlistd.parent import Means, Parent
 from mirrorlistd.processors import processors
+from mirrorlistd.pull.watching import PullWatch
 from mirrorlistd.reload import Outcomes, Reloader, facts
 from mirrorlistd.server import Server
 from mirrorlistd.service import Service
@@ -55,7 +55,7 @@ def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> i
     """
     configure_logs(config)
     _be_steady()
-    start = _Start(config, reread, hangups, load_state(config))
+    start = _Start(config, reread, hangups, _first_state(config))
     with contextlib.ExitStack() as stack:
         if (workers := config.workers or processors()) > 1:
             _serve_by_workers(start, workers, stack)
@@ -85,7 +85,25 @@ class _Start:
     config: Config
     reread: Callable[[], Config]
     hangups: list[int]
-    state: State
+    state: State | None
+    """None with --pull alone: nothing has been pulled yet, or nothing good is left of it."""
+
+
+def _first_state(config: Config) -> State | None:
+    """Load what there is to begin with; what a store is yet to give can be waited for, anything else is an error."""
+    if config.pull is None or config.snapshot is None:
+        return load_state(config)
+    try:
+        config.snapshot.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"--state-dir: {config.snapshot.parent} cannot be made: {error.strerror}") from error
+    if not config.snapshot.exists():
+        return None
+    try:
+        return load_state(config)
+    except StateError as error:
+        logs.get_logger().error("what was pulled last cannot be served, waiting for the store", error=str(error))
+        return None
 
 
 def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
@@ -93,10 +111,8 @@ def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
     gc.freeze()  # what was imported and loaded stays: no collection needs to look at it again
     config = start.config
     service = Service(state=start.state)
-    sockets = handed_over(os.environ, stack)
-    if not sockets:
-        sockets += [stack.enter_context(contextlib.closing(bind_tcp(host, config.port))) for host in config.hosts]
-        sockets += _unix_sockets(config, stack)
+    sockets = [stack.enter_context(contextlib.closing(bind_tcp(host, config.port))) for host in config.hosts]
+    sockets += _unix_sockets(config, stack)
     _hold_pid_file(config, stack)
     stack.enter_context(service.recording(config))
     server = Server(_uvicorn_config(config, service), service, config.drain)
@@ -109,10 +125,8 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
     if sys.platform != "linux":
         raise StateError("--workers: several need Linux, where the kernel shares clients out; give --workers 1")
     config = start.config
-    shared = handed_over(os.environ, stack)
-    # The kernel lets nobody join a socket of another user's (SO_REUSEPORT): one that was handed over is all there is.
-    addresses = Addresses(() if shared else config.hosts, config.port)
-    shared = shared or _unix_sockets(config, stack)
+    addresses = Addresses(config.hosts, config.port)
+    shared = _unix_sockets(config, stack)
     pid_file = _hold_pid_file(config, stack)
 
     def make_server(service: Service) -> Server:
@@ -138,13 +152,17 @@ def _unix_sockets(config: Config, stack: contextlib.ExitStack) -> list[socket.so
     return [stack.enter_context(contextlib.closing(bind_unix(config.uds, stack)))]
 
 
-def _announce(state: State, sockets: list[socket.socket]) -> None:
+def _announce(state: State | None, sockets: list[socket.socket]) -> None:
     """Say that we can be asked, and where."""
     log = logs.get_logger()
-    log.info("serving", **facts(state), pid=os.getpid())
+    if state is None:
+        log.warning("waiting for the first snapshot, not ready", pid=os.getpid())
+    else:
+        log.info("serving", **facts(state), pid=os.getpid())
     for listener in sockets:
         log.info("listening", url=url(listener))
-    notify(os.environ, "READY=1", f"STATUS=serving snapshot {state.serial}")
+    status = f"serving snapshot {state.serial}" if state else "waiting for the first snapshot"
+    notify(os.environ, "READY=1", f"STATUS={status}")
 
 
 async def _run(
@@ -155,7 +173,10 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, service.recorder.reopen)
     if start.hangups:
         reloader.request()
-    reloading = asyncio.create_task(reloader.run())
+    beside = [asyncio.create_task(reloader.run())]
+    if start.config.pull:
+        puller = PullWatch(start.config, partial(setattr, service, "pulls"), reloader.request, lambda: service.serial)
+        beside.append(asyncio.create_task(puller.attend()))
     serving = asyncio.create_task(server.serve(sockets=sockets))
     try:
         await asyncio.wait((serving, asyncio.create_task(server.listening.wait())), return_when="FIRST_COMPLETED")
@@ -164,9 +185,9 @@ async def _run(
         await serving
     finally:
         notify(os.environ, "STOPPING=1")
-        reloading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reloading
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
 
 
 def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:

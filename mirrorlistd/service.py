@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mirrorlistd.board import Seat
     from mirrorlistd.config import Config
+    from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.state import State
 
 
@@ -27,7 +28,7 @@ class Service:
     """Shared by the lanes, the reloader and the signal handlers of one process."""
 
     state: State | None = None
-    """None only before the first state is loaded."""
+    """None only before the first state is loaded: with --pull that may take as long as the store is away."""
     draining: bool = False
     """The process has been told to stop: /readyz says so, requests are still answered."""
     reload_error: str | None = None
@@ -39,6 +40,8 @@ class Service:
     """Seeded from the system's entropy: no two processes shuffle alike."""
     seat: Seat | None = None
     """This process' place among several workers."""
+    pulls: Pulls | None = None
+    """How pulling goes; None where nothing is pulled."""
     recorder: Recorder | None = None
     """Notes lists for the statistics, where they are wanted."""
 
@@ -50,6 +53,11 @@ class Service:
             return
         with Recorder(config.statistics, self.counters, addresses=config.statistics_addresses) as self.recorder:
             yield
+
+    @property
+    def serial(self) -> int | None:
+        """Of the snapshot that is served; None before the first."""
+        return self.state.serial if self.state else None
 
     def adopt(self, state: State) -> None:
         """Answer from another State from now on."""

@@ -14,7 +14,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
-from mirrorlistd.channel import Adopt, Done, GiveBack, Keep, Lend, Prepare, Ready, Reopen, Stop, Up
+from mirrorlistd.channel import Adopt, Done, GiveBack, Keep, Lend, Prepare, Pulled, Ready, Reopen, Stop, Up
 from mirrorlistd.state import Files, load_state
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ class Worker:
             self._seat.leave()
 
     def _enter(self) -> None:
-        assert self._service.state is not None, "a worker is forked with a State"  # noqa: S101 - for the type checkers
-        self._seat.enter(os.getpid(), self._service.state.serial)
+        state = self._service.state
+        self._seat.enter(os.getpid(), state.serial if state else 0)
 
     async def _publish(self) -> None:
         while True:
@@ -96,6 +96,8 @@ class Worker:
                 self._begin(self._prepare(message, descriptors))
             case Adopt() | Keep():
                 self._end_load(message)
+            case Pulled(pulls):
+                self._service.pulls = pulls
             case Lend():
                 sockets = [socket.socket(fileno=number) for number in descriptors]
                 self._begin(self._borrow(message.place, sockets))

@@ -19,7 +19,7 @@ from mirrorlist_snapshot.format import encode
 from worlds import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 SECONDS = 30
@@ -48,19 +48,10 @@ class Response:
 class Server:
     """`mirrorlistd serve` as a user starts it: flags, environment, signals; its log lines are collected."""
 
-    def __init__(
-        self,
-        *flags: str,
-        environ: Mapping[str, str] | None = None,
-        wait: bool = True,
-        before: Sequence[str] = (),
-        pass_fds: Sequence[int] = (),
-    ) -> None:
-        """`before` is a command that becomes the server, such as systemd-socket-activate."""
+    def __init__(self, *flags: str, environ: Mapping[str, str] | None = None, wait: bool = True) -> None:
         bare = {key: value for key, value in os.environ.items() if not key.startswith("MIRRORLISTD_")}
         self.process = subprocess.Popen(
-            [*before, sys.executable, "-m", "mirrorlistd", "serve", "--port", "0", *flags],
-            pass_fds=pass_fds,
+            [sys.executable, "-m", "mirrorlistd", "serve", "--port", "0", *flags],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -179,13 +170,10 @@ def stamped(serial: int, mirrors: int = 8) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def load(
-    server: Server, target: str, connections: int, check: Callable[[Response], None], *, keep: bool = True
-) -> Iterator[list[int]]:
+def load(server: Server, target: str, connections: int, check: Callable[[Response], None]) -> Iterator[list[int]]:
     """Ask on many connections without a pause until the block ends; failures of any of them fail the block.
 
-    Without `keep` each request has a connection of its own. Yields a list whose length is the number of answers so far.
-    Bounded by SECONDS * 4 whatever happens.
+    Yields a list whose length is the number of answers so far. Bounded by SECONDS * 4 whatever happens.
     """
     done = threading.Event()
     answers: list[int] = []
@@ -197,8 +185,6 @@ def load(
             with contextlib.closing(server.connect()) as connection:
                 while not done.is_set() and time.monotonic() < give_up:
                     response = exchange(connection, target)
-                    if not keep:
-                        connection.close()
                     check(response)
                     answers.append(response.status)
         except BaseException as error:  # noqa: BLE001 - told in the main thread

@@ -31,6 +31,9 @@ ROOT = Path(__file__).parent.parent
 SAMPLES: dict[str, tuple[str, str, object]] = {
     "config": ("/c.toml", "", Path("/c.toml")),
     "snapshot": ("/s.mls", '"/s.mls"', Path("/s.mls")),
+    "pull": ("s3://bucket/m.mls", '"s3://bucket/m.mls"', "s3://bucket/m.mls"),
+    "every": ("30", "30", 30.0),
+    "state_dir": ("/var/lib/m", '"/var/lib/m"', Path("/var/lib/m")),
     "geo": ("/g.mmdb", '"/g.mmdb"', Path("/g.mmdb")),
     "asn": ("/a.mmdb", '"/a.mmdb"', Path("/a.mmdb")),
     "demo": ("yes", "true", True),
@@ -134,11 +137,12 @@ def test_three_sources_mean_the_same(option: Option, tmp_path: Path) -> None:
         value = Path(text)
     switches = {True: option.flag, False: f"--no-{option.name}"}
     args = [switches[value]] if isinstance(value, bool) else [option.flag, text]
-    from_flag = load_config(parse(*args), {})
+    needed = {"MIRRORLISTD_STATE_DIR": "/state"} if option.field == "pull" else {}
+    from_flag = load_config(parse(*args), needed)
     assert getattr(from_flag, option.field) == value
-    assert load_config({}, {option.variable: text}) == from_flag
+    assert load_config({}, needed | {option.variable: text}) == from_flag
     if option.in_file:
-        from_file = load_config({}, {}, written(tmp_path, f"{option.name} = {toml}\n"))
+        from_file = load_config({}, needed, written(tmp_path, f"{option.name} = {toml}\n"))
         assert dataclasses.replace(from_file, config=None) == from_flag
 
 

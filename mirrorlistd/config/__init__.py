@@ -1,6 +1,6 @@
 """How the server is set up: one table of options, read once into one frozen Config. Nothing is read at import."""
 
-from mirrorlistd.config.kinds import MAX_WORKERS
+from mirrorlistd.config.kinds import LONGEST_PULL, MAX_WORKERS, SHORTEST_PULL
 from mirrorlistd.config.loading import load_config
 from mirrorlistd.config.options import (
     ENV_PREFIX,
@@ -14,8 +14,10 @@ from mirrorlistd.config.settings import Config
 
 __all__ = [
     "ENV_PREFIX",
+    "LONGEST_PULL",
     "MAX_WORKERS",
     "OPTIONS",
+    "SHORTEST_PULL",
     "Config",
     "Option",
     "add_arguments",

@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.errors import StoreError
+from mirrorlist_snapshot.stores import split_url
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_WORKERS: Final = 256
 """More than the processors of a large machine."""
+
+SHORTEST_PULL: Final = 0.1
+LONGEST_PULL: Final = 86400.0
+"""Seconds between two questions to a store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +43,15 @@ def whole(low: int, high: int) -> Kind:
     return Kind(f"a whole number from {low} to {high}", (int,), lambda text: _number(text, low, high))
 
 
-def seconds(high: int) -> Kind:
-    """A number of seconds from 0 up to `high`."""
+def seconds(high: float, low: float = 0) -> Kind:
+    """A number of seconds from `low` up to `high`."""
 
     def parse(text: str) -> float:
-        if not 0 <= (value := float(text)) <= high:  # refuses nan, too
+        if not low <= (value := float(text)) <= high:  # refuses nan, too
             raise ValueError(text)
         return value
 
-    return Kind(f"a number of seconds from 0 to {high}", (int, float), parse)
+    return Kind(f"a number of seconds from {low:g} to {high:g}", (int, float), parse)
 
 
 def one_of(*words: str) -> Kind:
@@ -86,6 +93,14 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _store_url(text: str) -> str:
+    try:
+        split_url(text)
+    except StoreError as error:
+        raise ValueError(text) from error
+    return text
+
+
 def _template(text: str) -> str:
     if not text.startswith("/") or "->" not in text:  # `routes` reads the rest
         raise ValueError(text)
@@ -109,6 +124,11 @@ ADDRESS: Final = Kind("an address such as 127.0.0.1 or :: (no name, no port)", (
 NETWORK: Final = Kind("a network such as 10.0.0.0/8 (no bits after the prefix) or an address", (str,), _network)
 PROXY: Final = Kind(f"unix, or {NETWORK.allowed}", (str,), _proxy)
 URL: Final = Kind("a URL such as https://mirrors.example.org", (str,), _url)
+STORE_URL: Final = Kind(
+    "a URL such as s3://bucket/mirrors.mls or https://host/mirrors.mls, without user, password or query",
+    (str,),
+    _store_url,
+)
 TEMPLATE: Final = Kind("a template such as /{version}/{repo}->repo={repo}-{version}", (str,), _template)
 WORKERS: Final = Kind(f"a whole number from 1 to {MAX_WORKERS}, or auto", (int, str), _workers)
 HEADER: Final = Kind("a header such as x-forwarded-for (but not RFC 7239's forwarded)", (str,), _header)

@@ -27,6 +27,9 @@ KUBERNETES_LINK: Final = re.compile(r"(.*_)?(SERVICE_(HOST|PORT(_.*)?)|PORT_\d+_
 KUBERNETES_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
 """What Kubernetes puts into MIRRORLISTD_PORT and MIRRORLISTD_..._PORT for such a service."""
 
+PULLED: Final = "pulled.mls"
+"""What --pull has installed, in the state folder."""
+
 _BY_NAME: Final = {option.name: option for option in OPTIONS}
 _BY_VARIABLE: Final = {option.variable: option for option in OPTIONS}
 _CONFIG: Final = _BY_NAME["config"]
@@ -53,9 +56,25 @@ def load_config(
         values.setdefault("hosts", ())
     if not values.get("hosts", True) and "uds" not in values:
         problems.append("--host: found none and no --uds: the server would listen nowhere")
+    _place_state(values, environ, problems)
     if problems:
         raise ConfigError(problems)
     return Config(**values)
+
+
+def _place_state(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
+    """Find the state folder, and the snapshot in it that --pull keeps."""
+    # systemd gives a list, separated by colons, where a unit has several.
+    if folder := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        values.setdefault("state_dir", Path(folder))
+    if "pull" not in values:
+        return
+    if "snapshot" in values:
+        problems.append("--pull: found --snapshot, too: the snapshot comes from the store or from a file; give one")
+    elif "state_dir" not in values:
+        problems.append("--pull: expected --state-dir, too: a folder for what was pulled last, to start from it")
+    else:
+        values["snapshot"] = values["state_dir"] / PULLED
 
 
 def _from_flags(given: Mapping[str, object], problems: list[str]) -> Iterator[tuple[str, Any]]:
@@ -128,7 +147,12 @@ def _items(raw: object, option: Option) -> list[object]:
 
 def _complaint(where: str, option: Option, found: object) -> str:
     or_none = ", or none" if option.many else ""
-    return f"{where}: expected {option.kind.allowed}{or_none}; found {ascii(found)[:100]}"
+    return f"{where}: expected {option.kind.allowed}{or_none}; found {_without_secrets(ascii(found)[:100])}"
+
+
+def _without_secrets(text: str) -> str:
+    """Nobody should write passwords and signatures into a URL; who does is not shown them again, in a log."""
+    return re.sub(r"://[^/@]*@", "://...@", re.sub(r"(://[^?#]*[?#]).*", r"\1...", text))
 
 
 def _did_you_mean(word: str, known: Mapping[str, object]) -> str:

@@ -21,6 +21,12 @@ class Config:
     """Country or city database (MMDB); None means the built-in registry data."""
     asn: Path | None = None
     """AS number database (MMDB); None means AS numbers are taken from `geo` where it has them."""
+    pull: str | None = None
+    """Object in a store from which the snapshot is taken, into `state_dir`; excludes `snapshot`."""
+    every: float = 60.0
+    """Seconds, 0.1..86400, between two questions to the store."""
+    state_dir: Path | None = None
+    """Folder for what must outlive the process; None: nothing does."""
     demo: bool = False
     """Serve the built-in snapshot to everyone."""
     hosts: tuple[str, ...] = ("127.0.0.1",)

@@ -1,0 +1,113 @@
+"""One attempt to have what the store has: fetch, check, install; whatever fails leaves the file that is there.
+
+The order is the point: the signature is checked before the content is looked at, the content before anything is
+written, and a serial that is not newer is refused, so that nobody who can write to the store, or play an old object
+again, makes a server go back. What is in place is judged, too: a file that is damaged counts as none.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mirrorlist_snapshot import format as snapshot_format
+from mirrorlist_snapshot.errors import MirrorlistSnapshotError, NoObjectError, SnapshotError, StoreError
+from mirrorlist_snapshot.publish import write_snapshot
+from mirrorlistd.errors import PullError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mirrorlist_snapshot.signing import TrustedKeys
+    from mirrorlist_snapshot.stores import StoredObject, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What an attempt has led to."""
+
+    installed: bool
+    """False where the file is already what the store has."""
+    serial: int
+    """Of the file."""
+
+
+class Puller:
+    """Keeps one file as a store has it."""
+
+    def __init__(self, source: StoredObject, target: Path, trusted: TrustedKeys | None) -> None:
+        """With `trusted` keys, what none of them has signed is refused."""
+        self._source = source
+        self._target = target
+        self._trusted = trusted
+        self.installing = threading.Lock()
+        """Held while the file is being replaced: who ends the process at any moment waits for it."""
+        self._known: tuple[Version, Pulled, tuple[int, ...]] | None = None
+        """The version that was installed or met last, and the file then."""
+
+    def pull(self) -> Pulled:
+        """Ask once; raise PullError where the store has nothing good, or where it cannot be had."""
+        known = self._known
+        if known and known[2] != self._stamp():
+            known = None  # somebody else has been at the file
+        try:
+            found = self._source.fetch(known[0] if known else None)
+        except StoreError as error:
+            raise PullError("missing" if isinstance(error, NoObjectError) else "unreachable", str(error)) from error
+        if found is None:
+            if known is None:
+                raise PullError(
+                    "unreachable", f"{self._source.url}: the store says that what nobody knows is unchanged"
+                )
+            return Pulled(installed=False, serial=known[1].serial)
+        self._known = None
+        pulled = self._take(found.data)
+        if stamp := self._stamp():
+            self._known = found.version, pulled, stamp
+        return pulled
+
+    def _take(self, data: bytes) -> Pulled:
+        try:
+            if self._trusted is not None:
+                self._trusted.verify(data)
+            new = snapshot_format.verify(data)
+        except MirrorlistSnapshotError as error:
+            raise PullError("refused", f"{self._source.url}: {error}") from error
+        here = self._here()
+        serial = snapshot_format.header(here).serial if here is not None else -1
+        if here == data:
+            return Pulled(installed=False, serial=serial)
+        if new.serial <= serial:
+            raise PullError(
+                "refused",
+                f"{self._source.url}: expected a serial above {serial}, which is in place, found {new.serial} with "
+                "other content; publish under a new serial, also what was there earlier (mirrorlist-snapshot rollback)",
+            )
+        try:
+            with self.installing:
+                write_snapshot(data, self._target)
+        except MirrorlistSnapshotError as error:
+            raise PullError("local", str(error)) from error
+        return Pulled(installed=True, serial=new.serial)
+
+    def _here(self) -> bytes | None:
+        """What is in place and good."""
+        try:
+            data = self._target.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise PullError("local", f"{self._target}: cannot be read: {error.strerror}") from error
+        try:
+            snapshot_format.decode(data)
+        except SnapshotError:
+            return None
+        return data
+
+    def _stamp(self) -> tuple[int, ...]:
+        try:
+            found = self._target.stat()
+        except OSError:
+            return ()
+        return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,51 @@
+"""How an attempt went, as one value: what `mirrorlistd pull --json` prints a line of, and what a server shows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Final, Self
+
+GOOD: Final = ("installed", "unchanged")
+RESULTS: Final = (*GOOD, "unreachable", "missing", "refused", "local")
+"""All results; those that are not good are the kinds of PullError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One attempt."""
+
+    at: float
+    """When it ended, Unix time."""
+    seconds: float
+    """How long it took."""
+    result: str
+    """One of RESULTS."""
+    serial: int | None = None
+    """Of the file now; None where the attempt failed."""
+    failures: int = 0
+    """Failed attempts in a row, this one included."""
+    wait: float = 0.0
+    """Seconds until the next one; 0 where there is to be none."""
+    error: str | None = None
+    """What went wrong; names objects and files, no secrets."""
+
+    @property
+    def good(self) -> bool:
+        """Whether the file is what the store has."""
+        return self.result in GOOD
+
+    def line(self) -> str:
+        """Write it as a line of JSON."""
+        return json.dumps(asdict(self)) + "\n"
+
+    @classmethod
+    def parse(cls, line: str | bytes) -> Self:
+        """Read what `line` has written; ValueError for anything else."""
+        try:
+            report = cls(**json.loads(line))
+        except TypeError as error:
+            raise ValueError(f"expected a report of a pull, found {line!r}") from error
+        if report.result not in RESULTS:
+            raise ValueError(f"expected one of {RESULTS}, found {report.result!r}")
+        return report
