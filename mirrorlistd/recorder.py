@@ -110,5 +110,7 @@ def is_access(prepared: Prepared) -> bool:
     A metalink of a repository is about one file, which the client has not named.
     """
     query = prepared.query
-    implied = prepared.renderer.file.encode()
-    return query.path is None and query.repo is not None and (query.file is None or query.file == implied)
+    if query.path is not None or query.repo is None:
+        return False
+    implied = prepared.renderer.file.encode()  # below the repository's directory, which may hold the first part itself
+    return query.file is None or implied == query.file or implied.endswith(b"/" + query.file)

@@ -77,6 +77,31 @@ def test_a_line_for_each_list_of_a_repository(snapshot: Path, tmp_path: Path, la
     ]
 
 
+def test_a_metalink_of_a_repository_is_a_list(tmp_path: Path) -> None:
+    """So is one with the preset mirrormanager, also where the directory is `repodata` itself; a file by name is not."""
+    known = {"timestamp": 1_700_000_000, "size": 7, "sha256": "ab" * 32}
+    repositories = {
+        "up": {"category": "c", "path": "up", "files": [known | {"path": "repodata/repomd.xml"}]},
+        "in": {"category": "c", "path": "in/repodata", "files": [known | {"path": "repomd.xml"}]},
+        "linux-source": {"category": "c", "path": "s/{arch}", "arches": ["source"]},
+    }
+    file, path = tmp_path / "statistics.log", tmp_path / "mirrors.mls"
+    flags = ["--snapshot", str(write_snapshot(path, SOURCE | {"repositories": repositories}))]
+    with Server(*flags, "--statistics", str(file), "--preset", "mirrormanager") as server:
+        for target in (
+            "/metalink?repo=up&arch=x86_64",
+            "/metalink?repo=in&arch=x86_64",
+            "/mirrorlist?repo=linux-source&arch=x86_64",
+            "/r/up/other.rpm",
+        ):
+            assert server.get(target).status in (200, 302), target
+        server.get("/mirrorlist?repo=none&arch=x86_64")
+        server.get("/mirrorlist")
+        eventually(lambda: len(accesses(file)) == 3, "three lines")
+    assert [access.repo for access in accesses(file)] == ["up", "in", "linux-source"]
+    assert accesses(file)[2].arch == "source"
+
+
 def test_no_addresses_where_they_are_not_wanted(snapshot: Path, tmp_path: Path) -> None:
     """With --no-statistics-addresses no line names a client; what is buffered at SIGTERM is written."""
     file = tmp_path / "statistics.log"
