@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mirrorlistd.metrics import Counters
 
 _COUNTME: Final = re.compile(rb"(?:^|&)countme=([1-4])(?=&|$)")
+_ADDRESS: Final = line.ADDRESS.encode()
+_HIDDEN: Final = line.HIDDEN.encode()
 _SECONDS_A_DAY: Final = 86_400
 # Memo sizes, in entries: queries in use are some hundred, countries 250.
 _TAILS: Final = 4_096
@@ -64,8 +66,8 @@ class Recorder:
             self._middles.clear()
         country = asker.place.country
         middle = self._middles.get(country) or self._middle(country)
-        head = line.head(asker.address.text) if self._addresses and asker.address else line.head()
-        self._writer.append(head.encode() + middle + tail)
+        address = asker.address.text.encode() if self._addresses and asker.address else _HIDDEN
+        self._writer.append(b"".join((_ADDRESS, address, middle, tail)))
         if countme >= 0:
             self._counters.countme[countme] += 1
 

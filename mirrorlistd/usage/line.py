@@ -25,6 +25,9 @@ NOWHERE: Final = "N/A"
 COUNTME: Final = ("1", "2", "3", "4")
 """Ages of a system: its first week, first month, first half year, older (`countme` of dnf.conf)."""
 
+ADDRESS: Final = "IP: "
+"""How a line begins; a word follows, which an address in canonical form is."""
+
 _PLAIN: Final = punctuation.replace(";", "").replace("%", "")
 """What stands for itself, besides letters and digits."""
 _LINE: Final = re.compile(
@@ -63,11 +66,6 @@ def token(value: str | None, absent: str = HIDDEN) -> str:
     return quote(value, safe=_PLAIN, errors="replace")
 
 
-def head(word: str = HIDDEN) -> str:
-    """Write the part of a line that differs from client to client; an address as `Address` has it is a word."""
-    return f"IP: {word}"
-
-
 def tail(repo: str, arch: str | None, countme: str | None) -> str:
     """Write the part of a line that says what was asked for, with the line's end."""
     return f"; REPO: {token(repo)}; ARCH: {token(arch)}" + (f"; COUNTME: {countme}\n" if countme else "\n")
@@ -81,7 +79,8 @@ def middle(day: str, country: str | None) -> str:
 def write(access: Access) -> bytes:
     """Write a whole line."""
     parts = (
-        head(token(access.address)),
+        ADDRESS,
+        token(access.address),
         middle(access.day, access.country),
         tail(access.repo, access.arch, access.countme),
     )
