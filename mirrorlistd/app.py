@@ -21,14 +21,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from mirrorlistd import __version__
+from mirrorlistd.asking import asker_in, is_insider, peer_of
 from mirrorlistd.config import load_config
 from mirrorlistd.errors import StateError
 from mirrorlistd.explain import explain
 from mirrorlistd.exposition import CONTENT_TYPE, exposition
 from mirrorlistd.head import Asked, is_redirect, over_https
-from mirrorlistd.lane import asker_of, respond
+from mirrorlistd.lane import respond
 from mirrorlistd.metrics import Facts
-from mirrorlistd.pages import HTML_HEADERS, front_page, repositories, repositories_text
+from mirrorlistd.pages import Pages
 from mirrorlistd.routes import Routes
 from mirrorlistd.service import Service
 from mirrorlistd.state import load_state
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from mirrorlistd.address import Address
-    from mirrorlistd.answer import Asker
     from mirrorlistd.board import Seat
     from mirrorlistd.config import Config
     from mirrorlistd.pull.watching import Pulls
@@ -76,8 +76,7 @@ class App:
         self._config = config
         self._others = Starlette(
             routes=[
-                Route("/", self._front),
-                Route("/repos", self._repos),
+                *Pages(service, self._state).routes,
                 Route("/explain", self._explain),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
@@ -112,7 +111,7 @@ class App:
         asked = Asked(path, scope["query_string"], query)
         if is_redirect(query):
             headers = dict(scope["headers"])
-            scheme = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(_peer(scope)) else b""
+            scheme = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(peer_of(scope)) else b""
             https = over_https(scheme, scope["scheme"].encode())
             asked = replace(asked, redirect=True, accept=headers.get(b"accept", b""), https=https)
         try:
@@ -138,23 +137,6 @@ class App:
         if self.service.state is None:
             raise HTTPException(503, _NOT_LOADED.decode().strip(), {"retry-after": "1"})
         return self.service.state
-
-    async def _front(self, request: Request) -> Response:
-        state = self._state()
-        # Not `request.url`: it is built from the Host header and fails on bytes that are no UTF-8.
-        asked: bytes = request.scope["query_string"]
-        page = front_page(state.decider, asked, asker_in(request.scope, state), self.service.random)
-        return Response(page, headers=dict(HTML_HEADERS))
-
-    async def _repos(self, request: Request) -> Response:
-        state = self._state()
-        wants_json = request.query_params.get("format") == "json" or (
-            "application/json" in request.headers.get("accept", "") and not request.query_params.get("format")
-        )
-        headers = {"cache-control": "no-cache", "vary": "accept"}
-        if wants_json:
-            return _json(repositories(state.decider.index.snapshot), headers=headers)
-        return PlainTextResponse(repositories_text(state.decider.index.snapshot), headers=headers)
 
     async def _explain(self, request: Request) -> Response:
         state = self._state()
@@ -211,41 +193,6 @@ class App:
         return Response(
             exposition(totals, facts_of(service), workers, service.pulls), headers={"content-type": CONTENT_TYPE}
         )
-
-
-def asker_in(scope: Scope, state: State) -> Asker:
-    """Who asks: the peer, or whom a trusted proxy names; see `address`."""
-    trust = state.trust
-    forwarded = [value for name, value in scope["headers"] if name == trust.header] if trust.anyone else ()
-    return asker_of(state, _peer(scope), forwarded)
-
-
-def _peer(scope: Scope) -> str | None:
-    """The socket's address; None for a unix socket: some ASGI servers then leave the key out."""
-    peer = scope.get("client")
-    return peer[0] if peer else None
-
-
-def is_insider(scope: Scope, state: State) -> bool:
-    """Whether the client may see everything.
-
-    A proxy that nobody configured as trusted makes all the world look like its own, often loopback, address: a
-    request that was forwarded, but not by a trusted proxy with the trusted header, is a stranger's.
-    """
-    client = asker_in(scope, state).address
-    if client is None or not state.explain_networks.contains(client):
-        return False
-    trust = state.trust
-    names = {name for name, _ in scope["headers"]}
-    if trust.header in names:
-        return trust.believes(_peer(scope))
-    return not names & _FORWARDING
-
-
-_FORWARDING: Final = frozenset(
-    (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip")
-)
-"""What proxies add to a request, each its own selection."""
 
 
 def facts_of(service: Service) -> Facts | None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _METALINK_SUFFIXES: Final = ((b".meta4", b"metalink4"), (b".metalink", b"metalink"))
 """What stands after a file's path to ask for its metalink, as MirrorBrain and mirrorbits have it."""
-PAGES: Final = ("/repos", "/explain", "/healthz", "/readyz", "/metrics")
+PAGES: Final = ("/repos", "/mirrors", "/explain", "/healthz", "/readyz", "/metrics")
 """Paths that are never lists: a template that swallowed one would blind whoever watches the server."""
 _VARIABLE: Final = re.compile(r"\{([a-z]+)\}")
 

@@ -14,7 +14,7 @@ import pytest
 
 from geo_databases import write_records
 from mirrorlistd.address import Trust, client_address
-from mirrorlistd.pages import repositories
+from mirrorlistd.pages.lists import repositories
 from processes import Server, stamped, write_snapshot
 from worlds import DE, FR, JP, NOWHERE, US, ask, at, decider, hosts, mirror, network, urls
 

@@ -1,0 +1,177 @@
+"""The routes of the pages: which form is wanted, whether the reader has it already, and what is remembered.
+
+`/` is its reader's own and never stored. The others are the same for everyone and change with the snapshot alone: they
+are made once, remembered, and have an ETag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlistd.asking import asker_in
+from mirrorlistd.memo import Memo
+from mirrorlistd.pages import lists
+from mirrorlistd.pages.front import front_page
+from mirrorlistd.pages.html import HTML_HEADERS
+from mirrorlistd.pages.public import carried, public_mirrors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from mirrorlist_snapshot.model import Repository
+    from mirrorlistd.decision import Decider
+    from mirrorlistd.pages.public import Carried, PublicMirror
+    from mirrorlistd.service import Service
+    from mirrorlistd.state import State
+
+_REMEMBERED: Final = 32
+"""Bodies of pages: each some 200 kB for 700 mirrors."""
+_TYPES: Final = {
+    "html": HTML_HEADERS,
+    "json": {"content-type": "application/json", "x-content-type-options": "nosniff"},
+    "text": {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"},
+}
+_JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+_SHARED: Final = {"cache-control": "no-cache", "vary": "accept"}
+"""Anyone may keep it, and asks each time whether it is still true: a mirror may have been switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What the pages of one state are made from, and those that are made."""
+
+    decider: Decider
+    mirrors: tuple[PublicMirror, ...]
+    repositories: dict[str, Repository]
+    """By name and alias."""
+    bodies: Memo[tuple[str, ...], bytes] = field(default_factory=lambda: Memo(_REMEMBERED))
+
+    @classmethod
+    def of(cls, decider: Decider) -> _Site:
+        snapshot = decider.index.snapshot
+        named = {repository.name: repository for repository in snapshot.repositories}
+        aliases = {alias: named[name] for alias, name in snapshot.aliases.items()}
+        return cls(decider, public_mirrors(snapshot), aliases | named)
+
+    def carried(self, name: str) -> Carried:
+        """Who carries a repository; 404 or 403, as a list of it has."""
+        repository = self.repositories.get(name)
+        if repository is None:
+            raise HTTPException(404, "no such repository")
+        if repository.disabled:
+            raise HTTPException(403, f"repository {repository.name} is disabled")
+        return carried(self.decider, repository, self.mirrors)
+
+
+class Pages:
+    """The pages of one server."""
+
+    def __init__(self, service: Service, state: Callable[[], State]) -> None:
+        """`state` gives what is served now, or raises the HTTPException for before there is anything."""
+        self._service = service
+        self._state = state
+        self._made: _Site | None = None
+
+    @property
+    def routes(self) -> list[Route]:
+        """For Starlette."""
+        return [
+            Route("/", self._front),
+            Route("/repos", self._repositories),
+            Route("/repos/{name}", self._repository),
+            Route("/mirrors", self._mirrors),
+        ]
+
+    def _site(self) -> _Site:
+        decider = self._state().decider
+        if self._made is None or self._made.decider is not decider:
+            self._made = _Site.of(decider)
+        return self._made
+
+    async def _front(self, request: Request) -> Response:
+        site, state = self._site(), self._state()
+        # Not `request.url`: it is built from the Host header and fails on bytes that are no UTF-8.
+        asked: bytes = request.scope["query_string"]
+        asker = asker_in(request.scope, state)
+        page = front_page(site.decider, site.mirrors, asked, asker, self._service.random)
+        return Response(page, headers=HTML_HEADERS | {"cache-control": "private, no-store"})
+
+    async def _repositories(self, request: Request) -> Response:
+        site, form = self._site(), _form(request)
+        snapshot = site.decider.index.snapshot
+        makers: dict[str, Callable[[], object]] = {
+            "html": lambda: lists.repositories_page(snapshot),
+            "json": lambda: lists.repositories(snapshot),
+            "text": lambda: lists.repositories_text(snapshot),
+        }
+        return _shared(request, form, site, ("repos",), makers[form])
+
+    async def _repository(self, request: Request) -> Response:
+        site, form = self._site(), _form(request, ("html", "json"))
+        name = request.path_params["name"]
+        makers: dict[str, Callable[..., object]] = {"html": lists.repository_page, "json": lists.repository_data}
+        carried = site.carried(name)
+        made = partial(makers[form], site.decider, carried, site.mirrors)
+        return _shared(request, form, site, ("repo", carried.repository.name), made)
+
+    async def _mirrors(self, request: Request) -> Response:
+        site, form = self._site(), _form(request)
+        snapshot = site.decider.index.snapshot
+        asked = {name: request.query_params.get(name, "") for name in ("repo", "country")}
+        chosen = _chosen(site, **asked)
+        makers: dict[str, Callable[[], object]] = {
+            "html": lambda: lists.mirrors_page(snapshot, site.mirrors, chosen, asked),
+            "json": lambda: lists.mirrors_data(snapshot, chosen),
+            "text": lambda: lists.mirrors_text(chosen),
+        }
+        return _shared(request, form, site, ("mirrors", *asked.values()), makers[form])
+
+
+def _chosen(site: _Site, *, repo: str, country: str) -> list[PublicMirror]:
+    """The public mirrors that carry a repository and are in a country; empty means any."""
+    if country and country.upper() not in CONTINENT_OF:
+        raise HTTPException(400, "country= takes the two-letter code of one country, as in country=PL")
+    carriers = site.carried(repo).carriers if repo else None
+    return [
+        mirror
+        for mirror in site.mirrors
+        if (carriers is None or mirror.number in carriers) and (not country or mirror.country == country.upper())
+    ]
+
+
+def _form(request: Request, forms: tuple[str, ...] = ("text", "html", "json")) -> str:
+    """Which form is wanted: `format=` says so, else what is accepted; the first of `forms` for who takes anything."""
+    wanted = request.query_params.get("format")
+    if wanted:
+        if wanted not in forms:
+            raise HTTPException(400, f"format= takes {' or '.join(forms)}")
+        return wanted
+    accept = request.headers.get("accept", "")
+    if "application/json" in accept:
+        return "json"
+    return "html" if "text/html" in accept else forms[0]
+
+
+def _shared(request: Request, form: str, site: _Site, key: tuple[str, ...], make: Callable[[], object]) -> Response:
+    """Answer with a body that is the same for everyone, or with 304 who has it."""
+    body = site.bodies.get((form, *key))
+    if body is None:
+        made = make()
+        whole = made.encode() if isinstance(made, str) else orjson.dumps(made, option=_JSON)
+        body = site.bodies.remember((form, *key), whole)
+    tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    headers = _TYPES[form] | _SHARED | {"etag": tag}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers)
