@@ -168,6 +168,19 @@ class Guard(asyncio.Protocol):
             self._behind.resume_writing()
         self._go_on()
 
+    # ------------------------------------------------------------------ what the server calls
+
+    @property
+    def awaited(self) -> bool:
+        """A head is awaited: the first one, or the rest of one."""
+        return bool(self._head_since)
+
+    def answer_last(self) -> None:
+        """Make the next answer the last: it says `Connection: close`."""
+        self.seconds = 0
+        if self._behind is not None:
+            self._behind.timeout_keep_alive = 0
+
     # ------------------------------------------------------------------ what uvicorn calls
 
     def shutdown(self) -> None:

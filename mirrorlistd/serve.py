@@ -1,9 +1,10 @@
 """What is started and signalled: one process that serves, or a parent of several; uvicorn does the HTTP.
 
-Order matters and is all here: load (or fail with one line), bind, lock the pid file, say READY, serve, drain. SIGHUP
-reloads, also one that came before anything was loaded. SIGTERM drains: with `--drain` /readyz says 503 for that long
-while requests are still answered, then sockets close and answers under way are finished. A second one is impatient.
-With several workers only the parent is signalled; SIGTTIN adds a worker, SIGTTOU takes one away.
+Order matters and is all here: load (or fail with one line), bind (or take what a service manager has bound), lock the
+pid file, say READY, serve, drain. SIGHUP reloads, also one that came before anything was loaded. SIGTERM drains: with
+`--drain` /readyz says 503 for that long while requests are still answered, then sockets close and answers under way are
+finished. A second one is impatient. With several workers only the parent is signalled; SIGTTIN adds a worker, SIGTTOU
+takes one away.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from mirrorlistd import logs
+from mirrorlistd.activation import handed_over
 from mirrorlistd.app import create_app
 from mirrorlistd.errors import StateError
 from mirrorlistd.fastlane import fast_lane
@@ -111,8 +113,10 @@ def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
     gc.freeze()  # what was imported and loaded stays: no collection needs to look at it again
     config = start.config
     service = Service(state=start.state)
-    sockets = [stack.enter_context(contextlib.closing(bind_tcp(host, config.port))) for host in config.hosts]
-    sockets += _unix_sockets(config, stack)
+    sockets = handed_over(os.environ, stack)
+    if not sockets:
+        sockets += [stack.enter_context(contextlib.closing(bind_tcp(host, config.port))) for host in config.hosts]
+        sockets += _unix_sockets(config, stack)
     _hold_pid_file(config, stack)
     stack.enter_context(service.recording(config))
     server = Server(_uvicorn_config(config, service), service, config.drain)
@@ -125,8 +129,10 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
     if sys.platform != "linux":
         raise StateError("--workers: several need Linux, where the kernel shares clients out; give --workers 1")
     config = start.config
-    addresses = Addresses(config.hosts, config.port)
-    shared = _unix_sockets(config, stack)
+    shared = handed_over(os.environ, stack)
+    # The kernel lets nobody join a socket of another user's (SO_REUSEPORT): one that was handed over is all there is.
+    addresses = Addresses(() if shared else config.hosts, config.port)
+    shared = shared or _unix_sockets(config, stack)
     pid_file = _hold_pid_file(config, stack)
 
     def make_server(service: Service) -> Server:

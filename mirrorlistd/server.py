@@ -1,11 +1,15 @@
-"""uvicorn's server as we run it: says when it listens, drains, exits with 0, can listen for somebody else meanwhile."""
+"""uvicorn's server as we run it: says when it listens, drains, exits with 0, can listen for somebody else meanwhile.
+
+Nobody who has connected is turned away by a stop: from SIGTERM on each answer says `Connection: close`, and whoever has
+come and not yet asked is given a moment to do so.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 
@@ -17,7 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from types import FrameType
 
+    from mirrorlistd.guard import Guard
     from mirrorlistd.service import Service
+
+BEAT_SECONDS: Final = 0.1
+"""How long everybody is given to ask after the sockets are closed: what is here, but unread, would meet a reset."""
+LAST_BEATS: Final = 10
+"""For how many of these those are waited for who have connected and not yet asked."""
 
 
 class Server(uvicorn.Server):
@@ -67,6 +77,22 @@ class Server(uvicorn.Server):
             loop = asyncio.get_running_loop()
             loop.call_soon_threadsafe(loop.call_later, self._drain, self._exit)
         self._service.draining = True
+        self.config.timeout_keep_alive = 0  # for connections to come
+        for connection in self._connections():
+            connection.answer_last()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, then let go of the clients: first those who ask, then those who only keep a connection."""
+        for listening in self.servers:
+            listening.close()
+        for _ in range(LAST_BEATS):
+            await asyncio.sleep(BEAT_SECONDS)
+            if self.force_exit or not any(one.awaited for one in self._connections()):
+                break
+        await super().shutdown(sockets)
+
+    def _connections(self) -> list[Guard]:
+        return cast("list[Guard]", list(self.server_state.connections))  # uvicorn names its own protocols only
 
     def _exit(self) -> None:
         self.should_exit = True

@@ -19,7 +19,7 @@ from mirrorlist_snapshot.format import encode
 from worlds import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 SECONDS = 30
@@ -48,10 +48,19 @@ class Response:
 class Server:
     """`mirrorlistd serve` as a user starts it: flags, environment, signals; its log lines are collected."""
 
-    def __init__(self, *flags: str, environ: Mapping[str, str] | None = None, wait: bool = True) -> None:
+    def __init__(
+        self,
+        *flags: str,
+        environ: Mapping[str, str] | None = None,
+        wait: bool = True,
+        before: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        """`before` is a command that becomes the server, such as systemd-socket-activate."""
         bare = {key: value for key, value in os.environ.items() if not key.startswith("MIRRORLISTD_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mirrorlistd", "serve", "--port", "0", *flags],
+            [*before, sys.executable, "-m", "mirrorlistd", "serve", "--port", "0", *flags],
+            pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -170,10 +179,13 @@ def stamped(serial: int, mirrors: int = 8) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def load(server: Server, target: str, connections: int, check: Callable[[Response], None]) -> Iterator[list[int]]:
+def load(
+    server: Server, target: str, connections: int, check: Callable[[Response], None], *, keep: bool = True
+) -> Iterator[list[int]]:
     """Ask on many connections without a pause until the block ends; failures of any of them fail the block.
 
-    Yields a list whose length is the number of answers so far. Bounded by SECONDS * 4 whatever happens.
+    Without `keep` each request has a connection of its own. Yields a list whose length is the number of answers so far.
+    Bounded by SECONDS * 4 whatever happens.
     """
     done = threading.Event()
     answers: list[int] = []
@@ -185,6 +197,8 @@ def load(server: Server, target: str, connections: int, check: Callable[[Respons
             with contextlib.closing(server.connect()) as connection:
                 while not done.is_set() and time.monotonic() < give_up:
                     response = exchange(connection, target)
+                    if not keep:
+                        connection.close()
                     check(response)
                     answers.append(response.status)
         except BaseException as error:  # noqa: BLE001 - told in the main thread

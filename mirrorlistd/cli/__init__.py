@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mirrorlistd import __version__
-from mirrorlistd.cli import cmd_check, cmd_explain, cmd_pull, cmd_serve, cmd_stats
+from mirrorlistd.cli import cmd_check, cmd_compare, cmd_explain, cmd_pull, cmd_serve, cmd_stats
 from mirrorlistd.errors import ConfigError, MirrorlistdError
 
 if TYPE_CHECKING:
@@ -54,6 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mirrorlistd {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for module in (cmd_serve, cmd_check, cmd_explain, cmd_pull, cmd_stats):
+    for module in (cmd_serve, cmd_check, cmd_explain, cmd_pull, cmd_stats, cmd_compare):
         module.add(verbs)
     return parser

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli import file_details
+from mirrorlist_snapshot.cli import file_details, mirrormanager
 from mirrorlist_snapshot.cli.console import (
     RED,
     STANDARD,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.cli.console import Verbs
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.model import Snapshot
+    from mirrorlist_snapshot.records import Records
+    from mirrorlist_snapshot.signing import SigningKey
 
 _EPILOG: Final = f"""\
 SOURCE is a TOML, YAML or JSON file, or a folder of them. All mistakes of all files are listed, one a line:
@@ -42,10 +44,11 @@ FILE:LINE: KEY: what was found and what is allowed.
 
 The serial grows with every publication. Without --serial it is the serial of FILE as it is there plus one, or the
 build time in seconds if that is more (so it also grows when the old file is lost).
-The build time is SOURCE_DATE_EPOCH if set, else now. The same sources, --serial and SOURCE_DATE_EPOCH
-give the same bytes.
+The build time is SOURCE_DATE_EPOCH if set, else now (or MirrorManager's, see below). The same sources, --serial and
+SOURCE_DATE_EPOCH give the same bytes.
 
 {file_details.EPILOG}
+{mirrormanager.EPILOG}
 With the JSON Schema, editors complete keys and mark mistakes while you write. Attach it in a source's first line:
   TOML  #:schema ./mirrors.schema.json                          (Taplo, Even Better TOML)
   YAML  # yaml-language-server: $schema=./mirrors.schema.json
@@ -57,6 +60,9 @@ examples:
   mirrorlist-snapshot compile mirrors.toml overrides.yaml -o /srv/mirrors.mls
   mirrorlist-snapshot compile mirrors/ --check
   mirrorlist-snapshot compile mirrors/ -o /srv/mirrors.mls --file-details epel=/srv/pub/epel
+  mirrorlist-snapshot compile --from mirrormanager /var/lib/mirrormanager -o /srv/mirrors.mls
+  mirrorlist-snapshot compile --from mirrormanager mirrorlist_cache.proto -o mirrors.mls \\
+      --country-continent country_continent.csv --global-netblocks global_netblocks.txt
   mirrorlist-snapshot compile --json-schema > mirrors.schema.json
 """
 _NOUNS: Final = {
@@ -91,29 +97,37 @@ def add(verbs: Verbs) -> None:
     add_sign_key(parser)
     add_json(parser)
     file_details.add_flags(parser)
+    mirrormanager.add_flags(parser)
     parser.set_defaults(parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Compile, or say why not."""
     # Only this verb needs pydantic and the parsers of sources, which take longer to import than the others to run.
-    from mirrorlist_snapshot.source import json_schema, read_sources  # noqa: PLC0415 - see above
+    from mirrorlist_snapshot.source import json_schema  # noqa: PLC0415 - see above
 
     if options.json_schema:
         show_json(json_schema())
         return 0
     _check_usage(options)
-    built = _build_time(options.parser)
+    asked = _source_date(options.parser)
     key = signing_key(options.sign_key)  # before the work, not after it
     try:
-        records, complaints = read_sources(options.sources)
+        _compile(options, asked, key)
     except SourceError as refusal:
         return _refuse(refusal.complaints, as_json=options.json)
+    return 0
+
+
+def _compile(options: argparse.Namespace, asked: int | None, key: SigningKey | None) -> None:
+    source = _read(options)
+    records, complaints = source.records, source.complaints
     _list(complaints)
+    built = next(one for one in (asked, source.time, int(time.time())) if one is not None)
     if options.file_details:
         records, warnings = file_details.add_file_details(options, records, built)
         complaints += warnings
-    from mirrorlist_snapshot.compiler import compile_snapshot  # noqa: PLC0415 - see above
+    from mirrorlist_snapshot.compiler import compile_snapshot  # noqa: PLC0415 - see `run`
 
     serial = _serial(options.serial, options.output, built)
     try:
@@ -123,10 +137,36 @@ def run(options: argparse.Namespace) -> int:
             data = snapshot_format.reissue(data, serial=serial, signer=key)
     except SnapshotError as failure:
         raise Trouble(f"cannot compile this: {failure}") from failure
+    if options.kind == mirrormanager.KIND:
+        mirrormanager.check_loss(options, snapshot)
     if not options.check:
         _write(data, options.output)
-    _summarise(options, snapshot, data, complaints)
-    return 0
+    _summarise(options, snapshot, data, complaints, source.skipped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What was read, whatever it was read from."""
+
+    records: Records
+    complaints: tuple[Complaint, ...]
+    """Warnings."""
+    time: int | None = None
+    """When the source was made, in seconds since 1970 UTC, if it says so."""
+    skipped: dict[str, dict[str, int]] | None = None
+    """File -> table -> rows that were left out, of an import."""
+
+
+def _read(options: argparse.Namespace) -> _Source:
+    """Read the sources; SourceError where they are refused."""
+    if options.kind == mirrormanager.KIND:
+        found = mirrormanager.read(options)
+        skipped = {one.file: one.counts for one in found.skips}
+        return _Source(records=found.records, complaints=found.complaints, time=found.time, skipped=skipped)
+    from mirrorlist_snapshot.source import read_sources  # noqa: PLC0415 - see `run`
+
+    records, complaints = read_sources(options.sources)
+    return _Source(records=records, complaints=complaints)
 
 
 def _check_usage(options: argparse.Namespace) -> None:
@@ -140,13 +180,14 @@ def _check_usage(options: argparse.Namespace) -> None:
     if options.output == STANDARD and not options.check and (options.json or sys.stdout.isatty()):
         fail("-o - writes the snapshot itself to standard output: redirect that, and do not ask for --json")
     file_details.check_usage(options)
+    mirrormanager.check_usage(options)
 
 
-def _build_time(parser: argparse.ArgumentParser) -> int:
-    """Seconds since 1970 UTC: https://reproducible-builds.org/specs/source-date-epoch/ or the clock."""
+def _source_date(parser: argparse.ArgumentParser) -> int | None:
+    """Seconds since 1970 UTC, if set: https://reproducible-builds.org/specs/source-date-epoch/."""
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if not text:
-        return int(time.time())
+        return None
     if not (text.isascii() and text.isdigit() and int(text) <= snapshot_format.MAX_TIME):
         parser.error(f"SOURCE_DATE_EPOCH is a number of seconds since 1970, not {text!r}")
     return int(text)
@@ -198,7 +239,13 @@ def _refuse(complaints: tuple[Complaint, ...], *, as_json: bool) -> int:
     return TROUBLE
 
 
-def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, complaints: tuple[Complaint, ...]) -> None:
+def _summarise(
+    options: argparse.Namespace,
+    snapshot: Snapshot,
+    data: bytes,
+    complaints: tuple[Complaint, ...],
+    skipped: dict[str, dict[str, int]] | None,
+) -> None:
     header = snapshot_format.header(data)
     place = "standard output" if options.output == STANDARD else str(options.output)
     counts = {
@@ -213,6 +260,7 @@ def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, com
         + ", ".join(plural(number, *_NOUNS[name]) for name, number in counts.items())
         + f", {len(data):,} bytes, digest {header.digest}"
         + (f", signed by key {header.key_id}" if header.signed else "")
+        + (f"; {plural(mirrormanager.rows(skipped), 'row')} skipped" if skipped is not None else "")
     )
     if options.json:
         facts: dict[str, Any] = {
@@ -227,4 +275,6 @@ def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, com
             "counts": counts,
             "complaints": [asdict(complaint) for complaint in complaints],
         }
+        if skipped is not None:
+            facts |= {"skipped": skipped, "skipped_rows": mirrormanager.rows(skipped)}
         show_json(facts)

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -25,6 +26,8 @@ STANDARD: Final = Path("-")
 """Names standard input or standard output, as for any filter."""
 RED: Final = "31"
 YELLOW: Final = "33"
+_REDRAW: Final = 0.1
+"""Seconds between two states of a progress line."""
 
 
 class Trouble(Exception):  # noqa: N818 - the word that diff(1) uses for its exit code 2
@@ -105,3 +108,28 @@ def say(text: str, colour: str | None = None) -> None:
 def error(text: str) -> None:
     """Say why the command failed."""
     say(f"mirrorlist-snapshot: {text}", RED)
+
+
+class Progress:
+    """One line on a terminal, written over again and again; nothing anywhere else."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._next = 0.0
+
+    def due(self) -> bool:
+        """Whether there is a terminal, and its line has stood long enough to be replaced."""
+        return self._shown and time.monotonic() >= self._next
+
+    def show(self, text: str) -> None:
+        """Replace the line; ask `due` first."""
+        self._next = time.monotonic() + _REDRAW
+        width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+        sys.stderr.write(f"\r\x1b[K{text[: width - 1]}")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Leave the line to what comes next."""
+        if self._shown and self._next:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

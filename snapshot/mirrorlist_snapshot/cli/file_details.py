@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot import tree
-from mirrorlist_snapshot.cli.console import YELLOW, Trouble, load, say
+from mirrorlist_snapshot.cli.console import YELLOW, Progress, Trouble, load, say
 from mirrorlist_snapshot.errors import Complaint, SnapshotError
 from mirrorlist_snapshot.history import MAX_ALTERNATES, Earlier, directories_of, fill
 from mirrorlist_snapshot.report.text import plural
@@ -37,8 +34,6 @@ SOURCE_DATE_EPOCH give the same bytes.
 """
 _DAY: Final = 86_400
 _MAX_DAYS: Final = 36_500
-_REDRAW: Final = 0.1
-"""Seconds between two states of the progress line."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -166,7 +161,14 @@ def _read(options: argparse.Namespace, records: Records, category: str, place: P
         details = earlier.find(category, path) if options.trust_mtime else None
         return None if details is None else details.current
 
-    progress = _Progress()
+    line, done = Progress(), 0
+
+    def progress(path: str, size: int) -> None:
+        nonlocal done
+        done += size
+        if line.due():
+            line.show(f"hashed {done:,} bytes: {path}")
+
     try:
         return tree.read_tree(
             place,
@@ -174,37 +176,13 @@ def _read(options: argparse.Namespace, records: Records, category: str, place: P
             names=options.file_details_name,
             skip=frozenset(path for name, path in records.files if name == category),
             known=known,
-            progress=progress.show,
+            progress=progress,
         )
     except OSError as failure:
         raise Trouble(f"{place}: cannot be read: {failure.strerror or failure}") from failure
     finally:
-        progress.clear()
+        line.clear()
 
 
 def _warning(place: Path, message: str) -> Complaint:
     return Complaint(file=str(place), line=None, key="", message=message, warning=True)
-
-
-class _Progress:
-    """One line on a terminal, written over again and again; nothing anywhere else."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-        self._next = 0.0
-        self._bytes = 0
-
-    def show(self, path: str, size: int) -> None:
-        """Count the bytes just read of a file."""
-        self._bytes += size
-        if self._shown and (now := time.monotonic()) >= self._next:
-            self._next = now + _REDRAW
-            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-            sys.stderr.write(f"\r\x1b[K{f'hashed {self._bytes:,} bytes: {path}'[: width - 1]}")
-            sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Leave the line to what comes next."""
-        if self._shown and self._next:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()

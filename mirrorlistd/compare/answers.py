@@ -1,0 +1,82 @@
+"""What came back, as far as it is compared: the status, the URLs in their order, what is said of the file. Pure.
+
+A list is told by its bytes, not by its name: text (a URL in a line), JSON, metalink. A redirect is a list of one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
+
+
+class Seen(NamedTuple):
+    """One answer."""
+
+    status: int
+    urls: tuple[str, ...]
+    """In the order of preference, each once."""
+    facts: frozenset[str]
+    """Sizes, times and hashes that a metalink states."""
+
+
+def see(status: int, location: str | None, body: bytes) -> Seen:
+    """Read an answer; whatever cannot be read is a list without URLs."""
+    if location is not None:
+        return Seen(status, (location,), frozenset())
+    text = body.decode("utf-8", "replace")
+    start = text.lstrip()[:1]
+    if start == "<":
+        return Seen(status, *_metalink(body))
+    urls = _json(text) if start == "[" else _lines(text)
+    return Seen(status, tuple(dict.fromkeys(urls)), frozenset())
+
+
+def _lines(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        if not line.startswith("#") and (found := _URL.search(line)):
+            yield found[0]
+
+
+def _json(text: str) -> list[str]:
+    try:
+        rows: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    found = [cast("dict[str, object]", row).get("url") for row in rows if isinstance(row, dict)]
+    return [url for url in found if isinstance(url, str)]
+
+
+def _metalink(body: bytes) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Read version 3 or 4: whatever is a URL, a size, a time or a hash, wherever it stands."""
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - expat bounds expansion, and the servers are the operator's own
+    except ET.ParseError:
+        return (), frozenset()
+    ranked: list[tuple[int, str]] = []
+    facts: set[str] = set()
+    for element in root.iter():
+        name, text = element.tag.rpartition("}")[2], (element.text or "").strip()
+        match name:
+            case "url" if text:
+                # Version 3 prefers high numbers, version 4 low ones.
+                preference, priority = element.get("preference", "0"), element.get("priority", "0")
+                ranked.append((_whole(priority) - _whole(preference), text))
+            case "hash" if text:
+                facts.add(f"{element.get('type')}:{text}")
+            case "size" | "timestamp" if text:
+                facts.add(f"{name}:{text}")
+            case _:
+                pass
+    ranked.sort(key=lambda pair: pair[0])  # stable: equal ones as they stand
+    return tuple(dict.fromkeys(url for _, url in ranked)), frozenset(facts)
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else 0  # noqa: PLR2004 - digits of a 32-bit number

@@ -1,0 +1,92 @@
+"""What comparing came to, for people and for programs. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mirrorlistd.compare.asking import Result
+    from mirrorlistd.compare.judging import Difference
+    from mirrorlistd.compare.requests import Plan
+
+_SHOWN: Final = 5
+"""Names in a row of text; JSON has them all."""
+
+
+def outcome(result: Result) -> str:
+    """Give one of `same`, `different`, `unclear` (rare things may be chance), `failed`."""
+    if result.verdict is None:
+        return "failed"
+    if result.verdict.differences:
+        return "different"
+    return "unclear" if result.verdict.suspicious else "same"
+
+
+def as_text(result: Result) -> str:
+    """Several lines about a request that did not come to the same."""
+    asker = f" for {result.request.address}" if result.request.address else ""
+    lines = [f"{outcome(result)}: {result.request.target}{asker} ({result.lines:,} lines, {result.asks} asks)"]
+    if result.verdict is None:
+        lines.append(f"  {result.trouble}")
+    else:
+        for difference in result.verdict.differences:
+            lines += _rows(difference)
+    return "".join(f"{_plain(line)}\n" for line in lines)
+
+
+def _rows(difference: Difference) -> Iterator[str]:
+    for name, things in (("ours", difference.ours), ("other", difference.other)):
+        if difference.kind == "tiers":
+            tiers = [f"({_some(tier, ' ')})" for tier in things if isinstance(tier, list)]
+            yield f"  tiers    {name:<5} {_some(tiers, ', then ')}"
+        elif things:
+            yield f"  {difference.kind:<8} {name:<5} {_some([str(thing) for thing in things], ' ')}"
+
+
+def _some(names: Sequence[str], between: str) -> str:
+    more = len(names) - _SHOWN
+    return between.join(names[:_SHOWN]) + (f"{between}{more} more" if more > 0 else "")
+
+
+def summary(results: Sequence[Result], plan: Plan) -> str:
+    """One line for all."""
+    counts: dict[str, int] = dict.fromkeys(("same", "different", "unclear", "failed"), 0)
+    for result in results:
+        counts[outcome(result)] += 1
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name in ("same", "different"))
+    lines = sum(plan.lines.values())
+    more = f"; {plan.left_out:,} lines with others were left out (--most)" if plan.left_out else ""
+    return f"{len(results):,} requests of {lines:,} lines: {told}{more}\n"
+
+
+def as_json(results: Sequence[Result], plan: Plan, stopped: str) -> str:
+    """Everything; `stopped` says why there is no more, where there should be."""
+    told: dict[str, Any] = {
+        "requests": len(results),
+        "lines": sum(plan.lines.values()),
+        "lines_left_out": plan.left_out,
+        "bad_lines": plan.bad,
+        "stopped": stopped or None,
+        "results": [
+            {
+                "target": result.request.target,
+                "address": result.request.address,
+                "lines": result.lines,
+                "asks": result.asks,
+                "outcome": outcome(result),
+                "differences": [asdict(one) for one in result.verdict.differences] if result.verdict else [],
+                "trouble": result.trouble or None,
+            }
+            for result in results
+        ],
+    }
+    return json.dumps(told, indent=2) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text that another server had a part in, unable to steer a terminal."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

@@ -1,0 +1,175 @@
+"""MirrorManager's files -> Records: the cache that its generator writes, and the two tables beside it.
+
+    cache ─> framing ─> cache (schema) ─> placement ─> hosts, contents ─> Records
+    CSV, netblocks ─> side_files ──────────────────────┘
+
+What a server that answers as MirrorManager does must know of such a snapshot:
+
+- `Snapshot.built` is the cache's own time, which `time` tells.
+- Every category is listed: exactly the directories of the cache exist. Their carriers are the hosts of `ByHostId` that
+  have a usable URL, so a directory may have none; the country tiers are those among them that are not private.
+- Private mirrors (in `ByHostId`, not in `Global`) are offered by their netblocks and autonomous systems only. A host
+  that is private in some directories is two mirrors, so `Mirror.private` is all there is to ask.
+- A repository is one with architectures, always. A disabled one is kept, with `Repository.disabled`; a redirect is an
+  alias, followed to its end, and there is no repository of its name.
+- `Snapshot.asn_netblocks` is the whole of `global_netblocks.txt` as far as it can matter: 0 where a client's system
+  has no mirrors.
+- Continent overrides name every country of the CSV, redirects applied: the databases' own continents do not count.
+- `Mirror.bandwidth` is as in the cache; clamping it further is the server's choice.
+- A size or time of 0 in file details means that it is not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.errors import Complaint, SourceError
+from mirrorlist_snapshot.format import MAX_TIME
+from mirrorlist_snapshot.model import CategoryKind, Overrides
+from mirrorlist_snapshot.records import CategoryRecord, Records
+from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.mirrormanager import contents, hosts
+from mirrorlist_snapshot.source.mirrormanager.cache import read_cache
+from mirrorlist_snapshot.source.mirrormanager.framing import CutError
+from mirrorlist_snapshot.source.mirrormanager.placement import kept, place
+from mirrorlist_snapshot.source.mirrormanager.side_files import read_continents, read_networks
+from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from mirrorlist_snapshot.records import MirrorRecord
+    from mirrorlist_snapshot.source.mirrormanager.cache import Cache
+    from mirrorlist_snapshot.source.mirrormanager.contents import Repositories
+
+    Progress = Callable[[Path, int], None]
+
+__all__ = ["Import", "read_mirrormanager"]
+
+MISSING_SHOWN: Final = 10
+"""Repositories without their directory that are listed one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What was read of MirrorManager's files."""
+
+    records: Records
+    time: int | None
+    """When the cache was made, in seconds since 1970 UTC; None where it says nothing usable."""
+    skips: tuple[Skips, ...]
+    """What was left out of each file."""
+
+    @property
+    def complaints(self) -> tuple[Complaint, ...]:
+        """What was left out, as warnings."""
+        return tuple(complaint for one in self.skips for complaint in one.complaints())
+
+
+def read_mirrormanager(
+    cache: Path,
+    *,
+    country_continent: Path | None = None,
+    global_netblocks: Path | None = None,
+    progress: Progress = lambda _path, _position: None,
+    force: bool = False,
+) -> Import:
+    """Read a cache and the files beside it; `progress` is told how many bytes of which file are read.
+
+    Raises SourceError where the cache is cut off, is none, or describes nothing, and unless `force`, where it lacks a
+    repository's directory; OSError where a file cannot be read.
+    """
+    skips = Skips(str(cache))
+    read = _read(cache, skips, progress)
+    placement = place(read, skips)
+    repositories = contents.repositories(read, placement, skips)
+    if repositories.missing and not force:
+        raise SourceError(tuple(_missing(cache, repositories)))
+    mirrors = hosts.mirrors(read, placement, skips)
+    if not (mirrors and repositories.records):
+        raise SourceError((_mistake(cache, "there is no mirror or no repository in it; is the cache whole?"),))
+    continents, more = _continents(country_continent, read, skips)
+    networks, most = _networks(global_netblocks, mirrors, progress)
+    records = Records(
+        categories=tuple(
+            CategoryRecord(name=one.name, kind=CategoryKind.LISTED, top=one.top) for one in placement.categories
+        ),
+        mirrors=mirrors,
+        repositories=repositories.records,
+        aliases=repositories.aliases,
+        directories={one.name: one.directories for one in placement.categories},
+        files=contents.files(read, placement, skips),
+        overrides=Overrides(continents=continents, neighbours={}, never_served={}),
+        netblock_countries=_netblock_countries(read, skips),
+        asn_netblocks=networks,
+    )
+    time = kept(skips, "Time", f"no time from 0 to {MAX_TIME}", rules.timestamp, read.time or 0)
+    return Import(records, time, (skips, *more, *most))
+
+
+def _read(path: Path, skips: Skips, progress: Progress) -> Cache:
+    try:
+        with path.open("rb") as file:
+            cache = read_cache(file, skips, lambda position: progress(path, position))
+    except CutError as error:
+        message = (
+            f"cut off or no cache: {error.reason}, at byte {error.start:,}; copy it again, or let it be made again"
+        )
+        raise SourceError((_mistake(path, message),)) from error
+    if cache.time is None:
+        raise SourceError((_mistake(path, "no cache of MirrorManager: it does not begin with a time"),))
+    return cache
+
+
+def _missing(path: Path, repositories: Repositories) -> Iterator[Complaint]:
+    """Say which repositories lack their directories: too many mean a cut, a single one a mistake in the database."""
+    for key, directory in repositories.missing[:MISSING_SHOWN]:
+        yield _mistake(path, f"{key}: the cache has no directory {rules.shown(directory)}", "RepoArchToDirectoryName")
+    more = len(repositories.missing) - MISSING_SHOWN
+    fix = "the cache may be cut off: let it be made again, or import the rest with --force"
+    yield _mistake(path, f"and {more:,} more; {fix}" if more > 0 else fix, "RepoArchToDirectoryName")
+
+
+def _mistake(path: Path, message: str, key: str = "") -> Complaint:
+    return Complaint(file=str(path), line=None, key=key, message=message)
+
+
+def _continents(path: Path | None, cache: Cache, skips: Skips) -> tuple[dict[str, str], list[Skips]]:
+    """Continent overrides: the CSV's, and the cache's redirects on top of them."""
+    table = "CountryContinentRedirectCache"
+    mine: list[Skips] = []
+    found: dict[str, str] = {}
+    if path is not None:
+        mine.append(Skips(str(path)))
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            found = read_continents(lines, mine[0])
+    for key, value in cache.continents.items():
+        country = kept(skips, table, "no country", hosts.country, key)
+        continent = kept(skips, table, "no continent", rules.continent, value)
+        if country is not None and continent is not None:
+            found[country] = continent
+    return found, mine
+
+
+def _networks(
+    path: Path | None, mirrors: Sequence[MirrorRecord], progress: Progress
+) -> tuple[Mapping[str, int], list[Skips]]:
+    if path is None:
+        return {}, []
+    skips = Skips(str(path))
+    wanted = frozenset(asn for mirror in mirrors for asn in mirror.asns)
+    with path.open("rb") as file:
+        return read_networks(file, wanted, skips, lambda position: progress(path, position)), [skips]
+
+
+def _netblock_countries(cache: Cache, skips: Skips) -> dict[str, str]:
+    table = "NetblockCountryCache"
+    found: dict[str, str] = {}
+    for key, value in cache.netblock_countries.items():
+        prefix = kept(skips, table, "no netblock", hosts.netblock, key)
+        country = kept(skips, table, "no country", hosts.country, value)
+        if prefix is not None and country is not None:
+            found.setdefault(prefix, country)
+    return found

@@ -1,0 +1,139 @@
+"""Repositories, redirects and file details of a cache -> records, by the places of their directories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.history import HASHES
+from mirrorlist_snapshot.model import FileDetails, FileVersion
+from mirrorlist_snapshot.records import PlaceRecord, RepositoryRecord
+from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.mirrormanager.placement import kept
+from mirrorlist_snapshot.source.rules import RuleError
+
+if TYPE_CHECKING:
+    from mirrorlist_snapshot.source.mirrormanager.cache import Cache, Version
+    from mirrorlist_snapshot.source.mirrormanager.placement import Placement
+    from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+
+_REPOSITORIES: Final = "RepoArchToDirectoryName"
+_FILES: Final = "FileDetailsCache"
+MAX_VERSIONS: Final = 256
+"""Versions of a file that the format holds."""
+
+
+@dataclass(slots=True)
+class Repositories:
+    """What clients may ask for by name."""
+
+    records: tuple[RepositoryRecord, ...]
+    aliases: dict[str, str]
+    """Alias -> name of a repository."""
+    missing: list[tuple[str, str]]
+    """Repository and architecture, directory that the cache lacks: such a cache was cut off between two records."""
+
+
+def repositories(cache: Cache, placement: Placement, skips: Skips) -> Repositories:
+    """Find the repositories, and those that should be there but have no directory. Disabled ones need none."""
+    found: dict[str, dict[str, PlaceRecord]] = {}
+    missing: list[tuple[str, str]] = []
+    for key, directory in cache.repositories.items():
+        if (names := kept(skips, _REPOSITORIES, "no repository+architecture", _names, key)) is None:
+            continue
+        name, arch = names
+        place = placement.places.get(_clean(directory))
+        if place is not None:
+            found.setdefault(name, {})[arch] = PlaceRecord(arch=arch, category=place[0], path=place[1])
+        elif cache.disabled.get(name):
+            skips.add(_REPOSITORIES, "disabled, and the cache has no such directory", f"{key}: {directory}")
+        else:
+            missing.append((key, directory))
+    for name in cache.disabled:
+        if name not in found:
+            skips.add("DisabledRepositoryCache", "there is no such repository", name)
+    aliases = _aliases(cache, found.keys() | {key.rpartition("+")[0] for key, _ in missing}, skips)
+    for name in sorted(found.keys() & aliases.keys()):
+        skips.add(_REPOSITORIES, "a redirect has this name, and wins", name)
+    records = tuple(
+        RepositoryRecord(name=name, disabled=cache.disabled.get(name, False), places=tuple(places.values()))
+        for name, places in found.items()
+        if name not in aliases
+    )
+    served = {record.name for record in records}
+    return Repositories(
+        records=records,
+        aliases={alias: name for alias, name in aliases.items() if name in served},
+        missing=[(key, directory) for key, directory in missing if key.rpartition("+")[0] not in aliases],
+    )
+
+
+def _names(key: str) -> tuple[str, str]:
+    name, _, arch = key.rpartition("+")
+    return rules.name(name), rules.name(arch)
+
+
+def _clean(directory: str) -> str:
+    return "/".join(filter(None, directory.split("/")))
+
+
+def _aliases(cache: Cache, names: set[str], skips: Skips) -> dict[str, str]:
+    """Redirects, followed to repositories."""
+    table = "RepositoryRedirectCache"
+    aliases: dict[str, str] = {}
+    for alias, first in cache.redirects.items():
+        if kept(skips, table, "no name", rules.name, alias) is None:
+            continue
+        target, seen = first, {alias}
+        while target in cache.redirects and target not in seen:
+            seen.add(target)
+            target = cache.redirects[target]
+        if target in seen:
+            skips.add(table, "a redirect that leads back to itself", alias)
+        elif target not in names:
+            skips.add(table, "there is no such repository", f"{alias}: {target}")
+        else:
+            aliases[alias] = target
+    return aliases
+
+
+def files(cache: Cache, placement: Placement, skips: Skips) -> dict[tuple[str, str], FileDetails]:
+    """File details by category and path; the first version of a file is the current one."""
+    found: dict[tuple[str, str], FileDetails] = {}
+    for directory, named in cache.files.items():
+        place = placement.places.get(_clean(directory))
+        if place is None:
+            skips.add(_FILES, "MirrorListCache has no such directory", directory)
+            continue
+        category, path = place
+        for name, rows in named.items():
+            if kept(skips, _FILES, "no file name", _file_name, name) is None:
+                continue
+            versions = [version for row in rows if (version := _version(row, skips, f"{directory}/{name}")) is not None]
+            if versions[MAX_VERSIONS:]:
+                skips.add(_FILES, f"more than {MAX_VERSIONS} versions of a file", f"{directory}/{name}")
+            if versions:
+                details = FileDetails(current=versions[0], alternates=tuple(versions[1:MAX_VERSIONS]))
+                found[category, f"{path}/{name}" if path else name] = details
+    return found
+
+
+def _file_name(text: str) -> str:
+    if (name := rules.some_path(text)) != text or "/" in text:
+        raise RuleError(f"{rules.shown(text)} is no file name")
+    return name
+
+
+def _version(row: Version, skips: Skips, file: str) -> FileVersion | None:
+    """Return a version with the hashes that are some; None where not even its size is."""
+    hashes = {
+        kind: kept(skips, _FILES, f"no {kind}", partial(rules.digest, kind), row.hashes[kind])
+        for kind in HASHES
+        if kind in row.hashes
+    }
+    try:
+        return FileVersion(timestamp=rules.timestamp(row.timestamp), size=rules.size(row.size), **hashes)
+    except RuleError:
+        skips.add(_FILES, "no time or size", file)
+        return None

@@ -1,0 +1,159 @@
+"""Where the directories of a cache lie: tops become categories, hosts become named mirrors with base URLs in them.
+
+The cache knows hosts and URLs by number and categories not at all. A host's URL is the base of one category, so what a
+directory is below its `Subpath` is the category's top; and where one top gives a host different URLs for different
+directories, there are several categories with that top. A host that is private for some directories only is two
+mirrors, so that no directory offers it to more people than the cache does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.rules import RuleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mirrorlist_snapshot.source.mirrormanager.cache import Cache, HostSet
+    from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+
+V = TypeVar("V")
+T = TypeVar("T")
+_PRIVATE_MARK: Final = "!"
+"""Ends the name of a mirror that is the private half of a host."""
+
+
+class Role(NamedTuple):
+    """A mirror to be: a host, for everyone or for its own networks only."""
+
+    host: int
+    private: bool
+
+
+@dataclass(slots=True)
+class Category:
+    """One top and the URLs that hosts have for it."""
+
+    name: str
+    top: str
+    urls: dict[int, tuple[int, ...]] = field(default_factory=dict[int, tuple[int, ...]])
+    """Host -> ids of its URLs."""
+    roles: set[Role] = field(default_factory=set[Role])
+    """The mirrors that carry some directory of it."""
+    directories: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Path below the top -> names of the mirrors that carry it; equal sets are one object."""
+
+
+@dataclass(slots=True)
+class Placement:
+    """What directories say, in names."""
+
+    bases: dict[int, str]
+    """URL id -> base URL, as `rules.url` has it."""
+    categories: list[Category]
+    places: dict[str, tuple[str, str]]
+    """Directory -> category's name, path below its top."""
+    names: dict[Role, str]
+
+
+def kept(skips: Skips, table: str, reason: str, rule: Callable[[V], T], value: V) -> T | None:
+    """Give what a rule makes of a value; count it and give None where the rule refuses it."""
+    try:
+        return rule(value)
+    except RuleError:
+        skips.add(table, reason, str(value))
+        return None
+
+
+def place(cache: Cache, skips: Skips) -> Placement:
+    """Find a place for every directory of a cache."""
+    bases: dict[int, str] = {}
+    for number, url in cache.urls.items():
+        if (base := kept(skips, "HCUrlCache", "no base URL that clients could use", rules.url, url)) is not None:
+            bases[number] = base
+    names = _names(cache, bases, skips)
+    placing = _Placing(bases, names)
+    for directory, row in cache.directories.items():
+        path = kept(skips, "MirrorListCache", "no path", rules.path, directory)
+        below = None if path is None else kept(skips, "MirrorListCache", "no path", rules.path, row.subpath)
+        if path is None or below is None:
+            continue
+        if not f"/{path}".endswith(f"/{below}" if below else ""):
+            skips.add("MirrorListCache", "Subpath is not the end of the directory", f"{directory}: {row.subpath}")
+        elif not placing.add(path, below, row.hosts):
+            skips.add("MirrorListCache", "the directory was there before", directory)
+    return Placement(bases, placing.categories, placing.places, names)
+
+
+class _Placing:
+    def __init__(self, bases: dict[int, str], names: dict[Role, str]) -> None:
+        self.categories: list[Category] = []
+        self.places: dict[str, tuple[str, str]] = {}
+        self._bases = bases
+        self._names = names
+        self._by_top: dict[str, list[Category]] = {}
+        self._chosen: dict[tuple[str, HostSet], Category] = {}
+        self._carriers: dict[HostSet, frozenset[str]] = {}
+
+    def add(self, path: str, below: str, hosts: HostSet) -> bool:
+        """Place a directory; False where it has a place already."""
+        if path in self.places:
+            return False
+        top = path[: len(path) - len(below)].rstrip("/")
+        category = self._chosen.get((top, hosts))
+        if category is None:
+            category = self._chosen[top, hosts] = self._choose(top, hosts)
+        carriers = self._carriers.get(hosts)
+        if carriers is None:
+            carriers = frozenset(self._names[role] for role in roles_of(hosts, self._bases))
+            self._carriers[hosts] = carriers
+        category.directories[below] = carriers
+        self.places[path] = category.name, below
+        return True
+
+    def _choose(self, top: str, hosts: HostSet) -> Category:
+        """The first category with this top that gives no host other URLs, or a new one."""
+        same = self._by_top.setdefault(top, [])
+        for category in same:
+            if all(category.urls.get(host, urls) == urls for host, urls in hosts.urls.items()):
+                break
+        else:
+            name = (top or "/") + (f"#{len(same) + 1}" if same else "")
+            category = Category(name, top)
+            same.append(category)
+            self.categories.append(category)
+        category.urls.update(hosts.urls)
+        category.roles.update(roles_of(hosts, self._bases))
+        return category
+
+
+def roles_of(hosts: HostSet, bases: dict[int, str]) -> list[Role]:
+    """Return the mirrors of a set of hosts: those that have a URL."""
+    return [
+        Role(host, host in hosts.private)
+        for host, urls in hosts.urls.items()
+        if any(number in bases for number in urls)
+    ]
+
+
+def _names(cache: Cache, bases: dict[int, str], skips: Skips) -> dict[Role, str]:
+    """Name every mirror: by the host in its URL of the lowest number, the oldest, and by the host's own number."""
+    oldest: dict[int, int] = {}
+    roles: set[Role] = set()
+    for hosts in cache.host_sets():
+        for host, urls in hosts.urls.items():
+            usable = [number for number in urls if number in bases]
+            if usable:
+                oldest[host] = min(oldest.get(host, usable[0]), *usable)
+            elif not any(number in cache.urls for number in urls):
+                skips.add("MirrorListCache.ByHostId", "the host has no URL in HCUrlCache", str(host))
+        roles.update(roles_of(hosts, bases))
+    return {
+        role: f"{urlsplit(bases[oldest[role.host]]).netloc}#{role.host}"
+        + (_PRIVATE_MARK if role.private and Role(role.host, private=False) in roles else "")
+        for role in roles
+    }

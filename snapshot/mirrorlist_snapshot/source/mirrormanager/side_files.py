@@ -1,0 +1,123 @@
+"""The two text files beside a cache: `country_continent.csv` and `global_netblocks.txt`."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from ipaddress import ip_network
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.model import CONTINENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from typing import BinaryIO
+
+    from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+
+_CODE: Final = 2
+"""Letters of a country's or a continent's code; the original, too, ignores lines that start with anything else."""
+_NOWHERE: Final = "--"
+_MAX_ASN: Final = 0xFFFF_FFFF
+
+
+def read_continents(lines: Iterable[str], skips: Skips) -> dict[str, str]:
+    """Read `CC,CONTINENT` lines: country -> continent, upper case. Countries that are nowhere (`--`) are left out."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        country, continent = (word.strip(' "\r\n').upper() for word in f"{line},".split(",")[:2])
+        if len(country) != _CODE or continent == _NOWHERE:
+            continue
+        if not is_country(country) or continent not in CONTINENTS:
+            skips.add("lines", "no country and continent", line.strip(), number)
+        else:
+            found[country] = continent
+    return found
+
+
+def is_country(text: str) -> bool:
+    """Whether text is two capital letters: MirrorManager knows countries that ISO 3166 does not (`AP`, `EU`)."""
+    return len(text) == _CODE and text.isascii() and text.isalpha() and text.isupper()
+
+
+def read_networks(
+    file: BinaryIO, wanted: Collection[int], skips: Skips, progress: Callable[[int], None]
+) -> dict[str, int]:
+    """Read `CIDR ASN` lines: prefix -> AS number, of `wanted` systems and, as 0, of others nested in theirs.
+
+    The others matter because the longest prefix decides: who is in one is not a client of the system around it. There
+    are a million of them, most of them nested in nothing; so the file is read twice, and they are never kept.
+    """
+    around: dict[int, list[tuple[int, int]]] = {AF_INET: [], AF_INET6: []}
+    for family, first, length, _ in _prefixes(file, wanted, None, progress):
+        around[family].append((first, first + (1 << _bits(family) - length)))
+    outer = {family: _Ranges(ranges) for family, ranges in around.items()}
+    file.seek(0)
+    found: dict[str, int] = {}
+    for family, first, length, asn in _prefixes(file, None, skips, progress):
+        if outer[family].hold(first):
+            prefix = f"{inet_ntop(family, first.to_bytes(_bits(family) // 8, 'big'))}/{length}"
+            found[prefix] = asn if asn in wanted else 0
+    return {str(ip_network(prefix)): asn for prefix, asn in found.items()}
+
+
+class _Ranges:
+    """The union of ranges of addresses that nest or are disjoint."""
+
+    def __init__(self, ranges: list[tuple[int, int]]) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        for start, end in sorted(ranges, key=lambda one: (one[0], -one[1])):
+            if not self._ends or start >= self._ends[-1]:
+                self._starts.append(start)
+                self._ends.append(end)
+
+    def hold(self, address: int) -> bool:
+        row = bisect_right(self._starts, address) - 1
+        return row >= 0 and address < self._ends[row]
+
+
+def _prefixes(
+    file: BinaryIO, wanted: Collection[int] | None, skips: Skips | None, progress: Callable[[int], None]
+) -> Iterator[tuple[int, int, int, int]]:
+    """Family, first address, length and AS number of each line; only of `wanted` systems, if they are given."""
+    position = 0
+    for number, line in enumerate(file, 1):
+        position += len(line)
+        if not number % 4096:
+            progress(position)
+        words = line.split()
+        asn = _asn(words[1]) if len(words) > 1 else -1
+        if wanted is not None and asn not in wanted:
+            continue
+        prefix = _prefix(words[0]) if words and asn >= 0 else None
+        if prefix is not None:
+            yield *prefix, asn
+        elif skips is not None and words:
+            skips.add("lines", "no netblock and AS number", line.decode("utf-8", "replace").strip(), number)
+
+
+def _asn(word: bytes) -> int:
+    """Return an AS number; 0 for a set of them or none, as routers announce some networks; -1 for anything else."""
+    if word.isdigit():
+        return number if (number := int(word[:20])) <= _MAX_ASN else -1
+    return 0 if word.startswith(b"{") or word == b"None" else -1
+
+
+def _prefix(word: bytes) -> tuple[int, int, int] | None:
+    """Family, first address and length of a netblock; None for anything else, and for the whole internet."""
+    text, slash, digits = word.decode("ascii", "replace").partition("/")
+    family = AF_INET6 if ":" in text else AF_INET
+    bits = _bits(family)
+    length = int(digits) if digits.isdigit() and len(digits) <= 3 else -1  # noqa: PLR2004 - digits of 128
+    if not slash or not 0 < length <= bits:
+        return None
+    try:
+        address = int.from_bytes(inet_pton(family, text), "big")
+    except OSError:
+        return None
+    return family, address >> bits - length << bits - length, length
+
+
+def _bits(family: int) -> int:
+    return 32 if family == AF_INET else 128
