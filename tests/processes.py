@@ -178,9 +178,25 @@ def stamped(serial: int, mirrors: int = 8) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class At:
+    """A server that somebody else has started."""
+
+    port: int
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection of one's own, to be closed by the caller."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+
+    def get(self, target: str, headers: Mapping[str, str] | None = None) -> Response:
+        """Ask once on a fresh connection."""
+        with contextlib.closing(self.connect()) as connection:
+            return exchange(connection, target, headers)
+
+
 @contextlib.contextmanager
 def load(
-    server: Server, target: str, connections: int, check: Callable[[Response], None], *, keep: bool = True
+    server: Server | At, target: str, connections: int, check: Callable[[Response], None], *, keep: bool = True
 ) -> Iterator[list[int]]:
     """Ask on many connections without a pause until the block ends; failures of any of them fail the block.
 
@@ -215,3 +231,11 @@ def load(
         for thread in threads:
             thread.join(SECONDS)
     assert not failures, failures[0]
+
+
+def wait_for_more(count: int, *answers: list[int]) -> None:
+    """Wait until each of several loads has had so many more answers, or has failed."""
+    wanted = [len(one) + count for one in answers]
+    eventually(
+        lambda: all(len(now) >= least for now, least in zip(answers, wanted, strict=True)), f"{count} more answers"
+    )

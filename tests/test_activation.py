@@ -13,7 +13,7 @@ import pytest
 
 from mirrorlistd.activation import handed_over
 from mirrorlistd.errors import StateError
-from processes import SECONDS, Response, Server, eventually, exchange, load, stamped, write_snapshot
+from processes import SECONDS, Response, Server, eventually, exchange, load, stamped, wait_for_more, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,10 +125,10 @@ def test_restarts_under_load_lose_no_connection(snapshot: Path, workers: str) ->
         server = activated(sockets, *flags)
         with load(server, LIST, 6, whole) as kept, load(server, LIST, 6, whole, keep=False) as new:
             for _ in range(3):
-                _wait_for_100_more(kept, new)
+                wait_for_more(100, kept, new)
                 assert server.stop() == 0
                 server = stack.enter_context(activated(sockets, *flags))
-            _wait_for_100_more(kept, new)
+            wait_for_more(100, kept, new)
         assert ask(address).status == 200
 
 
@@ -159,11 +159,6 @@ def test_answers_while_draining_are_the_last_of_their_connections(snapshot: Path
         assert server.get(target).headers["connection"] == "close"
         server.process.terminate()  # impatient
         assert server.process.wait(SECONDS) == 0
-
-
-def _wait_for_100_more(*answers: list[int]) -> None:
-    before = [len(one) for one in answers]
-    eventually(lambda: all(len(now) > then + 100 for now, then in zip(answers, before, strict=True)), "a hundred more")
 
 
 def _refused(port: int) -> bool:

@@ -111,7 +111,7 @@ def test_the_sdist_is_the_repository(built: Path) -> None:
     with tarfile.open(file) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "requirements.txt"}
-    assert wanted | {"tests/test_packaging.py", "deploy/mirrorlistd.service", DEFAULT} <= names
+    assert wanted | {"tests/test_packaging.py", "deploy/systemd/mirrorlistd.service", DEFAULT} <= names
     assert not {name for name in names if name.startswith((".ci", ".venv", "dist/")) or ".pyc" in name}
 
 
