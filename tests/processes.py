@@ -19,6 +19,7 @@ from mirrorlist_snapshot.format import encode
 from worlds import compiled
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -180,13 +181,20 @@ def stamped(serial: int, mirrors: int = 8) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class At:
-    """A server that somebody else has started."""
+    """A server on loopback that somebody else has started, as one client sees it."""
 
     port: int
+    source: str = "127.0.0.1"
+    """The client's own address."""
+    tls: ssl.SSLContext | None = None
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection of one's own, to be closed by the caller."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        if self.tls is not None:
+            return http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=SECONDS, source_address=(self.source, 0), context=self.tls
+            )
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS, source_address=(self.source, 0))
 
     def get(self, target: str, headers: Mapping[str, str] | None = None) -> Response:
         """Ask once on a fresh connection."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
+from certificates import write_certificate
 from mirrorlistd.client.cli import main
 from mirrorlistd.client.errors import FetchError, LocalError, Reason, UsageError
 from mirrorlistd.client.exchange import Limits
@@ -304,10 +305,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A throw-away certificate for 127.0.0.3 and .4, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     public, secret = folder / "public.pem", folder / "secret.pem"
-    names = "subjectAltName=IP:127.0.0.3,IP:127.0.0.4"
-    command = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    rest = ("-keyout", secret, "-out", public, "-days", "2", "-subj", "/CN=test", "-addext", names)
-    subprocess.run([*command, *rest], check=True, capture_output=True, timeout=SECONDS)
+    write_certificate(public, secret, "127.0.0.3", "127.0.0.4")
     return public, secret
 
 
