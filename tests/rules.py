@@ -1,7 +1,7 @@
 """The selection rules once more: slow, obvious, written from the rules' text and sharing no code with the server.
 
 Everything is names and sets. `tiers` gives the sets of mirrors in the order in which they fill a list, and `fits` says
-whether a list could have been drawn from them.
+whether a list could have been drawn from them. The rules are the same in both presets; `model` says what differs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 CONTINENT = {"DE": "EU", "FR": "EU", "PL": "EU", "US": "NA", "CA": "NA", "JP": "AS", "IL": "AS", "TR": "AS"}
 
@@ -30,6 +30,8 @@ class Asked:
     behalf: bool = False
     limit: int = 20
     minimum: int = 5
+    carrying: frozenset[str] | None = None
+    """The mirrors that carry what is asked and have a URL for it; None: all of them."""
 
 
 @dataclass
@@ -38,6 +40,8 @@ class Expected:
 
     tiers: list[set[str]] = field(default_factory=list)
     fallback: set[str] = field(default_factory=set)
+    found_via: list[str] = field(default_factory=list)
+    """The words of MirrorManager's header: where mirrors came from, even if an earlier tier has the same ones."""
 
 
 def continent(country: str | None, source: Mapping[str, Any]) -> str | None:
@@ -47,7 +51,7 @@ def continent(country: str | None, source: Mapping[str, Any]) -> str | None:
 
 
 def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, PLR0912, PLR0915 - rule after rule
-    """Rules 3 and 4 for the one repository of `worlds.network`."""
+    """Rules 3 and 4 for whatever some mirrors carry."""
     mirrors: Mapping[str, Mapping[str, Any]] = source["mirrors"]
     overrides = source.get("overrides", {})
 
@@ -61,9 +65,15 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
         never = overrides.get("never_served", {}).get(asked.country, ())
         return mirror.get("country") not in never or mirror.get("country") is None
 
-    active = {name for name, mirror in mirrors.items() if mirror.get("active", True)}
+    carrying = mirrors.keys() if asked.carrying is None else asked.carrying
+    active = {name for name in carrying if mirrors[name].get("active", True)}
     usual = {name for name in active if not mirrors[name].get("fallback", False)}
     private = {name for name in active if mirrors[name].get("private", False)}
+
+    def of(names: set[str], only: Collection[str] | None = None) -> list[str]:
+        countries = {str(mirrors[name].get("country")) for name in names} - {"None"}
+        return [f"country = {country}" for country in sorted(countries) if only is None or country in only]
+
     by_country = bool(asked.countries) or asked.everywhere
 
     if by_country:
@@ -76,7 +86,8 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
                 near = {continent(country, source) for country in asked.countries} - {None}
                 chosen = {name for name in offered if continent(mirrors[name].get("country"), source) in near}
         if chosen:
-            return Expected([chosen])
+            named = of(chosen, only=asked.countries if asked.everywhere else None)
+            return Expected([chosen], found_via=[*named, *(["country = global"] if asked.everywhere else [])])
 
     expected = Expected()
     taken: set[str] = set()
@@ -100,20 +111,28 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
         for length in sorted(matching, reverse=True):
             only = {name for name, exclusive in matching[length] if exclusive}
             if only:
-                return Expected([only])
+                return Expected([only], found_via=["Using preferred netblock"])
+        expected.found_via += ["Using preferred netblock"] if matching else []
         for length in sorted(matching, reverse=True):
             fill({name for name, _ in matching[length]})
     if networks_apply and asked.asn:
-        fill({name for name in close if asked.asn in mirrors[name].get("asns", ()) and country_rules(name)})
+        serving = {name for name in close if asked.asn in mirrors[name].get("asns", ()) and country_rules(name)}
+        expected.found_via += [f"Using ASN {asked.asn}"] if serving else []
+        fill(serving)
 
     public = {name for name in usual - private if country_rules(name)}
+    places: list[set[str]] = []
     if asked.country is not None:
-        fill({name for name in public if mirrors[name].get("country") == asked.country})
-        for group in overrides.get("neighbours", {}).get(asked.country, ()):
-            fill({name for name in public if mirrors[name].get("country") in group})
+        places.append({name for name in public if mirrors[name].get("country") == asked.country})
+        groups = overrides.get("neighbours", {}).get(asked.country, ())
+        places += [{name for name in public if mirrors[name].get("country") in group} for group in groups]
     if asked.continent is not None:
-        fill({name for name in public if continent(mirrors[name].get("country"), source) == asked.continent})
+        places.append({name for name in public if continent(mirrors[name].get("country"), source) == asked.continent})
+    for number, names in enumerate(places):
+        expected.found_via += of(names.difference(*places[:number]))
+        fill(names)
     if len(taken) < asked.minimum:
+        expected.found_via.append("country = global")
         fill(public)
     expected.fallback = {
         name for name in active - private if mirrors[name].get("fallback", False) and country_rules(name)

@@ -1,0 +1,273 @@
+"""The server and the model of `model` agree: random networks and queries, both presets, by a call and by a socket."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from geo_databases import write_records
+from mirrorlist_snapshot.format import encode
+from mirrorlistd.decision import Decider, Settings
+from mirrorlistd.index import Index
+from mirrorlistd.presets import PRESETS
+from model import Who, expect, judge
+from processes import Server
+from rules import CONTINENT
+from worlds import DE, FR, JP, NOWHERE, US, Map, ask, compiled
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+    from mirrorlistd.answer import Answer
+
+COUNTRIES = st.sampled_from(sorted(CONTINENT))
+PREFIXES = ["198.51.100.0/24", "198.51.100.0/25", f"{DE}/32", f"{FR}/32", "192.0.2.0/24", "2001:db8::/32"]
+CLIENTS = [DE, FR, US, JP, NOWHERE, "2001:db8::7"]
+DIRECTORIES = {
+    "fedora": ["", "39/x86_64/os", "39/x86_64/os/repodata", "39/source/tree", "39/source/tree/repodata", "a b"],
+    "epel": ["9/x86_64", "9/x86_64/repodata", "9/aarch64/repodata"],
+}
+TOPS = {"fedora": "pub/fedora", "epel": "pub/epel"}
+FILES = {
+    "fedora": ["39/x86_64/os/repodata/repomd.xml", "39/source/tree/repodata/repomd.xml", "39/x86_64/os/a.iso"],
+    "epel": ["9/aarch64/repodata/repomd.xml"],
+}
+REPOSITORIES: dict[str, dict[str, Any]] = {
+    "fedora-39": {"category": "fedora", "path": "39/{arch}/os", "arches": ["x86_64", "s390x"]},
+    "fedora-source-39": {"category": "fedora", "path": "39/{arch}/tree", "arches": ["source"]},
+    "epel-9": {"category": "epel", "path": "9/{arch}", "arches": ["x86_64"]},
+    "epel-own": {"category": "epel", "path": "9/{arch}/repodata", "arches": ["aarch64"]},
+    "spaces": {"category": "fedora", "path": "a b"},
+    "off": {"category": "epel", "path": "9/{arch}", "arches": ["x86_64"], "disabled": True},
+    "rawhide": {"alias": "fedora-39"},
+    "dark": {"alias": "off"},
+}
+
+
+def some(strategy: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[list[Any]]:
+    """Up to so many, each once."""
+    return st.lists(strategy, unique=True, max_size=most)
+
+
+@st.composite
+def contents(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """What a mirror has: URLs of some protocols, and some directories of some categories."""
+    found: dict[str, Any] = {}
+    for category in draw(st.sampled_from(["fedora", "fedora epel", "fedora epel", "epel"])).split():
+        protocols = draw(
+            st.sampled_from(["https", "http", "https http", "https http rsync", "http ftp", "rsync"])
+        ).split()
+        found[category] = {
+            "urls": [f"{protocol}://{name}/{category}/" for protocol in sorted(protocols)],
+            "directories": draw(
+                st.just(DIRECTORIES[category])
+                | st.just(DIRECTORIES[category])
+                | some(st.sampled_from(DIRECTORIES[category]), 9)
+            ),
+        }
+    return found
+
+
+@st.composite
+def mirrors(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """One mirror that the compiler accepts."""
+    fields: dict[str, Any] = {"categories": draw(contents(name)), "active": draw(st.integers(0, 9)) > 0}
+    if country := draw(st.none() | COUNTRIES):
+        fields["country"] = country
+    if draw(st.booleans()):
+        fields["bandwidth"] = draw(st.integers(1, 1_000_000))
+    match draw(st.sampled_from(["public", "public", "own", "own", "private", "fallback"])):
+        case "fallback":
+            fields["fallback"] = True
+        case "own" | "private" as kind:
+            exclusive = st.integers(0, 4).map(lambda number: number == 0)
+            fields["netblocks"] = [
+                {"prefix": prefix, "exclusive": draw(exclusive)} for prefix in draw(some(st.sampled_from(PREFIXES), 2))
+            ]
+            fields["asns"] = draw(some(st.sampled_from([680, 7018]), 1))
+            fields["private"] = kind == "private"
+    match draw(st.integers(0, 5)):
+        case 0:
+            fields["allowed_countries"] = draw(some(COUNTRIES, 3))
+        case 1:
+            fields["denied_countries"] = draw(some(COUNTRIES, 2))
+    return fields
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> dict[str, Any]:
+    """A source document: what MirrorManager's caches can say, and what only ours can."""
+    names = [f"m{number}.example" for number in range(draw(st.sampled_from([1, 12, 8, 4])))]
+    overrides: dict[str, Any] = {
+        "continents": draw(st.dictionaries(COUNTRIES, st.sampled_from(["EU", "AS", "NA"]), max_size=2)),
+        "netblocks": draw(st.dictionaries(st.sampled_from(PREFIXES), COUNTRIES, max_size=2)),
+        "neighbours": {},
+        "never_served": {},
+    }
+    if draw(st.booleans()):
+        country, *others = draw(st.lists(COUNTRIES, unique=True, min_size=3, max_size=5))
+        overrides["neighbours"][country] = [others[:1], others[1:]]
+        overrides["never_served"][others[0]] = [country]
+    return {
+        "categories": {
+            name: {
+                "kind": "listed",
+                "top": top,
+                "directories": DIRECTORIES[name],
+                "files": [{"path": path, "timestamp": 17, "size": 3, "sha256": "ab" * 32} for path in FILES[name]],
+            }
+            for name, top in TOPS.items()
+        },
+        "repositories": REPOSITORIES,
+        "mirrors": {name: draw(mirrors(name)) for name in names},
+        "overrides": overrides,
+    }
+
+
+def parameter(name: str, *values: str) -> st.SearchStrategy[str]:
+    """One of these values of a parameter."""
+    return st.sampled_from([f"{name}={value}" for value in values])
+
+
+def often(usual: st.SearchStrategy[str], rare: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """The rare one once in sixteen times: who asks for nonsense gets an error, and nothing else is learned."""
+    return st.integers(0, 15).flatmap(lambda number: rare if number == 15 else usual)
+
+
+REPO = often(
+    st.sampled_from(
+        [
+            *(f"repo={name}&arch=x86_64" for name in ("fedora-39", "rawhide", "epel-9", "fedora-source-39", "spaces")),
+            *("repo=fedora%2d39&arch=s390x", "repo=epel-own&arch=aarch64", "repo=fedora-source-39&arch=source"),
+        ]
+    ),
+    st.builds(
+        "{}&{}".format,
+        parameter("repo", *REPOSITORIES, "nothing", "FEDORA-39", "n%0a--%3C", ""),
+        parameter("arch", "x86_64", "source", "aarch64", "sparc", ""),
+    ),
+)
+PATH = often(
+    parameter(
+        "path",
+        *(
+            "pub/fedora/39/x86_64/os",
+            "/pub//fedora/39/x86_64/os/",
+            "pub/fedora/39/x86_64/os/a.iso",
+            "pub/fedora/a%20b/",
+        ),
+        *("pub/epel/9/x86_64/repodata/repomd.xml", "pub/fedora", "pub/fedora/x"),
+        "pub/fedora/39/x86_64/os/repodata/repomd.xml",
+    ),
+    parameter("path", "nothing/here", "pub/../etc", "a%00b", "/", "", "pub/epel", "pub/fedora/39/x86_64/os/x/"),
+)
+OPTION = often(
+    st.one_of(
+        parameter("country", "DE", "de", "FR,us", "global", "DE,GLOBAL", "XX", "JP", "PL,TR", ",", ""),
+        parameter("protocol", "https", "HTTP", "http,https", "ftp", "rsync,ftp", "gopher,https", ",", ""),
+        parameter("ip", *CLIENTS, "192.0.2.1", ""),
+        parameter("netblock", "0", "1", "yes", ""),
+        parameter("limit", "1", "2", "7", "100", ""),
+        parameter("time", "1", "0", ""),
+        parameter("comments", "0", "1"),
+        parameter("redirect", "1", "0", ""),
+        parameter("format", "metalink", "metalink", "text", "redirect", ""),
+        parameter("file", "repodata/repomd.xml", "repodata/", "repodata", "c%20d.rpm", ""),
+        st.sampled_from(["repo=rawhide", "arch=x86_64", "time", "redirect", "countme=1", "infra=stock", "", "=", "&"]),
+    ),
+    st.sampled_from(
+        [
+            *("country=D1", "country=DEU", "protocol=gopher", "protocol=a%20b", "ip=1.2.3", "limit=0", "limit=101"),
+            *("limit=x", "format=nonsense", "file=../x", "file=no/such"),
+        ]
+    ),
+)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> str:
+    """A query string: something named, mostly, and up to four options anywhere around it."""
+    named = draw(often(st.one_of(REPO, REPO, PATH), st.just("")))
+    before, after = draw(st.lists(OPTION, max_size=2)), draw(st.lists(OPTION, max_size=2))
+    return "&".join([*before, named, *after])
+
+
+PLACES = {
+    DE: ("DE", "EU", 680),
+    FR: ("FR", None, 680),
+    US: ("US", "NA", 7018),
+    JP: ("JP", "AS", 0),
+    NOWHERE: (None, None, 0),
+    "2001:db8::7": (None, "EU", 7018),
+}
+ASKED = st.lists(st.tuples(queries(), st.sampled_from([*CLIENTS, None])), min_size=20, max_size=20)
+
+
+@pytest.mark.timeout(600)  # half a minute, unless a machine is busy
+@seed(20261124)
+@settings(max_examples=500, deadline=None)
+@given(source=networks(), minimum=st.sampled_from([0, 1, 3, 5, 100]), asked=ASKED)
+def test_answers_are_those_of_the_model(
+    source: dict[str, Any], minimum: int, asked: list[tuple[str, str | None]]
+) -> None:
+    """Status, header, body, the set and order of tiers: for whatever is asked of whatever network, in both presets."""
+    snapshot = compiled(source)
+    geo: Any = Map(PLACES)
+    for name, preset in PRESETS.items():
+        world = Decider(Index(snapshot, preset.heaviest), geo, Settings(preset=preset, minimum=minimum))
+        for number, (query, client) in enumerate(asked):
+            wanted = expect(source, name, query, Who(client, PLACES), minimum)
+            judge(wanted, *plain(ask(world, query, client, seed=number)))
+
+
+def plain(reply: Answer) -> tuple[int, dict[str, list[str]], str]:
+    """An answer as `judge` takes it."""
+    headers: dict[str, list[str]] = {}
+    for key, value in reply.headers:
+        headers.setdefault(key.decode(), []).append(value.decode())
+    return reply.status, headers, reply.body.decode()
+
+
+@seed(20261124)
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])
+@given(source=networks(), asked=st.lists(st.tuples(queries(), st.sampled_from(CLIENTS)), min_size=75, max_size=75))
+def test_a_server_answers_as_the_model(source: dict[str, Any], asked: list[tuple[str, str]]) -> None:
+    """The same through a socket and a proxy that names the client, a preset in each lane; metalinks by their path."""
+    with TemporaryDirectory() as folder:
+        snapshot = Path(folder, "m.mls")
+        snapshot.write_bytes(encode(compiled(source)))
+        known = {f"{address}/{32 if '.' in address else 128}": record(*place) for address, place in PLACES.items()}
+        geo = write_records(Path(folder, "geo.mmdb"), {network: row for network, row in known.items() if row})
+        files = ("--snapshot", str(snapshot), "--geo", str(geo))
+        for name, lane in zip(PRESETS, ("fast", "asgi"), strict=True):
+            flags = (*files, "--trusted-proxy", "127.0.0.1", "--preset", name, "--lane", lane)
+            with Server(*flags) as server, contextlib.closing(server.connect()) as connection:
+                for query, client in asked:
+                    wanted = expect(source, name, query, Who(client, PLACES), 5)
+                    judge(wanted, *heard(connection, query, client))
+
+
+def heard(connection: HTTPConnection, query: str, client: str) -> tuple[int, dict[str, list[str]], str]:
+    """What a server says, as `judge` takes it."""
+    before, metalink, after = query.partition("format=metalink&")
+    path = "/metalink" if metalink and not before else "/some/where/mirrorlist"
+    asked = after if metalink and not before else query
+    connection.request("GET", f"{path}?{asked}", headers={"x-forwarded-for": client})
+    reply = connection.getresponse()
+    headers: dict[str, list[str]] = {}
+    for key, value in reply.getheaders():
+        headers.setdefault(key.lower(), []).append(value)
+    return reply.status, headers, reply.read().decode()
+
+
+def record(country: str | None, continent: str | None, asn: int) -> dict[str, Any]:
+    """A row of a geo database."""
+    row: dict[str, Any] = {"country": {"iso_code": country}} if country else {}
+    row |= {"continent": {"code": continent}} if continent else {}
+    return row | ({"autonomous_system_number": asn} if asn else {})
