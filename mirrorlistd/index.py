@@ -233,6 +233,8 @@ class Index:
         return replace(target, label=label, arch=repository.arch)
 
     def _resolve_path(self, path: bytes, *, directory: bool) -> Target:
+        """What the longest fitting top has; but a directory of a shorter one before what may be a file."""
+        file: Target | None = None
         for top, category in self._tops:
             if path == top or not top:
                 below = path
@@ -243,8 +245,13 @@ class Index:
             if path == top:
                 below = b""
             target = self._below(category, below, directory=directory)
-            if target is not None:
+            if target is not None and target.is_directory:
                 return target
+            file = file or target
+            if target is not None and self.snapshot.categories[category].kind is CategoryKind.OPEN:
+                break  # it has whatever is below its top
+        if file is not None:
+            return file
         raise NotServedError(Reason.NO_PATH, f"no such path; {self._known}")
 
     def _below(self, category: int, path: bytes, *, directory: bool) -> Target | None:

@@ -166,6 +166,8 @@ def test_refusals(index: Index, query: str, status: int, words: list[str]) -> No
         ("pub/epel", ("epel", b"", b"", "a")),
         ("pub/epel/9/x86_64/", ("epel", b"9/x86_64", b"9/x86_64/", "a")),
         ("pub/epel/shadowed/", ("fedora", b"epel/shadowed", b"epel/shadowed/", "a")),
+        ("pub/epel/shadowed", ("fedora", b"epel/shadowed", b"epel/shadowed/", "a")),  # a directory before a file
+        ("pub/epel/shadow", ("epel", b"shadow", b"shadow", "a")),
         # Bytes: percent signs, spaces, plus signs and what is not ASCII come out as they are on a mirror's disk.
         ("pub/%C3%A9%20%25/+", ("fedora", "é %/+".encode(), b"%C3%A9%20%25/+/", "a")),
         ("debian/%FF/%3F%23/a%2Bb", ("debian", b"\xff/?#/a+b", b"%FF/%3F%23/a+b", "ap")),
