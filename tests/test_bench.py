@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import corpus
 import geography
+import mirrormanager_cache
 import reporting
 from measuring import (
     BenchError,
@@ -36,6 +37,7 @@ from measuring import (
 )
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.format import decode, verify
+from mirrorlist_snapshot.source.mirrormanager import read_mirrormanager
 from mirrorlistd.address import parse_address
 from mirrorlistd.answer import answer
 from mirrorlistd.decision import Decider, Settings
@@ -259,3 +261,30 @@ def test_tables_are_aligned() -> None:
     lines = reporting.table(("name", "µs"), [("nginx", "9.0"), ("a long name", "123.4")]).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert lines[2].endswith("   9.0 |")
+
+
+def test_the_cache_of_mirrormanager_says_what_the_corpus_says(tmp_path: Path) -> None:
+    """Importing what the generator writes gives the corpus's own network, as far as MirrorManager can say it."""
+    network = corpus.records(SMALL)
+    mirrormanager_cache.write_files(tmp_path, SMALL, prefixes=2_000)
+    found = read_mirrormanager(
+        tmp_path / "mirrorlist_cache.proto",
+        country_continent=tmp_path / "country_continent.csv",
+        global_netblocks=tmp_path / "global_netblocks.txt",
+    )
+    assert [one.counts for one in found.skips] == [{}, {}, {}]
+    active = {one.name: one for one in network.mirrors if one.active and one.contents}
+    names = {one.name: one.name.partition("#")[0] for one in found.records.mirrors}
+    assert sorted(names.values()) == sorted(active)
+    for one in found.records.mirrors:
+        told = active[names[one.name]]
+        assert (one.country, one.bandwidth, one.private) == (told.country, told.bandwidth, told.private)
+        assert sorted(one.asns) == sorted(told.asns)
+    for name, directories in network.directories.items():
+        there = found.records.directories.get(f"pub/{name}", {})
+        assert {path: {names[one] for one in carriers} for path, carriers in there.items()} == {
+            path: carriers & active.keys() for path, carriers in directories.items()
+        }
+    files = {(name.removeprefix("pub/"), path): told for (name, path), told in found.records.files.items()}
+    assert files == network.files
+    assert set(found.records.asn_netblocks.values()) <= {0, *(asn for one in network.mirrors for asn in one.asns)}

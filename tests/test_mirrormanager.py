@@ -409,3 +409,62 @@ def test_a_pipe_can_be_a_cache(folder: Path) -> None:
     found = read_mirrormanager(Path(f"/dev/fd/{reading}"))
     os.close(reading)
     assert found.records == imported(folder, SMALL).records
+
+
+HOSTS, URL_IDS = st.integers(1, 4), st.integers(1, 8)
+TOPS = st.sampled_from(["", "pub", "pub/a", "b"])
+PROTOCOLS = ("https", "http", "ftp", "rsync")
+ROWS = st.lists(
+    st.tuples(
+        TOPS,
+        st.sampled_from(["", "x", "x/y", "z"]),
+        st.dictionaries(HOSTS, st.lists(URL_IDS, min_size=1, max_size=3), max_size=4),
+        st.lists(HOSTS, max_size=4),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=150)
+@given(rows=ROWS)
+def test_directories_offer_what_the_cache_says(folder: Path, rows: list[Any]) -> None:
+    """For every directory of any cache: exactly its hosts, each public or private, with one URL per protocol."""
+    urls = {number: f"{PROTOCOLS[number % 3]}://h{number}.example/{number}" for number in range(1, 9)}
+    directories = {"/".join(filter(None, row[:2])): row[1:] for row in reversed(rows)}
+    first = next(iter(directories))
+    data = encode(
+        [(caches.TIME, 1), *((caches.URL, pair(*item)) for item in urls.items())]
+        + [(caches.REPOSITORY, pair("r+a", first))]
+        + [directory("/".join(filter(None, row[:2])), *row[1:]) for row in rows]
+    )
+    if not any(hosts for _, hosts, _ in directories.values()):
+        with pytest.raises(SourceError):
+            imported(folder, data)
+        return
+    snapshot = snapshot_of(imported(folder, data))
+    found: dict[str, Any] = {}
+    for category, path, number in snapshot.directories:
+        top = snapshot.categories[category].top
+        name = "/".join(filter(None, (top, path.decode())))
+        assert name not in found
+        found[name] = {
+            (int(mirror.name.partition("#")[2].rstrip("!")), mirror.private): sorted(
+                url + (f"{path.decode()}/" if path else "")
+                for content in mirror.contents
+                if content.category == category
+                for url in content.urls
+            )
+            for mirror in (snapshot.mirrors[one] for one in snapshot.sets.members(number))
+        }
+    assert found == {
+        name: {
+            (host, host not in public): sorted(
+                {
+                    urls[one].partition(":")[0]: f"{urls[one]}/{subpath}{subpath and '/'}" for one in reversed(ids)
+                }.values()
+            )
+            for host, ids in hosts.items()
+        }
+        for name, (subpath, hosts, public) in directories.items()
+    }
