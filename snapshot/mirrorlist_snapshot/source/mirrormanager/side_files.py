@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 from ipaddress import ip_network
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Final
@@ -97,6 +98,7 @@ def _prefixes(
             skips.add("lines", "no netblock and AS number", line.decode("utf-8", "replace").strip(), number)
 
 
+@lru_cache(maxsize=1 << 17)  # there are fewer systems than that, and twenty times as many lines
 def _asn(word: bytes) -> int:
     """Return an AS number; 0 for a set of them or none, as routers announce some networks; -1 for anything else."""
     if word.isdigit():
