@@ -153,11 +153,11 @@ def test_one_top_with_different_urls_is_two_categories(folder: Path) -> None:
     found = imported(folder, with_rows(other))
     assert [one for one in found.records.categories if one.top == "pub/epel"] == [
         CategoryRecord(name=name, kind=found.records.categories[0].kind, top="pub/epel")
-        for name in ("pub/epel", "pub/epel#2")
+        for name in ("pub/epel", "pub/epel//2")
     ]
     urls = {(one.name, content.category): content.urls for one in found.records.mirrors for content in one.contents}
-    testing = "pub/epel" if "testing" in found.records.directories["pub/epel"] else "pub/epel#2"
-    main = {"pub/epel": "pub/epel#2", "pub/epel#2": "pub/epel"}[testing]
+    testing = "pub/epel" if "testing" in found.records.directories["pub/epel"] else "pub/epel//2"
+    main = {"pub/epel": "pub/epel//2", "pub/epel//2": "pub/epel"}[testing]
     assert urls["one.example#1", testing] == ("https://one.example/fedora/",)
     assert urls["one.example#1", main] == EPEL_1
     assert "9/x86_64" in found.records.directories[main]
@@ -256,6 +256,15 @@ def test_redirects_are_followed_to_their_end(folder: Path) -> None:
     found = imported(folder, with_rows(*((caches.REDIRECT, row) for row in rows)))
     assert found.records.aliases == dict.fromkeys(("a", "b", "c", "epel"), "epel-9")
     assert skipped(found) == {"RepositoryRedirectCache": 2}
+
+
+def test_rows_that_say_the_same_are_one(folder: Path) -> None:
+    """A disabled repository is repeated for each architecture, a netblock may be for each host: nothing is wrong."""
+    rows = [(caches.DISABLED, pair("linux-1", 1)), (caches.NETBLOCK, pair("192.0.2.7/24", 1)), small_cache()[-1]]
+    found = imported(folder, with_rows(*rows[:2]) + rows[2:])
+    assert skipped(found) == NOTHING
+    owners = [one.name for one in found.records.mirrors if "192.0.2.0/24" in [net.prefix for net in one.netblocks]]
+    assert sorted(owners) == ["one.example#1", "two.example#2"]
 
 
 def test_equal_hosts_are_read_once(folder: Path) -> None:

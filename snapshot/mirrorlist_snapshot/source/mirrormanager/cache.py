@@ -1,7 +1,7 @@
-"""What a MirrorManager cache says, row by row, as it says it: what the rows mean is for `translation`.
+"""What a MirrorManager cache says, row by row, as it says it: what it means is for `placement`, `hosts` and `contents`.
 
-A row that is no message of its type is left out and counted. So is a second row of the same key: the original searches
-its tables from the start and takes the first (fields 10 to 15 are asked for by number or name, 15 for all that match).
+A row that is no message of its type is left out and counted. So is a second row of the same key that says something
+else: the original searches its tables from the start and takes the first. Of netblocks it takes all that match.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class _Reader:
             table[key] = value
         elif name == "HostNetblockCache":
             table[key] += value
-        else:
+        elif table[key] != value:  # the generator repeats the name of a disabled repository for each architecture
             self._skips.add(name, "the key was there before", str(key))
 
     def _time(self, value: int | bytes | None) -> None:

@@ -122,7 +122,7 @@ class _Placing:
             if all(category.urls.get(host, urls) == urls for host, urls in hosts.urls.items()):
                 break
         else:
-            name = (top or "/") + (f"#{len(same) + 1}" if same else "")
+            name = (top or "/") + (f"//{len(same) + 1}" if same else "")  # which is no path, so no other top
             category = Category(name, top)
             same.append(category)
             self.categories.append(category)
