@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from ipaddress import ip_address, ip_network
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +316,19 @@ def test_a_missing_directory_is_refused_unless_forced(folder: Path) -> None:
 
 
 SMALL = encode(small_cache())
+
+
+def test_a_cache_cut_at_any_byte_is_refused(folder: Path) -> None:
+    """In a record it is the one error, before a repository's directory too; what is left of the last ones is a loss."""
+    ends = list(accumulate(len(encode([row])) for row in small_cache()))
+    for length in range(len(SMALL)):
+        if length in ends[-5:]:  # all repositories are there: `loss` compares it with the snapshot in place
+            snapshot_of(imported(folder, SMALL[:length]))
+        else:
+            with pytest.raises(
+                SourceError, match="no mirror|no directory|not begin" if length in ends else "cut off|not begin"
+            ):
+                imported(folder, SMALL[:length])
 
 
 @settings(max_examples=300)
