@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from mirrorlistd.selection import Choice, Tier
 
+    Orders = NDArray[np.integer]
+    """A row for each list: positions of mirrors, best first."""
+
 T = TypeVar("T")
 
 HOT: Final = 8
@@ -29,7 +32,7 @@ LATER_BATCHES: Final = 32
 """Answers drawn at once: 0.1 ms of work at most, 10 kB of memory."""
 _MOST_DRAWN: Final = 2_048
 """Mirrors in all orders of a batch: where lists are long (MirrorManager's have no limit), fewer are drawn at once."""
-_SORT_BELOW: Final = 300
+_SORT_BELOW: Final = 128
 """Mirrors in a tier up to which sorting keys of all of them beats drawing one by one."""
 
 
@@ -92,44 +95,94 @@ class _Batches(Generic[T]):
 class _Part:
     """One tier's share of a list."""
 
-    __slots__ = ("_exponents", "_start", "_tier", "count")
+    __slots__ = ("_draw", "_start", "count")
 
     def __init__(self, tier: Tier, count: int, start: int) -> None:
-        self._tier = tier
         self.count = count
         """How many mirrors of the tier a list has."""
         self._start = start
         """Where the tier's mirrors begin among those of the choice."""
-        self._exponents = None if tier.exponents is None else np.frombuffer(tier.exponents)
+        size = len(tier.mirrors)
+        self._draw = _Aliases(tier) if size > _SORT_BELOW and 2 * count < size else _Keys(tier)
 
-    def draw(self, rows: int, chance: np.random.Generator) -> NDArray[np.integer]:
+    def draw(self, rows: int, chance: np.random.Generator) -> Orders:
         """Draw the first mirrors of so many weighted shuffles, as positions among the mirrors of the choice."""
-        size = len(self._tier.mirrors)
-        if size > _SORT_BELOW and 2 * self.count < size:
-            return self._one_by_one(rows, chance)
-        order: NDArray[np.integer] = self._keys((rows, size), chance).argsort(axis=1)[:, : self.count]
+        order = self._draw(rows, self.count, chance)
         return order + self._start if self._start else order
 
-    def _keys(self, shape: tuple[int, ...], chance: np.random.Generator) -> NDArray[np.floating]:
+
+class _Keys:
+    """Draws by sorting a random key for each mirror."""
+
+    __slots__ = ("_exponents", "_size")
+
+    def __init__(self, tier: Tier) -> None:
+        self._size = len(tier.mirrors)
+        self._exponents = None if tier.exponents is None else np.frombuffer(tier.exponents)
+
+    def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
+        keys = self.keys(rows, chance)
+        return keys.argsort(axis=1)[:, :count]
+
+    def keys(self, rows: int, chance: np.random.Generator) -> NDArray[np.floating]:
         """Give numbers that make a weighted shuffle when sorted: -log(u) / weight, as `Tier` has u ** (1 / weight)."""
-        keys = chance.standard_exponential(shape)
+        keys = chance.standard_exponential((rows, self._size))
         if self._exponents is not None:
             keys *= self._exponents
         return keys
 
-    def _one_by_one(self, rows: int, chance: np.random.Generator) -> NDArray[np.integer]:
-        """Draw from a long tier with repetitions, then drop these: exact, see `Tier.draw`."""
-        cumulative = self._tier.cumulative
-        draws = chance.random((rows, self.count + self.count // 2 + 4)) * cumulative[-1]
-        orders = np.empty((rows, self.count), np.intp)
-        for number, row in enumerate(np.frombuffer(cumulative, np.uint64).searchsorted(draws, "right").tolist()):
-            drawn = list(dict.fromkeys(row))[: self.count]
-            orders[number] = drawn if len(drawn) == self.count else self._finish(drawn, chance)
-        return orders + self._start
 
-    def _finish(self, drawn: list[int], chance: np.random.Generator) -> list[int]:
+class _Aliases:
+    """Draws from a long tier with repetitions, then drops these: exact, see `Tier.draw`.
+
+    A draw costs the same however many mirrors there are: a mirror is chosen evenly, and then either it or its alias,
+    so that each comes up by its weight (Vose, 1991).
+    """
+
+    __slots__ = ("_aliases", "_keys", "_own")
+
+    def __init__(self, tier: Tier) -> None:
+        weights = np.array(tier.weights, float)
+        size = len(weights)
+        own = weights * (size / weights.sum())
+        aliases = np.arange(size)
+        light = [*np.flatnonzero(own < 1)]
+        heavy = [*np.flatnonzero(own >= 1)]
+        while light and heavy:
+            one, other = light.pop(), heavy[-1]
+            aliases[one] = other
+            own[other] -= 1 - own[one]
+            if own[other] < 1:
+                light.append(heavy.pop())
+        own[light] = 1  # what rounding has left over
+        self._own, self._aliases, self._keys = own, aliases, _Keys(tier)
+
+    def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
+        spots = chance.random((rows, count + count // 2 + 4)) * len(self._own)
+        mirrors = spots.astype(np.intp)
+        mirrors = np.where(spots - mirrors < self._own[mirrors], mirrors, self._aliases[mirrors])
+        first = _first_times(mirrors)
+        found = first.cumsum(axis=1)
+        first &= found <= count
+        if (short := np.flatnonzero(found[:, -1] < count)).size == 0:
+            return mirrors[first].reshape(rows, count)
+        orders = np.empty((rows, count), np.intp)
+        for row in range(rows):
+            drawn = mirrors[row, first[row]]
+            orders[row] = self._finish(drawn, count, chance) if row in short else drawn
+        return orders
+
+    def _finish(self, drawn: NDArray[np.integer], count: int, chance: np.random.Generator) -> NDArray[np.integer]:
         """Finish a draw that met too many repetitions: the rest is a weighted shuffle of what is left."""
-        keys = self._keys((len(self._tier.mirrors),), chance)
+        keys = self._keys.keys(1, chance)[0]
         keys[drawn] = np.inf
-        rest: list[int] = keys.argsort()[: self.count - len(drawn)].tolist()
-        return drawn + rest
+        return np.concatenate([drawn, keys.argsort()[: count - len(drawn)]])
+
+
+def _first_times(rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Tell for each number of each row whether it is the first of its kind in the row."""
+    order = rows.argsort(axis=1, kind="stable")
+    ascending = np.take_along_axis(rows, order, axis=1)
+    first = np.ones(rows.shape, np.bool_)
+    np.put_along_axis(first, order[:, 1:], ascending[:, 1:] != ascending[:, :-1], axis=1)
+    return first

@@ -21,9 +21,11 @@ from mirrorlistd.presets import DEFAULT, Refused
 from mirrorlistd.query import Query, format_of
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT, TEXT_HEADERS, Renderer
 from mirrorlistd.routes import Routes
-from mirrorlistd.selection import Ask, Case, Choice, Rendezvous, candidates, rank
+from mirrorlistd.selection import Ask, Case, Choice, Rendezvous, Tier, candidates, rank
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mirrorlistd.address import Address
     from mirrorlistd.geo import Geo
     from mirrorlistd.index import Index, Offers, Place, Target
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
 _QUERIES: Final = 4_096
 # What was decided for a query and a place: small, the tiers in it are shared.
 _PLANS: Final = 16_384
-# Tiers: one per content set, options and place; the heaviest entry, some 30 bytes a mirror. The bound is on mirrors in
-# all of them together: 80 MB if somebody asks for everything, a quarter of that where clients ask for what is near.
+# One per content set, options and place: small, most of them share their tiers.
 _CHOICES: Final = 16_384
-_MIRRORS_IN_CHOICES: Final = 3_000_000
+# Tiers: the heaviest entry, some 20 bytes a mirror. The bound is on mirrors in all of them together: 60 MB if somebody
+# asks for everything, a quarter of that where clients ask for what is near.
+_TIERS: Final = 16_384
+_MIRRORS_IN_TIERS: Final = 3_000_000
 # Tier maps: one byte per mirror for each (country, continent); there are 250 countries.
 _TIER_MAPS: Final = 1_024
 _CANDIDATES: Final = 4_096
@@ -112,6 +116,7 @@ class Decider:
     __slots__ = (
         "_candidates",
         "_choices",
+        "_equal_choices",
         "_lines",
         "_mirrors",
         "_numbers",
@@ -119,6 +124,7 @@ class Decider:
         "_plans",
         "_queries",
         "_tier_maps",
+        "_tiers",
         "geo",
         "index",
         "limit",
@@ -136,9 +142,11 @@ class Decider:
         """Mirrors in a list, unless the client asks for another number."""
         self.refuse: Final = settings.preset.refusals(index)
         """Turns what `prepare` refuses into an answer."""
-        few = min(_CHOICES, max(64, _MIRRORS_IN_CHOICES // max(1, len(index.snapshot.mirrors))))
+        few = min(_TIERS, max(64, _MIRRORS_IN_TIERS // max(1, len(index.snapshot.mirrors))))
         self._queries: Memo[bytes, Prepared | Refused] = Memo(_QUERIES)
-        self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(few)
+        self._tiers: Memo[tuple[int, tuple[int, ...]], Tier] = Memo(few)
+        self._equal_choices: Memo[tuple[object, ...], Choice] = Memo(few)
+        self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(_CHOICES)
         self._numbers: Memo[tuple[Choice, int], Dealer[int]] = Memo(few)
         self._lines: Memo[tuple[Choice, int, Offers], Dealer[bytes]] = Memo(few)
         self._plans: Memo[tuple[Prepared, Place, bool], Plan] = Memo(_PLANS)
@@ -245,12 +253,23 @@ class Decider:
         key = (_asking(prepared, private=private), prepared.target.category, prepared.query.protocols, place)
         known = self._choices.get(key)
         if known is None:
-            known = self._choices.remember(key, rank(self._case(prepared, place, private=private)))
+            known = self._choices.remember(key, self._one(rank(self._case(prepared, place, private=private))))
         return known
 
     def _case(self, prepared: Prepared, place: Place, *, private: bool) -> Case:
         ask = _asking(prepared, private=private)
-        return Case(self.index, ask, place, self.codes(place), self.candidates(prepared), self.settings.minimum)
+        carried, minimum = self.candidates(prepared), self.settings.minimum
+        return Case(self.index, ask, place, self.codes(place), carried, minimum, self._tier)
+
+    def _tier(self, code: int, mirrors: Sequence[int]) -> Tier:
+        """Make a tier, or give the one that has the same mirrors: many places have most of theirs in common."""
+        key = (code, tuple(mirrors))
+        return self._tiers.get(key) or self._tiers.remember(key, Tier(code, key[1], self.index.weights))
+
+    def _one(self, choice: Choice) -> Choice:
+        """Give the one choice that stands for all that are equal: they are dealt from the same batches."""
+        key = (choice.tiers, choice.fallback, choice.exclusive, choice.by_country)
+        return self._equal_choices.get(key) or self._equal_choices.remember(key, choice)
 
     def rendezvous(self, address: Address | None, now: float) -> Rendezvous:
         """Give the chance that is the same for an address for a while; the turns of different addresses differ."""

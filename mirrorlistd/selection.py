@@ -28,7 +28,7 @@ from mirrorlist_snapshot.tiers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from random import Random
 
     from mirrorlistd.index import Index, Offers, Place
@@ -76,20 +76,29 @@ class Rendezvous:
 class Tier:
     """Mirrors that are equally near, with what drawing them by weight needs."""
 
-    __slots__ = ("code", "cumulative", "exponents", "mirrors")
+    __slots__ = ("_cumulative", "code", "exponents", "mirrors", "weights")
 
     def __init__(self, code: int, mirrors: Iterable[int], weights: Sequence[int]) -> None:
         """Prepare `mirrors` (numbers) for drawing by `weights` (Mbit/s, by mirror number)."""
         self.code = code
         """Tier code, see `mirrorlist_snapshot.tiers`."""
         self.mirrors = tuple(mirrors)
-        own = [weights[mirror] for mirror in self.mirrors]
-        lightest = min(own)
+        # Arrays, because a memo may hold thousands of tiers: nothing for the collector.
+        self.weights = array("I", map(weights.__getitem__, self.mirrors))
+        """Mbit/s of each of them."""
+        lightest = min(self.weights)
         # A mirror's key is a uniform number to the power of 1 / weight; the keys in descending order are a weighted
         # shuffle (Efraimidis and Spirakis, 2006). Scaled so that exponents stay in (0, 1]: nothing underflows.
-        # Arrays, because a memo may hold thousands of tiers: 8 bytes a mirror each, and nothing for the collector.
-        self.exponents = None if lightest == max(own) else array("d", (lightest / weight for weight in own))
-        self.cumulative = array("Q", accumulate(own))
+        even = lightest == max(self.weights)
+        self.exponents = None if even else array("d", (lightest / weight for weight in self.weights))
+        self._cumulative: array[int] | None = None
+
+    @property
+    def cumulative(self) -> array[int]:
+        """Sums of the weights so far; made when first needed, which is for long tiers alone."""
+        if self._cumulative is None:
+            self._cumulative = array("Q", accumulate(self.weights))
+        return self._cumulative
 
     def draw(self, count: int, random: Random | Rendezvous) -> Sequence[int]:
         """Draw the first `count` mirrors of a weighted shuffle without replacement."""
@@ -200,11 +209,13 @@ class Case:
     """The `candidates` of the content, ascending."""
     minimum: int
     """How many mirrors the tiers before the global one must hold to do without it."""
+    tier: Callable[[int, Sequence[int]], Tier]
+    """Makes the tier of a code and mirrors (never none), or gives one that was made before."""
 
 
 def rank(case: Case) -> Choice:
     """Sort the candidates for a client into tiers (selection rules, 3 and 4)."""
-    weights = case.index.weights
+    tier = case.tier
     by_country = bool(case.ask.countries) or case.ask.everywhere
     if by_country and (chosen := _by_country(case)) is not None:
         return Choice(tiers=(chosen,), fallback=None, by_country=True)
@@ -212,7 +223,7 @@ def rank(case: Case) -> Choice:
     if case.ask.own_network and not by_country:
         exclusive, near = _by_netblock(case)
         if exclusive:
-            return Choice(tiers=(Tier(NETBLOCK, exclusive, weights),), fallback=None, exclusive=True)
+            return Choice(tiers=(tier(NETBLOCK, exclusive),), fallback=None, exclusive=True)
         already = {mirror for _, mirrors in near for mirror in mirrors}
         serving = [mirror for mirror in of_asn(case) if mirror not in already]
         near += [(ASN, serving)] if serving else []
@@ -227,25 +238,24 @@ def rank(case: Case) -> Choice:
     if far and sum(len(mirrors) for _, mirrors in near) < case.minimum:
         near.append((GLOBAL, far))
     return Choice(
-        tiers=tuple(Tier(code, mirrors, weights) for code, mirrors in near),
-        fallback=Tier(FALLBACK, last, weights) if last else None,
+        tiers=tuple(tier(code, mirrors) for code, mirrors in near),
+        fallback=tier(FALLBACK, last) if last else None,
     )
 
 
 def _by_country(case: Case) -> Tier | None:
     """Rank for `country=`: mirrors of those countries, else of their continents, else None: the client's own tiers."""
     offered = [mirror for mirror in case.carried if case.codes[mirror] < FALLBACK]
-    weights = case.index.weights
     if case.ask.everywhere:
-        return Tier(GLOBAL, offered, weights) if offered else None
+        return case.tier(GLOBAL, offered) if offered else None
     mirrors = case.index.snapshot.mirrors
     there = [mirror for mirror in offered if mirrors[mirror].country in case.ask.countries]
     if there:
-        return Tier(COUNTRY, there, weights)
+        return case.tier(COUNTRY, there)
     overrides = case.index.snapshot.overrides
     continents = {continent_of(country, None, overrides) for country in case.ask.countries} - {None}
     near = [mirror for mirror in offered if mirror_continent(mirrors[mirror], overrides) in continents]
-    return Tier(CONTINENT, near, weights) if near else None
+    return case.tier(CONTINENT, near) if near else None
 
 
 def _by_netblock(case: Case) -> tuple[list[int], list[tuple[int, list[int]]]]:

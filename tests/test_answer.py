@@ -364,7 +364,7 @@ def test_memory_is_bounded() -> None:
         )
         assert reply.status == 200
     memos = [getattr(world, name) for name in type(world).__slots__ if isinstance(getattr(world, name), Memo)]
-    assert len(memos) == 8
+    assert len(memos) == 10
     assert all(0 < len(memo) <= memo.limit for memo in memos)
     assert len(world._queries) < 5_000
     before = len(world._queries)
