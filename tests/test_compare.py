@@ -262,7 +262,7 @@ def test_two_snapshots_differ(servers: tuple[str, str, str]) -> None:
     done = compare(servers[0], servers[2], REQUESTS)
     assert done.returncode == 1, done
     first, *rows = done.stdout.splitlines()
-    assert first == "different: /mirrorlist?repo=r for 198.51.100.7 (1 lines, 60 asks)"
+    assert first == "different: /mirrorlist?repo=r for 198.51.100.7 (lines: 1, asks: 60)"
     assert rows == [
         "  mirrors  ours  https://u.example/",
         "  tiers    ours  (https://a.example/ https://b.example/), then (https://f.example/ https://g.example/)",

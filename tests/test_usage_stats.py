@@ -139,7 +139,7 @@ def test_the_originals_files_compressed_ones_and_standard_input(tmp_path: Path) 
         assert said["countries"] == {"DE": 6, "N/A": 3}
         assert said["repositories"] == {"epel-9": 6, "fedora-43": 3}
     text = stats(str(plain)).stdout.decode()
-    assert text.startswith("3 requests on 2 days, 2026-11-23 to 2026-11-24\n")
+    assert text.startswith("3 requests from 2026-11-23 to 2026-11-24\n")
     assert any(line.split() == ["x86_64", "2", "66.7%"] for line in text.splitlines())
 
 
@@ -158,7 +158,7 @@ def test_bad_lines_and_bad_files(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"{cut}: cannot be read: ".encode() in done.stderr
     assert f"{tmp_path / 'none'}: cannot be read: No such file or directory".encode() in done.stderr
-    assert b"requests on 2 days" in done.stdout
+    assert b"requests from 2026-11-23 to" in done.stdout
 
 
 def test_a_plot_is_an_svg(tmp_path: Path) -> None:

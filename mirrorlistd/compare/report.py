@@ -29,7 +29,7 @@ def outcome(result: Result) -> str:
 def as_text(result: Result) -> str:
     """Several lines about a request that did not come to the same."""
     asker = f" for {result.request.address}" if result.request.address else ""
-    lines = [f"{outcome(result)}: {result.request.target}{asker} ({result.lines:,} lines, {result.asks} asks)"]
+    lines = [f"{outcome(result)}: {result.request.target}{asker} (lines: {result.lines:,}, asks: {result.asks})"]
     if result.verdict is None:
         lines.append(f"  {result.trouble}")
     else:

@@ -23,8 +23,8 @@ _AGES: Final = ("first week", "first month", "first half year", "older")
 def as_text(summary: Summary, top: int) -> str:
     """Tables, each with at most `top` names (0: all) and the rest in one row."""
     days = sorted(summary.days)
-    span = f" on {len(days)} days, {days[0]} to {days[-1]}" if days else ""
-    bad = f"; {summary.bad:,} bad lines are left out" if summary.bad else ""
+    span = f" from {days[0]} to {days[-1]}" if days else ""
+    bad = f"; bad lines left out: {summary.bad:,}" if summary.bad else ""
     blocks = [f"{summary.requests:,} requests{span}{bad}\n"]
     if days:
         blocks += [_table("day", ((day, summary.days[day]) for day in days), summary.requests)]
