@@ -21,6 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from mirrorlistd import __version__
+from mirrorlistd.admission import admit
 from mirrorlistd.asking import asker_in, is_insider, peer_of
 from mirrorlistd.config import load_config
 from mirrorlistd.errors import StateError
@@ -32,7 +33,6 @@ from mirrorlistd.metrics import Facts
 from mirrorlistd.pages import Pages
 from mirrorlistd.routes import Routes
 from mirrorlistd.service import Service
-from mirrorlistd.state import load_state
 from mirrorlistd.telling import text
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class App:
             config = self._config or load_config({}, os.environ)
             if config.snapshot is None and not config.demo:  # which addresses another server binds is not ours to see
                 raise StateError("no MIRRORLISTD_SNAPSHOT: name one, or serve the built-in with MIRRORLISTD_DEMO=1")
-            self.service.state = load_state(config)
+            with admit(config) as (state, _files):
+                self.service.state = state
             with self.service.recording(config):
                 yield
         else:
@@ -170,6 +171,7 @@ class App:
                 "mirrors": len(snapshot.mirrors),
                 "repositories": len(snapshot.repositories),
                 "last_reload": None,
+                **guards(state, time()),
             }
             if counters.last_reload_at:
                 facts["last_reload"] = {
@@ -181,7 +183,7 @@ class App:
             if is_insider(request.scope, state):
                 failed = service.pulls and service.pulls.last and service.pulls.last.error
                 facts |= {"pull_error": failed} if failed else {}
-                facts |= {"reload_error": service.reload_error} if service.reload_error else {}
+                facts |= errors(service)
                 facts |= {"workers": _workers(service.seat)} if service.seat else {}
         # A failed reload keeps the old state and the server ready: 503 would take a whole fleet out at once.
         return _json(facts, status=200 if facts["ready"] else 503, headers=_NO_STORE)
@@ -210,6 +212,11 @@ def facts_of(service: Service) -> Facts | None:
         repositories=len(snapshot.repositories),
         directories=len(snapshot.directories),
         databases={source.kind: source.build_epoch for source in decider.geo.sources if source.build_epoch},
+        stale=service.state.stale(time()),
+        max_age=service.state.max_age,
+        last_good=service.state.origin.instead is not None,
+        status=service.state.overlay.counts(service.state.published),
+        status_failed=service.state.origin.status_error is not None,
     )
 
 
@@ -225,6 +232,27 @@ def _pull(pulls: Pulls) -> dict[str, object] | None:
         "failures_in_a_row": last.failures,
         "succeeded_at": int(pulls.succeeded_at) or None,
     }
+
+
+def guards(state: State, now: float) -> dict[str, object]:
+    """What /readyz says, to anyone, of a State that is served although something is not as it should be."""
+    return {
+        "stale": state.stale(now),
+        "max_age_seconds": state.max_age or None,
+        "last_good": state.origin.instead is not None,
+        "status": {**state.overlay.counts(state.published), "failed": state.origin.status_error is not None},
+    }
+
+
+def errors(service: Service) -> dict[str, object]:
+    """What it says to insiders: these may name files."""
+    origin = service.state.origin if service.state else None
+    found = {
+        "reload_error": service.reload_error,
+        "snapshot_error": origin and origin.instead,
+        "status_error": origin and origin.status_error,
+    }
+    return {name: error for name, error in found.items() if error}
 
 
 def _workers(seat: Seat) -> dict[str, object]:

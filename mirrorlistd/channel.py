@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mirrorlistd.config import Config
+    from mirrorlistd.files import Origin
     from mirrorlistd.pull.watching import Pulls
 
 _LONGEST: Final = 1 << 17
@@ -25,11 +26,12 @@ _DESCRIPTORS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """To a worker: load the files that come along (see `state.Files`), and say Ready."""
+    """To a worker: load the files that come along (see `files.Files`), and say Ready."""
 
     load: int
     """Number of the load: answers to an earlier one are told from those to this."""
     config: Config
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,3 +94,17 @@ class PullError(MirrorlistdError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class StatusError(MirrorlistdError):
+    """An overlay that is not to be used: carries every problem of the file, each with the key that it is about."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        more = len(self.problems) - _PROBLEMS_SHOWN
+        shown = "; ".join(self.problems[:_PROBLEMS_SHOWN])
+        super().__init__(f"{shown}; and {more} more" if more > 0 else shown)
+
+
+_PROBLEMS_SHOWN = 10
+"""In a message: a mad probe makes one for each mirror."""

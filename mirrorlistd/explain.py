@@ -156,7 +156,8 @@ def _listed(
         mirror = decider.index.snapshot.mirrors[number]
         row: dict[str, object] = {"place": position, "mirror": mirror.name}
         row |= _tier(codes[number]) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
-        row |= {"share": shares[number]} if full else {}
+        if full:
+            row |= {"share": shares[number], "said": _said(decider, number)}
         yield row | {"urls": [(url + prepared.target.suffix).decode() for url in prepared.offers.urls[number]]}
 
 
@@ -219,12 +220,15 @@ def _left_out(
     for number, reason in _reasons(decider, prepared, place, choice):
         if number not in listed:
             mirror = decider.index.snapshot.mirrors[number]
+            said = _said(decider, number)
             yield {
                 "mirror": mirror.name,
                 "country": mirror.country,
                 "bandwidth": mirror.bandwidth,
                 "share": shares.get(number),
-                "reason": f"{reason}, share {shares[number]:.1f} %" if number in shares else reason,
+                "said": said,
+                "reason": (f"{reason}, share {shares[number]:.1f} %" if number in shares else reason)
+                + (f"; {said}" if said and mirror.active else ""),
             }
 
 
@@ -239,7 +243,7 @@ def _reasons(decider: Decider, prepared: Prepared, place: Place, choice: Choice)
         if mirror in ranked:
             yield mirror, f"beyond the limit of {prepared.limit}: tier {tier_words(_tier(ranked[mirror]))}"
         elif code == INACTIVE:
-            yield mirror, _REASONS[code]
+            yield mirror, _said(decider, mirror) or _REASONS[code]
         elif mirror not in carrying:
             yield mirror, _not_carrying(decider, prepared, mirror)
         elif mirror not in carried:
@@ -248,6 +252,12 @@ def _reasons(decider: Decider, prepared: Prepared, place: Place, choice: Choice)
             yield mirror, "private: in its own networks, but not with country=, netblock=0 or another client's ip="
         else:
             yield mirror, _not_ranked(code, choice, decider.settings.minimum)
+
+
+def _said(decider: Decider, mirror: int) -> str | None:
+    """Give what the status file says of a mirror."""
+    standing = decider.index.standings.get(decider.index.snapshot.mirrors[mirror].name)
+    return f"{standing} (by the status file)" if standing is not None else None
 
 
 def _not_carrying(decider: Decider, prepared: Prepared, mirror: int) -> str:

@@ -193,6 +193,21 @@ class _Served(Collector):
         for kind, built in facts.databases.items():
             databases.add_metric((kind,), built)
         yield databases
+        yield from self._guards()
+
+    def _guards(self) -> Iterator[Metric]:
+        facts = self._facts
+        for name, text, value in (
+            ("snapshot_max_age_seconds", "Age from which it counts as stale (--max-age); 0: never.", facts.max_age),
+            ("snapshot_stale", "Whether it is older than --max-age; it is served all the same.", facts.stale),
+            ("snapshot_last_good", "Whether the last good copy is served, as the snapshot is bad.", facts.last_good),
+            ("status_failed", "Whether the status file is bad: what it said before goes on.", facts.status_failed),
+        ):
+            yield GaugeMetricFamily(f"mirrorlistd_{name}", text, value=value)
+        said = GaugeMetricFamily("mirrorlistd_status_mirrors", "Mirrors in the status file.", labels=("status",))
+        for status, count in facts.status.items():
+            said.add_metric((status,), count)
+        yield said
 
 
 class _Pulls(Collector):

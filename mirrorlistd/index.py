@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.model import FileDetails, NetblockMatch, Repository, Snapshot
     from mirrorlistd.address import Address
     from mirrorlistd.geo import Location
+    from mirrorlistd.overlay import Standing
     from mirrorlistd.query import Query
 
 DEFAULT_PROTOCOLS: Final = ("https", "http")
@@ -95,15 +97,23 @@ class Index:
         "_tops",
         "hashes",
         "snapshot",
+        "standings",
         "weights",
     )
 
-    def __init__(self, snapshot: Snapshot, heaviest: int = BANDWIDTH_RANGE[1]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        heaviest: int = BANDWIDTH_RANGE[1],
+        standings: Mapping[str, Standing] = MappingProxyType({}),
+    ) -> None:
         """Precompute; costs time in proportion to mirrors and repositories, not to directories.
 
-        No mirror weighs more than `heaviest` (Mbit/s).
+        No mirror weighs more than `heaviest` (Mbit/s). `standings` are of the overlay that has been laid over the
+        snapshot, by name: why some mirrors are not as their sources have them.
         """
         self.snapshot = snapshot
+        self.standings = standings
         self.weights: Sequence[int] = tuple(min(mirror.bandwidth, heaviest) for mirror in snapshot.mirrors)
         self.hashes: Sequence[int] = tuple(
             int.from_bytes(blake2b(mirror.name.encode(), digest_size=8).digest(), "big") for mirror in snapshot.mirrors

@@ -171,3 +171,13 @@ class Facts:
     directories: int
     databases: Mapping[str, int]
     """Kind of geo database (`geo`, `asn`) -> when it was built, Unix time."""
+    stale: bool
+    """The snapshot is older than --max-age."""
+    max_age: float
+    """Seconds; 0: no snapshot is ever stale."""
+    last_good: bool
+    """The last good copy is served instead of the configured snapshot."""
+    status: Mapping[str, int]
+    """What the status file says -> mirrors."""
+    status_failed: bool
+    """The status file is not used, but what it said before."""

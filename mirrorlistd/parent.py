@@ -24,15 +24,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
+from mirrorlistd.admission import admit
 from mirrorlistd.board import Board
 from mirrorlistd.channel import Adopt, Done, Keep, Prepare, Pulled, Ready, Reopen, Stop, Up
 from mirrorlistd.crew import HELD, Crew
 from mirrorlistd.errors import MirrorlistdError, StateError
 from mirrorlistd.notify import notify
 from mirrorlistd.pull.watching import PullWatch
-from mirrorlistd.reload import Outcomes
+from mirrorlistd.reload import Outcomes, keep
 from mirrorlistd.service import Service
-from mirrorlistd.state import Files, load_state
+from mirrorlistd.watch import TICK
 from mirrorlistd.worker import Worker, run
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.server import Server
     from mirrorlistd.state import State
+    from mirrorlistd.watch import Watch
 
 READY_SECONDS: Final = 120.0
 """How long workers may take to prepare a State: well below a second, unless the machine is swapping."""
@@ -71,6 +73,8 @@ class Means:
     """Sockets that all workers listen on."""
     announce: Callable[[list[socket.socket]], None]
     """Says that the server can be asked, and at which sockets."""
+    watch: Watch | None
+    """Tells when files have been replaced; None: nobody looks."""
     private: Sequence[Closable]
     """What must not stay open in workers."""
 
@@ -96,6 +100,7 @@ class Parent:
         self._announced = False
         self._stopping = False
         self._reload_wanted = False
+        self._next_look = inf if means.watch is None else monotonic() + TICK
         self._loads = 0
         """How many there were: the number of the latest."""
         self._loading = False
@@ -114,13 +119,22 @@ class Parent:
         for _ in range(self._means.workers):
             self._crew.hire()
         while self._crew.places:
-            self._turn()
+            self._turn(self._next_look)
+            self._look()
             if self._stopping:
                 self._crew.places = [place for place in self._crew.places if place.pid]
             elif self._announced and self._reload_wanted:
                 self._reload()
         if self._puller:
             self._puller.child.stop()
+
+    def _look(self) -> None:
+        """See whether files have been replaced, when it is time to."""
+        if self._means.watch is not None and monotonic() >= self._next_look:
+            self._next_look = monotonic() + TICK
+            if self._means.watch.changed():
+                self._log.info("files have changed")
+                self._reload_wanted = True
 
     def _warm_up(self) -> None:
         """Import and make now what workers would otherwise each import and make; then keep the collector off it."""
@@ -224,15 +238,15 @@ class Parent:
         else:
             self._finish(Adopt())
             self._outcomes.adopted(config, state, clock)
+            keep(config, state)
         self._loading = False
 
     def _prepare(self) -> tuple[Config, State]:
         """Load, and have everybody load; raise where anybody cannot."""
         self._loads += 1
         config = self._means.reread()
-        with Files.read(config) as files:
-            state = load_state(config, files)
-            silent = self._ask(Prepare(self._loads, config), files.descriptors, READY_SECONDS)
+        with admit(config, self._service.state) as (state, files):
+            silent = self._ask(Prepare(self._loads, config, state.origin), files.descriptors, READY_SECONDS)
         for place in silent:
             why = "was stopped meanwhile" if self._stopping else f"did not get ready in {READY_SECONDS:.0f} s"
             raise StateError(f"worker {place.number} {why}")

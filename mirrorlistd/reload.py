@@ -13,10 +13,10 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING
 
 from mirrorlistd import logs
+from mirrorlistd.admission import admit, keep_last_good
 from mirrorlistd.config import changed_needing_restart
 from mirrorlistd.errors import MirrorlistdError
 from mirrorlistd.notify import notify
-from mirrorlistd.state import load_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +63,7 @@ class Outcomes:
         self._log.info("reloaded", **facts(state), was=was, seconds=round(clock.seconds, 3))
         if was is not None and state.serial < was:
             self._log.warning("the snapshot is older than the one before", serial=state.serial, was=was)
+        warn(state)
         if waiting:
             self._log.warning("changed settings wait for a restart", settings=list(waiting))
         self._ended()
@@ -141,10 +142,31 @@ class Reloader:
             self._outcomes.kept(error, clock)
         else:
             self._outcomes.adopted(config, state, clock)
+            await asyncio.to_thread(keep, config, state)
 
     def _load(self) -> tuple[Config, State]:
         config = self._reread()
-        return config, load_state(config)
+        with admit(config, self._service.state) as (state, _files):
+            return config, state
+
+
+def keep(config: Config, state: State) -> None:
+    """Keep a copy of what is served now for a bad day, or say why not: it is no reason to serve anything else."""
+    try:
+        keep_last_good(config, state)
+    except MirrorlistdError as error:
+        logs.get_logger().error("the last good snapshot is not kept", error=str(error))
+
+
+def warn(state: State) -> None:
+    """Say what is not as the configuration has it, of a State that is served all the same."""
+    log = logs.get_logger()
+    if state.origin.instead is not None:
+        log.error("the last good copy is served instead of the snapshot", error=state.origin.instead)
+    if state.origin.status_error is not None:
+        log.error("the status file is not used, but what it said before", error=state.origin.status_error)
+    if unknown := state.overlay.unknown(state.published):
+        log.warning("the status file names mirrors that the snapshot has not", count=len(unknown), mirrors=unknown[:10])
 
 
 def facts(state: State) -> dict[str, object]:
@@ -157,5 +179,6 @@ def facts(state: State) -> dict[str, object]:
         "mirrors": len(snapshot.mirrors),
         "repositories": len(snapshot.repositories),
         "directories": len(snapshot.directories),
+        "status": state.overlay.counts(state.published) if state.overlay else None,
         "geo": [f"{source.kind}: {source.database_type}" for source in state.decider.geo.sources],
     }

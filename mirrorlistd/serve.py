@@ -25,6 +25,7 @@ import uvicorn
 
 from mirrorlistd import logs
 from mirrorlistd.activation import handed_over
+from mirrorlistd.admission import admit
 from mirrorlistd.app import create_app
 from mirrorlistd.errors import StateError
 from mirrorlistd.fastlane import fast_lane
@@ -34,10 +35,10 @@ from mirrorlistd.notify import notify
 from mirrorlistd.parent import Means, Parent
 from mirrorlistd.processors import processors
 from mirrorlistd.pull.watching import PullWatch
-from mirrorlistd.reload import Outcomes, Reloader, facts
+from mirrorlistd.reload import Outcomes, Reloader, facts, keep, warn
 from mirrorlistd.server import Server
 from mirrorlistd.service import Service
-from mirrorlistd.state import load_state
+from mirrorlistd.watch import TICK, Watch
 
 if TYPE_CHECKING:
     import socket
@@ -57,7 +58,8 @@ def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> i
     """
     configure_logs(config)
     _be_steady()
-    start = _Start(config, reread, hangups, _first_state(config))
+    watch = Watch(config, reread) if config.watch else None  # before anything is read: no change is missed
+    start = _Start(config, watch.reread if watch else reread, hangups, _first_state(config), watch)
     with contextlib.ExitStack() as stack:
         if (workers := config.workers or processors()) > 1:
             _serve_by_workers(start, workers, stack)
@@ -89,22 +91,25 @@ class _Start:
     hangups: list[int]
     state: State | None
     """None with --pull alone: nothing has been pulled yet, or nothing good is left of it."""
+    watch: Watch | None
 
 
 def _first_state(config: Config) -> State | None:
     """Load what there is to begin with; what a store is yet to give can be waited for, anything else is an error."""
-    if config.pull is None or config.snapshot is None:
-        return load_state(config)
+    if config.pull and config.snapshot:
+        try:
+            config.snapshot.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"--state-dir: {config.snapshot.parent} cannot be made: {error.strerror}") from error
     try:
-        config.snapshot.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StateError(f"--state-dir: {config.snapshot.parent} cannot be made: {error.strerror}") from error
-    if not config.snapshot.exists():
-        return None
-    try:
-        return load_state(config)
+        with admit(config) as (state, _files):
+            keep(config, state)
+            return state
     except StateError as error:
-        logs.get_logger().error("what was pulled last cannot be served, waiting for the store", error=str(error))
+        if not (config.pull and config.snapshot):
+            raise
+        if config.snapshot.exists():
+            logs.get_logger().error("what was pulled last cannot be served, waiting for the store", error=str(error))
         return None
 
 
@@ -147,6 +152,7 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
         bind=addresses.bind,
         shared=shared,
         announce=lambda sockets: _announce(start.state, sockets),
+        watch=start.watch,
         private=pid_file,
     )
     Parent(start.state, means).run(start.hangups)
@@ -165,6 +171,7 @@ def _announce(state: State | None, sockets: list[socket.socket]) -> None:
         log.warning("waiting for the first snapshot, not ready", pid=os.getpid())
     else:
         log.info("serving", **facts(state), pid=os.getpid())
+        warn(state)
     for listener in sockets:
         log.info("listening", url=url(listener))
     status = f"serving snapshot {state.serial}" if state else "waiting for the first snapshot"
@@ -183,6 +190,8 @@ async def _run(
     if start.config.pull:
         puller = PullWatch(start.config, partial(setattr, service, "pulls"), reloader.request, lambda: service.serial)
         beside.append(asyncio.create_task(puller.attend()))
+    if start.watch is not None:
+        beside.append(asyncio.create_task(_watch(start.watch, reloader)))
     serving = asyncio.create_task(server.serve(sockets=sockets))
     try:
         await asyncio.wait((serving, asyncio.create_task(server.listening.wait())), return_when="FIRST_COMPLETED")
@@ -194,6 +203,14 @@ async def _run(
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _watch(watch: Watch, reloader: Reloader) -> None:
+    while True:
+        await asyncio.sleep(TICK)
+        if watch.changed():
+            logs.get_logger().info("files have changed")
+            reloader.request()
 
 
 def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:

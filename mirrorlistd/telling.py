@@ -63,4 +63,5 @@ def _list(told: Mapping[str, Any]) -> Iterator[str]:
     for row in told["list"]:
         share = f"{row['share']:>11.1f} %  " if full else ""
         where = f"{tier_words(row):<{width}}  {row['country'] or '--'}  {row['bandwidth']:>7}"
-        yield f"{row['place']:>3}  {where}  {share}{' '.join(row['urls'])}"
+        said = f"  {row['said']}" if full and row["said"] else ""
+        yield f"{row['place']:>3}  {where}  {share}{' '.join(row['urls'])}{said}"

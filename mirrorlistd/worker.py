@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
 from mirrorlistd.channel import Adopt, Done, GiveBack, Keep, Lend, Prepare, Pulled, Ready, Reopen, Stop, Up
-from mirrorlistd.state import Files, load_state
+from mirrorlistd.files import Files
+from mirrorlistd.state import load_state
 
 if TYPE_CHECKING:
     from asyncio.base_events import Server as Listening
@@ -122,7 +123,7 @@ class Worker:
     async def _prepare(self, order: Prepare, descriptors: list[int]) -> None:
         error = None
         try:
-            with Files.received(order.config, descriptors) as files:
+            with Files.received(order.config, descriptors, order.origin) as files:
                 state = await asyncio.to_thread(load_state, order.config, files)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the parent must know
             error = str(failure) or repr(failure)

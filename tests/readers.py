@@ -7,11 +7,10 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from mirrorlistd.address import Networks, Trust
+from mirrorlistd.address import Trust
 from mirrorlistd.app import create_app
 from mirrorlistd.service import Service
-from mirrorlistd.state import State
-from worlds import DE, decider, mirror, network
+from worlds import DE, decider, mirror, network, state_of
 
 SOURCE = network(
     {
@@ -35,14 +34,8 @@ def service(
     *trusted: str, header: str = "x-forwarded-for", access_log: bool = False, source: dict[str, Any] | None = None
 ) -> Service:
     """A service with a state: the network above, loopback as the insiders, these trusted proxies."""
-    state = State(
-        decider=decider(source or SOURCE),
-        trust=Trust.parse(trusted, header),
-        explain_networks=Networks.parse(["127.0.0.0/8", "::1"]),
-        access_log=access_log,
-        source="tests",
-    )
-    return Service(state=state)
+    trust = Trust.parse(trusted, header)
+    return Service(state=state_of(decider(source or SOURCE), trust, ["127.0.0.0/8", "::1"], access_log=access_log))
 
 
 def browser(peer: str = DE, using: Service | None = None) -> TestClient:

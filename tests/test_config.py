@@ -36,6 +36,12 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "state_dir": ("/var/lib/m", '"/var/lib/m"', Path("/var/lib/m")),
     "geo": ("/g.mmdb", '"/g.mmdb"', Path("/g.mmdb")),
     "asn": ("/a.mmdb", '"/a.mmdb"', Path("/a.mmdb")),
+    "status": ("/s.toml", '"/s.toml"', Path("/s.toml")),
+    "max_down": ("60.5", "60.5", 60.5),
+    "trusted_keys": ("/k.pub", '["/k.pub"]', (Path("/k.pub"),)),
+    "max_loss": ("100", "100", 100.0),
+    "max_age": ("86400", "86400", 86_400.0),
+    "watch": ("yes", "true", True),
     "demo": ("yes", "true", True),
     "hosts": ("0.0.0.0", '"0.0.0.0"', ("0.0.0.0",)),
     "port": ("80", "80", 80),
@@ -365,3 +371,18 @@ def test_nothing_is_read_at_import(tmp_path: Path) -> None:
     }
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_paths_of_a_list_are_relative_to_the_file(tmp_path: Path) -> None:
+    """Relative paths in the TOML file lie beside it, also where the key takes several."""
+    file = written(tmp_path, 'trusted-key = ["a.pub", "/b.pub"]\nstate-dir = "state"\n')
+    config = load_config({}, {}, file)
+    assert config.trusted_keys == (tmp_path / "a.pub", Path("/b.pub"))
+    assert config.state_dir == tmp_path / "state"
+
+
+def test_the_service_manager_names_the_state_folder() -> None:
+    """Systemd's STATE_DIRECTORY, the first where it has several, is the default; what is set here wins."""
+    environ = {"STATE_DIRECTORY": "/var/lib/mirrorlistd:/var/lib/other"}
+    assert load_config({}, environ).state_dir == Path("/var/lib/mirrorlistd")
+    assert load_config({"state_dir": "/srv"}, environ).state_dir == Path("/srv")

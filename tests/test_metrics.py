@@ -24,6 +24,11 @@ FACTS = Facts(
     repositories=2,
     directories=9,
     databases={"geo": 1_600_000_000},
+    stale=True,
+    max_age=3600.0,
+    last_good=False,
+    status={"down": 2, "draining": 1},
+    status_failed=False,
 )
 
 

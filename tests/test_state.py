@@ -15,7 +15,8 @@ from mirrorlistd.address import Networks, Trust
 from mirrorlistd.answer import answer
 from mirrorlistd.config import Config
 from mirrorlistd.errors import ConfigError, GeoError, StateError
-from mirrorlistd.state import MAX_SNAPSHOT_BYTES, State, load_state, read_private_copy
+from mirrorlistd.files import MAX_SNAPSHOT_BYTES, read_private_copy
+from mirrorlistd.state import State, load_state
 from worlds import at, compiled, hosts, mirror, network
 
 if TYPE_CHECKING:

@@ -10,15 +10,14 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from mirrorlistd.address import Networks, Trust
+from mirrorlistd.address import Trust
 from mirrorlistd.app import create_app
 from mirrorlistd.decision import Decider, Settings
 from mirrorlistd.fastlane import fast_lane
 from mirrorlistd.guard import guarded
 from mirrorlistd.index import Index
 from mirrorlistd.service import Service
-from mirrorlistd.state import State
-from worlds import PLACES, Map, compiled, mirror, network
+from worlds import PLACES, Map, compiled, mirror, network, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,13 +37,8 @@ HIGH_WATER: Final = 64 * 1024
 def service(*trusted: str, header: str = "x-forwarded-for", access_log: bool = False) -> Service:
     """A service over a small world, with chance that is the same every time."""
     geo: Any = Map(PLACES)
-    state = State(
-        decider=Decider(Index(WORLD), geo, Settings(minimum=5, limit=20, sticky=86_400)),
-        trust=Trust.parse(trusted, header),
-        explain_networks=Networks.parse(["127.0.0.0/8"]),
-        access_log=access_log,
-        source="tests",
-    )
+    decider = Decider(Index(WORLD), geo, Settings(minimum=5, limit=20, sticky=86_400))
+    state = state_of(decider, Trust.parse(trusted, header), ["127.0.0.0/8"], access_log=access_log)
     return Service(state=state, random=Random(1))
 
 

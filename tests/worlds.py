@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.source import read_sources
-from mirrorlistd.address import Address, parse_address
+from mirrorlistd.address import Address, Networks, Trust, parse_address
 from mirrorlistd.answer import Answer, answer
 from mirrorlistd.decision import Decider, Settings
+from mirrorlistd.files import Origin
 from mirrorlistd.geo import Geo, Location
 from mirrorlistd.index import Index
+from mirrorlistd.overlay import NOTHING
+from mirrorlistd.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mirrorlist_snapshot.model import Snapshot
 
@@ -29,6 +32,21 @@ def compiled(source: Mapping[str, Any], *, serial: int = 1, built: int = 1_700_0
         path.write_text(json.dumps(source))
         records, _warnings = read_sources([path])
     return compile_snapshot(records, serial=serial, built=built, generator="tests")
+
+
+def state_of(decider: Decider, trust: Trust, insiders: Sequence[str], *, access_log: bool = False) -> State:
+    """A State around a decider of a test's own."""
+    return State(
+        decider=decider,
+        trust=trust,
+        explain_networks=Networks.parse(insiders),
+        access_log=access_log,
+        origin=Origin(source="tests"),
+        data=memoryview(b""),
+        published=decider.index.snapshot,
+        overlay=NOTHING,
+        max_age=0,
+    )
 
 
 class Map:

@@ -32,7 +32,8 @@ def add_verb(verbs: Verbs, name: str, run: Verb, summary: str, examples: str) ->
 
 
 def load(arguments: argparse.Namespace) -> State:
-    """Load what `serve` would serve with these arguments and the environment; raise MirrorlistdError."""
-    from mirrorlistd.state import load_state  # noqa: PLC0415 - `--help` must not pay for the server
+    """Load what these arguments and the environment name; raise MirrorlistdError where `serve` would fall back, too."""
+    from mirrorlistd.admission import admit  # noqa: PLC0415 - `--help` must not pay for the server
 
-    return load_state(load_config(arguments, os.environ))
+    with admit(load_config(arguments, os.environ), fall_back=False) as (state, _files):
+        return state

@@ -54,6 +54,12 @@ def seconds(high: float, low: float = 0) -> Kind:
     return Kind(f"a number of seconds from {low:g} to {high:g}", (int, float), parse)
 
 
+def _percent(text: str) -> float:
+    if not 0 <= (value := float(text)) <= 100:  # noqa: PLR2004 - refuses nan, too
+        raise ValueError(text)
+    return value
+
+
 def one_of(*words: str) -> Kind:
     """One of these words, in any case."""
 
@@ -119,6 +125,7 @@ _WORDS: Final = {True: ("true", "yes", "on", "1"), False: ("false", "no", "off",
 _BOOL: Final = {word: value for value, words in _WORDS.items() for word in words}
 
 PATH: Final = Kind("a path", (str,), _path)
+PERCENT: Final = Kind("a percentage from 0 to 100", (int, float), _percent)
 FLAG: Final = Kind("true or false", (bool,), lambda text: _BOOL[text.lower()])
 ADDRESS: Final = Kind("an address such as 127.0.0.1 or :: (no name, no port)", (str,), _address)
 NETWORK: Final = Kind("a network such as 10.0.0.0/8 (no bits after the prefix) or an address", (str,), _network)

@@ -11,7 +11,7 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from mirrorlistd.config.options import ENV_PREFIX, OPTIONS
 from mirrorlistd.config.settings import Config
@@ -119,7 +119,15 @@ def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, Any]]:
         else:
             for field, value in _read(option, raw, where, problems):
                 # A file is moved with its neighbours, and is read from whatever folder the server starts in.
-                yield field, file.parent / value if isinstance(value, Path) else value
+                yield field, _beside(file, value)
+
+
+def _beside(file: Path, value: object) -> object:
+    if isinstance(value, Path):
+        return file.parent / value
+    if isinstance(value, tuple):
+        return tuple(_beside(file, item) for item in cast("tuple[object, ...]", value))
+    return value
 
 
 def _read(option: Option, raw: object, where: str, problems: list[str]) -> Iterator[tuple[str, Any]]:

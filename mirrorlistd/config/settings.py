@@ -26,7 +26,19 @@ class Config:
     every: float = 60.0
     """Seconds, 0.1..86400, between two questions to the store."""
     state_dir: Path | None = None
-    """Folder for what must outlive the process; None: nothing does."""
+    """Folder for what must outlive the process, the last good snapshot first; None: nothing does."""
+    status: Path | None = None
+    """Overlay: mirrors that are down, draining or of another weight for the time being; None: none is."""
+    max_down: float = 50.0
+    """Percent of the active mirrors that an overlay may take away; one that takes more is not used."""
+    trusted_keys: tuple[Path, ...] = ()
+    """Public keys, any one of which must have signed the snapshot; empty: signatures are not looked at."""
+    max_loss: float = 10.0
+    """Percent of the mirrors, repositories or directories that a reload may take away; 100 allows everything."""
+    max_age: float = 0.0
+    """Seconds after its compilation from which a snapshot counts as stale; 0: never."""
+    watch: bool = False
+    """Reload when a file is replaced, without a signal."""
     demo: bool = False
     """Serve the built-in snapshot to everyone."""
     hosts: tuple[str, ...] = ("127.0.0.1",)

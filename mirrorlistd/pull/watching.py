@@ -59,6 +59,7 @@ class PullWatch:
         assert config.pull is not None, "there is something to pull"  # noqa: S101 - for the type checkers
         assert config.snapshot is not None, "--pull says where to"  # noqa: S101 - as above
         arguments = ["pull", config.pull, str(config.snapshot), "--every", str(config.every), "--json", "--until-eof"]
+        arguments += [f"--trusted-key={key}" for key in config.trusted_keys]
         self.child = Child("puller", arguments)
         self.pulls = Pulls(url=config.pull)
         self._show = show

@@ -20,7 +20,7 @@ from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.errors import PublishError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
 _DIGITS: Final = 19
@@ -128,6 +128,14 @@ def _told(path: Path, what: str = "write") -> Generator[None]:
 def write_snapshot(data: bytes, target: Path) -> None:
     """Make `target` hold exactly `data`, a snapshot; raise PublishError, or SnapshotError where it is none.
 
+    Every row is verified as it was read back. Otherwise as `replace_file`.
+    """
+    replace_file(data, target, snapshot_format.verify)
+
+
+def replace_file(data: bytes, target: Path, check: Callable[[bytes], object] = bytes) -> None:
+    """Make `target` hold exactly `data`, if what is read back is that and passes a `check`; raise PublishError.
+
     A symbolic link stays and the file that it names is replaced, with its permissions and group kept (and its owner,
     where the system allows that); a new file gets 0644 less the umask. Only regular files are replaced: renaming over
     /dev/null would take it from everyone.
@@ -140,7 +148,7 @@ def write_snapshot(data: bytes, target: Path) -> None:
         try:
             try:
                 _write(data, temporary, kept)
-                _verify(data, temporary)
+                _verify(data, temporary, check)
                 temporary.replace(final)
             except BaseException:
                 temporary.unlink(missing_ok=True)
@@ -184,12 +192,12 @@ def _keep(descriptor: int, kept: os.stat_result) -> None:
     os.fchmod(descriptor, stat.S_IMODE(kept.st_mode))
 
 
-def _verify(data: bytes, temporary: Path) -> None:
-    """Refuse what the disk gives back, if it is not what was written or no snapshot."""
+def _verify(data: bytes, temporary: Path, check: Callable[[bytes], object]) -> None:
+    """Refuse what the disk gives back, if it is not what was written or does not pass."""
     written = temporary.read_bytes()
     if written != data:
         raise PublishError(f"what was written to {temporary.parent} reads back differently; check the disk")
-    snapshot_format.verify(written)
+    check(written)
 
 
 def _reason(error: BaseException) -> str:

@@ -66,7 +66,8 @@ class Readyz:
         parts = urlsplit(self.url)
         if parts.scheme == "unix":
             return _UnixConnection(parts.path), "/readyz"
-        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_PATIENCE), parts.path or "/readyz"
+        path = parts.path if parts.path.strip("/") else "/readyz"
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_PATIENCE), path
 
 
 class _UnixConnection(http.client.HTTPConnection):
