@@ -101,6 +101,15 @@ def test_an_older_or_different_snapshot_of_the_same_serial_is_refused(store: Pat
         assert "expected a serial above 2" in str(error)
 
 
+def test_what_was_signed_again_is_taken(store: Path, target: Path) -> None:
+    """The same content under the same serial, signed by now or by another key, replaces what was there."""
+    pull = puller(store, target)
+    pull.pull()
+    store.write_bytes(reissue(store.read_bytes(), serial=1, signer=SigningKey.generate()))
+    assert pull.pull().installed
+    assert target.read_bytes() == store.read_bytes()
+
+
 @given(data=st.data())
 def test_no_damage_is_ever_installed(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Cut off anywhere, or with any byte changed, an object is refused, and nothing is left beside the file."""
@@ -132,6 +141,17 @@ def test_only_what_a_trusted_key_has_signed_is_installed(store: Path, target: Pa
         store.write_bytes(reissue(plain, serial=serial, signer=key))
         assert pull.pull().installed
         assert header(target.read_bytes()).serial == serial
+
+
+def test_a_large_loss_is_not_installed(store: Path, target: Path) -> None:
+    """A snapshot that takes away more than the limit is refused, and told by name; with a higher limit it is taken."""
+    pull = puller(store, target)
+    pull.pull()
+    good = target.read_bytes()
+    write_snapshot(store, stamped(2, mirrors=6), serial=2)
+    assert "2 of 8 mirrors (25.0 %): m6.example, m7.example" in str(refused(pull))
+    assert target.read_bytes() == good
+    assert Puller(StoredObject.at(store.as_uri()), target, max_loss=0.25).pull().installed
 
 
 def test_who_has_to_look_is_said(store: Path, target: Path, tmp_path: Path) -> None:

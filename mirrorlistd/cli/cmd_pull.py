@@ -48,6 +48,13 @@ def add(verbs: Verbs) -> None:
         default=[],
         help="refuse what was not signed with this key (repeatable: with any one of them)",
     )
+    verb.add_argument(
+        "--max-loss",
+        metavar="PERCENT",
+        type=_percent,
+        default=10.0,
+        help="refuse what takes away more of the mirrors, repositories or directories in FILE (default: %(default)g)",
+    )
     verb.add_argument("--json", action="store_true", help="print a line of JSON for each attempt")
     # For `serve`: go away when standard input, a pipe from the server, is closed.
     verb.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
@@ -78,6 +85,13 @@ def _every(text: str) -> float:
     return value
 
 
+def _percent(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 100:  # noqa: PLR2004 - percent
+        raise ValueError(text)
+    return value
+
+
 def _puller(arguments: argparse.Namespace) -> Puller:
     from mirrorlist_snapshot.errors import MirrorlistSnapshotError  # noqa: PLC0415 - as above
     from mirrorlist_snapshot.stores import StoredObject  # noqa: PLC0415 - as above
@@ -89,7 +103,7 @@ def _puller(arguments: argparse.Namespace) -> Puller:
             from mirrorlist_snapshot.signing import TrustedKeys  # noqa: PLC0415 - loads a library for this alone
 
             trusted = TrustedKeys.read(arguments.trusted_keys)
-        return Puller(StoredObject.at(arguments.url), arguments.file, trusted)
+        return Puller(StoredObject.at(arguments.url), arguments.file, trusted, arguments.max_loss / 100)
     except MirrorlistSnapshotError as error:
         raise ConfigError(str(error)) from error
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.errors import MirrorlistSnapshotError, NoObjectError, SnapshotError, StoreError
+from mirrorlist_snapshot.errors import LossError, MirrorlistSnapshotError, NoObjectError, SnapshotError, StoreError
+from mirrorlist_snapshot.loss import DEFAULT_LIMIT, check_loss
 from mirrorlist_snapshot.publish import write_snapshot
 from mirrorlistd.errors import PullError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mirrorlist_snapshot.model import Snapshot
     from mirrorlist_snapshot.signing import TrustedKeys
     from mirrorlist_snapshot.stores import StoredObject, Version
 
@@ -36,11 +38,18 @@ class Pulled:
 class Puller:
     """Keeps one file as a store has it."""
 
-    def __init__(self, source: StoredObject, target: Path, trusted: TrustedKeys | None) -> None:
-        """With `trusted` keys, what none of them has signed is refused."""
+    def __init__(
+        self, source: StoredObject, target: Path, trusted: TrustedKeys | None = None, max_loss: float = DEFAULT_LIMIT
+    ) -> None:
+        """With `trusted` keys, what none of them has signed is refused.
+
+        So is what takes away more than `max_loss`, a fraction, of the mirrors, repositories or directories in place:
+        the file is what a server starts from, so it must not get there at all.
+        """
         self._source = source
         self._target = target
         self._trusted = trusted
+        self._max_loss = max_loss
         self.installing = threading.Lock()
         """Held while the file is being replaced: who ends the process at any moment waits for it."""
         self._known: tuple[Version, Pulled, tuple[int, ...]] | None = None
@@ -75,21 +84,31 @@ class Puller:
         except MirrorlistSnapshotError as error:
             raise PullError("refused", f"{self._source.url}: {error}") from error
         here = self._here()
-        serial = snapshot_format.header(here).serial if here is not None else -1
         if here == data:
-            return Pulled(installed=False, serial=serial)
-        if new.serial <= serial:
-            raise PullError(
-                "refused",
-                f"{self._source.url}: expected a serial above {serial}, which is in place, found {new.serial} with "
-                "other content; publish under a new serial, also what was there earlier (mirrorlist-snapshot rollback)",
-            )
+            return Pulled(installed=False, serial=new.serial)
+        if here is not None:
+            self._compare(here, data, new)
         try:
             with self.installing:
                 write_snapshot(data, self._target)
         except MirrorlistSnapshotError as error:
             raise PullError("local", str(error)) from error
         return Pulled(installed=True, serial=new.serial)
+
+    def _compare(self, here: bytes, data: bytes, new: Snapshot) -> None:
+        """Refuse what must not replace the good file that is here."""
+        old, found = snapshot_format.header(here), snapshot_format.header(data)
+        signed_again = (found.serial, found.digest) == (old.serial, old.digest)
+        if found.serial <= old.serial and not signed_again:
+            raise PullError(
+                "refused",
+                f"{self._source.url}: expected a serial above {old.serial}, which is in place, found {found.serial} "
+                "with other content; publish under a new serial; going back is a rollback",
+            )
+        try:
+            check_loss(snapshot_format.decode(here), new, self._max_loss)
+        except LossError as error:
+            raise PullError("refused", f"{self._source.url}: {error}; if meant, raise --max-loss") from error
 
     def _here(self) -> bytes | None:
         """What is in place and good."""

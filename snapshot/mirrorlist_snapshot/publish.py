@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-_DIGITS: Final = 19
-"""Of the largest serial."""
+GENERATION_DIGITS: Final = 19
+"""Of the largest serial: what the names of generations end in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class FileTarget:
         """List the serials of what was in place before and has been kept, the newest first."""
         with _told(self.path, "read"):
             final = self.path.resolve()
-            pattern = re.compile(re.escape(final.name) + rf"\.(\d{{{_DIGITS}}})", re.ASCII)
+            pattern = re.compile(re.escape(final.name) + rf"\.(\d{{{GENERATION_DIGITS}}})", re.ASCII)
             found = [pattern.fullmatch(path.name) for path in final.parent.iterdir()]
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
@@ -94,7 +94,7 @@ class FileTarget:
 
     def _generation(self, serial: int) -> Path:
         final = self.path.resolve()
-        return final.with_name(f"{final.name}.{serial:0{_DIGITS}}")
+        return final.with_name(f"{final.name}.{serial:0{GENERATION_DIGITS}}")
 
 
 @contextlib.contextmanager

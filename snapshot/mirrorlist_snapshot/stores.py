@@ -8,6 +8,7 @@ writer was faster; stores that cannot refuse (HTTP) are told apart by `Store.gua
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MAX_OBJECT_BYTES: Final = 1 << 30
 """A snapshot at the design point (150,000 directories) has some 10 MB; a hundred times that is a mistake."""
 CONNECT_SECONDS: Final = 5
+SILENT_SECONDS: Final = 10
+"""Without a byte: a store that hangs is a store that is away."""
 READ_SECONDS: Final = 120
 """For a whole object: 10 MB at less than a megabit per second."""
 SCHEMES: Final = ("s3", "gs", "az", "https", "http", "file")
@@ -81,10 +84,10 @@ class StoredObject:
             from obstore.store import from_url  # noqa: PLC0415 - an extra's, wanted only where a store is named
         except ImportError as error:
             raise StoreError("stores need the package obstore: pip install 'mirrorlistd[pull]'") from error
-        # The scheme asks for plain HTTP; for an endpoint of S3 it takes AWS_ALLOW_HTTP.
-        plain: ClientConfig = {"allow_http": True} if scheme == "http" else {}
+        plain: ClientConfig = {"allow_http": True} if scheme == "http" or _plain_http(scheme) else {}
         seconds: ClientConfig = {
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "read_timeout": timedelta(seconds=SILENT_SECONDS),
             "timeout": timedelta(seconds=READ_SECONDS),
         }
         # Whoever asks again has a schedule of their own; this is for the hiccup of a moment.
@@ -125,15 +128,15 @@ class StoredObject:
             except NotModifiedError:
                 return None
             size = got.meta["size"]
+            if size > MAX_OBJECT_BYTES:
+                raise StoreError(f"{self.url}: {size} bytes, more than the {MAX_OBJECT_BYTES} that a snapshot may have")
             data = bytearray()
             for chunk in got.stream(min_chunk_size=1 << 20):
                 data += chunk
-                if max(size, len(data)) > MAX_OBJECT_BYTES:
-                    raise StoreError(f"{self.url}: more than the {MAX_OBJECT_BYTES} bytes that a snapshot may have")
-                if monotonic() > until:
-                    raise StoreError(f"{self.url}: was not read within {READ_SECONDS} s")
+                if len(data) > size or monotonic() > until:
+                    break
         if len(data) != size:
-            raise StoreError(f"{self.url}: expected {size} bytes, found {len(data)}")
+            raise StoreError(f"{self.url}: expected {size} bytes within {READ_SECONDS} s, found {len(data)}")
         return Fetched(bytes(data), Version(got.meta["e_tag"], got.meta["version"]))
 
     def put(self, data: bytes, over: Version | None) -> None:
@@ -147,7 +150,8 @@ class StoredObject:
 
         mode: Any = "overwrite"
         if self.guards_writes:
-            mode = {"e_tag": over.etag, "version": over.token} if over else "create"
+            known = {"e_tag": over.etag, "version": over.token} if over else {}
+            mode = {key: value for key, value in known.items() if value is not None} or "create"
         with _told(self.url):
             try:
                 obstore.put(self.store, self.name, data, mode=mode, use_multipart=False)
@@ -179,6 +183,12 @@ def split_url(url: str) -> tuple[str, str, str]:
     if parts.scheme not in SCHEMES or not name or (not parts.netloc and parts.scheme != "file"):
         raise StoreError(f"{url}: expected the URL of an object, such as {_EXAMPLES}; schemes: {', '.join(SCHEMES)}")
     return parts.scheme, f"{parts.scheme}://{parts.netloc}{folder}/", name
+
+
+def _plain_http(scheme: str) -> bool:
+    """Whether the environment allows an endpoint without TLS: obstore's variable, which options of ours would hide."""
+    prefix = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}.get(scheme)
+    return os.environ.get(f"{prefix}_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
 
 
 @contextmanager

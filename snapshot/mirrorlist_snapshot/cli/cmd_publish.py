@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _EPILOG: Final = f"""\
 Writes aside, flushes, reads back and verifies, renames: whoever opens TARGET sees the old snapshot or the new one.
-TARGET keeps its permissions and group. What it held stays beside it as TARGET.SERIAL, for `rollback`.
+TARGET keeps its permissions and group. What it held stays beside it as TARGET.SERIAL, for `rollback`. In a store
+(s3://bucket/key, gs://, az://; `pip install 'mirrorlistd[pull]'`) the same holds for objects: of two publishers at
+once, the store refuses one. Credentials come from the store's own variables (AWS_ACCESS_KEY_ID, ...), not from a URL.
 
 Refused, unless forced: more than --max-loss of the mirrors, repositories or directories would be lost; the serial is
 not more than that of what is in place; what is in place is signed and FILE is not. What is no good snapshot is never
@@ -29,6 +31,7 @@ examples:
   mirrorlist-snapshot publish build/mirrors.mls /srv/mirrors.mls
   mirrorlist-snapshot publish mirrors.mls /srv/mirrors.mls --sign-key 2026.key --signal /run/mirrorlistd/pid
   mirrorlist-snapshot publish mirrors.mls /srv/mirrors.mls --signal mirrorlistd.pid --readyz unix:/run/mirrorlistd/http
+  mirrorlist-snapshot publish mirrors.mls s3://bucket/mirrors.mls --sign-key 2026.key
 """
 
 

@@ -27,6 +27,7 @@ examples:
   mirrorlist-snapshot rollback /srv/mirrors.mls --list
   mirrorlist-snapshot rollback /srv/mirrors.mls --sign-key 2026.key --signal /run/mirrorlistd/pid
   mirrorlist-snapshot rollback /srv/mirrors.mls --to 1763800000
+  mirrorlist-snapshot rollback s3://bucket/mirrors.mls --sign-key 2026.key
 """
 
 

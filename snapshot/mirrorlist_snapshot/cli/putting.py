@@ -7,14 +7,17 @@ import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
 
 from mirrorlist_snapshot.cli.console import YELLOW, Trouble, error, say, show_json
 from mirrorlist_snapshot.cli.keys import add_sign_key, signing_key
-from mirrorlist_snapshot.errors import LossError, PublishError, ServingError, SnapshotError
+from mirrorlist_snapshot.errors import LossError, PublishError, ServingError, SnapshotError, StoreError
 from mirrorlist_snapshot.loss import DEFAULT_LIMIT
 from mirrorlist_snapshot.publication import DEFAULT_KEEP, Rules
 from mirrorlist_snapshot.publish import FileTarget
 from mirrorlist_snapshot.serving import READYZ, Readyz, reload_until_served
+from mirrorlist_snapshot.store_target import StoreTarget
+from mirrorlist_snapshot.stores import StoredObject, is_url, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +34,26 @@ exit codes: 0 done (with --signal: and served), 1 refused or failed: what was in
 
 def add_target(parser: Any) -> None:  # noqa: ANN401 - argparse's own
     """Add TARGET."""
-    parser.add_argument("target", metavar="TARGET", help="the file that servers read")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help="the file that servers read, or the object that they pull: s3://bucket/key, gs://, az://, https://",
+    )
 
 
 def target_of(text: str) -> Target:
     """Give the place that TARGET names."""
-    return FileTarget(Path(text))
+    if not is_url(text):
+        return FileTarget(Path(text))
+    try:
+        if split_url(text)[0] == "file":
+            return FileTarget(Path(unquote(urlsplit(text).path)))
+        target = StoreTarget(StoredObject.at(text))
+    except StoreError as failure:
+        raise Trouble(str(failure)) from failure
+    if not target.keeps:
+        say("warning: an HTTP server refuses no second publisher and keeps nothing for a rollback", YELLOW)
+    return target
 
 
 def add_flags(parser: Any) -> None:  # noqa: ANN401 - argparse's own
