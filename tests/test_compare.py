@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mirrorlistd.compare.answers import Seen, see
 from mirrorlistd.compare.asking import MANY, AskError, Base
-from mirrorlistd.compare.judging import ends_of, judge, tiers_of
+from mirrorlistd.compare.judging import Verdict, ends_of, judge, tiers_of
 from mirrorlistd.compare.requests import Request, plan, read_request
 from processes import SECONDS, Server, write_snapshot
 
@@ -93,6 +93,19 @@ def test_statuses_urls_and_files() -> None:
     assert kinds(answers(tiers, 1), answers([["http://a.example/"]], 1)) == ["urls"]
     file = [Seen(200, (), frozenset(["sha256:00"]))]
     assert kinds(file, [Seen(200, (), frozenset(["sha256:11"]))]) == ["file"]
+
+
+def test_a_mirror_that_a_client_is_kept_with_is_no_difference() -> None:
+    """A server that redirects a client to one mirror for long gives one of those that another server draws from."""
+    drawn = answers(named([9]), 1, limit=1, status=302)
+    assert (
+        judge(drawn, [drawn[7]] * MANY, sure=True)
+        == judge(drawn, drawn[::-1], sure=True)
+        == Verdict((), suspicious=False)
+    )
+    elsewhere = [drawn[7]._replace(urls=("https://elsewhere.example/",))]
+    assert judge(drawn, elsewhere, sure=True) == Verdict((), suspicious=True)
+    assert kinds(drawn, answers(named([9]), 1, status=200)) == ["status"]
 
 
 @given(TIERS, st.integers(0, 2**32))

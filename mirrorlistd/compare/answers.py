@@ -25,6 +25,11 @@ class Seen(NamedTuple):
     facts: frozenset[str]
     """Sizes, times and hashes that a metalink states."""
 
+    @property
+    def is_redirect(self) -> bool:
+        """Whether it sends the client to one mirror, which was drawn."""
+        return 300 <= self.status < 400  # noqa: PLR2004 - RFC 9110, 15.4
+
 
 def see(status: int, location: str | None, body: bytes) -> Seen:
     """Read an answer; whatever cannot be read is a list without URLs."""

@@ -5,6 +5,8 @@ Lists are shuffled within each tier, so neither can be told from one answer. Bot
 - **statuses** that were given, and **what is said of the file**, must be the same;
 - **mirrors**: where neither server's answers vary, the sets must be the same. Where they do (a list is cut at a limit),
   a mirror that one gives often and the other never is a difference;
+- **redirects** name one mirror, which was drawn, and which a server may keep for a client: two that never name the same
+  one are in doubt, no more;
 - **tiers**: after how many mirrors have the same ones always come first? There a tier ends. Of the mirrors that
   every answer has, where one server always ends a tier and the other often does not, they differ.
 
@@ -61,6 +63,8 @@ def judge(ours: Sequence[Seen], other: Sequence[Seen], *, sure: bool) -> Verdict
         if mine != theirs:
             found.append(Difference(kind, sorted(mine - theirs), sorted(theirs - mine)))
     mine_rows, other_rows = [seen.urls for seen in ours], [seen.urls for seen in other]
+    if any(seen.is_redirect for seen in (*ours, *other)):
+        return Verdict(tuple(found), not {seen.urls for seen in ours} & {seen.urls for seen in other})
     mirrors, may_be_more = _mirrors(mine_rows, other_rows, sure=sure)
     tiers, may_be_tiers = _tiers(mine_rows, other_rows, sure=sure)
     found += [difference for difference in (mirrors, tiers) if difference]
