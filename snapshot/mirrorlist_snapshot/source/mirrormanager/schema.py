@@ -94,7 +94,7 @@ def parse(name: str, data: bytes) -> Any:  # noqa: ANN401 - its attributes are t
     message = message_class(name)()
     try:
         message.ParseFromString(data)
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:  # the second: the runtime without C, of text that is none
         raise RecordError("it is no message") from error
     if not message.IsInitialized():
         raise RecordError("it lacks a required field")
