@@ -625,14 +625,15 @@ def test_metrics_count_addresses_that_cannot_be_read() -> None:
 
 
 def test_own_lifespan_from_a_configuration(tmp_path: Path) -> None:
-    """Under another ASGI server the state is loaded at its start."""
-    path = tmp_path / "m.mls"
+    """Under another ASGI server the state is loaded at its start, and statistics are whole at its end."""
+    path, statistics = tmp_path / "m.mls", tmp_path / "statistics.log"
     path.write_bytes(encode(compiled(SOURCE, serial=77)))
-    app = create_app(config=Config(snapshot=path, limit=1))
+    app = create_app(config=Config(snapshot=path, limit=1, statistics=statistics))
     assert TestClient(app).get("/readyz").status_code == 503
     with TestClient(app) as client:
         assert client.get("/readyz").json()["serial"] == 77
         assert len(client.get("/mirrorlist?repo=r&comments=0").text.splitlines()) == 1
+    assert statistics.read_text().count("REPO: r; ARCH: -\n") == 1
 
 
 def test_own_lifespan_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
