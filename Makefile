@@ -53,6 +53,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --n
 lock: $(STAMPS)/dev ## renew requirements*.txt from pyproject.toml
 	$(LOCK) pyproject.toml --group build -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml --group build --extra pull -c requirements-dev.txt -o deploy/container/requirements.txt
 
 clean: ## remove what all of the above made
 	rm -rf $(VENV) build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,36 @@
+"""No file of deploy/ is without a test that runs it or has its own tool judge it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TESTED = {
+    "container/Containerfile": "tests/deployment/test_container.py",
+    "container/Containerfile.dockerignore": "tests/deployment/images.py",
+    "container/requirements.txt": "tests/deployment/test_container.py",
+    "haproxy/haproxy.cfg": "tests/deployment/proxies.py",
+    "kubernetes/mirrorlistd.yaml": "tests/deployment/manifests.py",
+    "logrotate": "tests/deployment/test_systemd.py",
+    "mirrorlistd.toml": "tests/deployment/test_systemd.py",
+    "nginx/mirrorlistd.conf": "tests/deployment/proxies.py",
+    "systemd/mirrorlistd.service": "tests/deployment/test_systemd.py",
+    "systemd/mirrorlistd.socket": "tests/deployment/test_systemd.py",
+}
+"""File of deploy/ -> the test, or the test's helper, that uses the file itself."""
+
+
+def test_every_file_has_a_test() -> None:
+    """What is added to deploy/ needs a row in the table above, and what is taken away loses it."""
+    deploy = ROOT / "deploy"
+    assert {str(path.relative_to(deploy)) for path in deploy.rglob("*") if path.is_file()} == TESTED.keys()
+
+
+@pytest.mark.parametrize(("file", "test"), TESTED.items())
+def test_the_test_uses_the_file_itself(file: str, test: str) -> None:
+    """The test names the file and reads it from where it is."""
+    text = (ROOT / test).read_text()
+    assert file.rpartition("/")[2] in text
+    assert "deploy" in text
