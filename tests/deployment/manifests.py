@@ -35,7 +35,7 @@ def options() -> dict[str, Any]:
 
 
 def options_here(folder: Path, **changes: str) -> Path:
-    """Write the pod's file of options into a folder, with some of its lines changed."""
+    """Write the pod's files of options into a folder, some lines of the first changed; give that one."""
     text = manifests()["ConfigMap"]["data"]["mirrorlistd.toml"]
     for key, value in changes.items():
         lines = [line for line in text.splitlines() if line.startswith(f"{key.replace('_', '-')} = ")]
@@ -43,4 +43,5 @@ def options_here(folder: Path, **changes: str) -> Path:
         text = text.replace(lines[0], f"{key.replace('_', '-')} = {value}")
     file = folder / "mirrorlistd.toml"
     file.write_text(text)
+    (folder / "status.toml").write_text(manifests()["ConfigMap"]["data"]["status.toml"])
     return file

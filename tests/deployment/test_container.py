@@ -57,6 +57,7 @@ def running(store: Store, config: dict[str, Any], folder: Path, *arguments: str)
     data.chmod(0o755)
     write_snapshot(data / "mirrors.mls", stamped(1)).chmod(0o644)
     options_here(data, pull='"file:///srv/mirrors.mls"', every="1", drain="0").chmod(0o644)
+    (data / "status.toml").chmod(0o644)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     environ = {"MIRRORLISTD_HOST": "127.0.0.1", "MIRRORLISTD_PORT": str(port)}

@@ -103,6 +103,9 @@ def test_what_a_pod_runs(tmp_path: Path, environ: dict[str, str]) -> None:
         eventually(lambda: running.get(paths["startup"]).status == 200, "the first snapshot has come")
         write_snapshot(stored, stamped(2), serial=2)
         eventually(lambda: "/s2/" in running.get(LIST).text, "the second one has come")
+        (tmp_path / "new").write_text('"m3.example" = "down"')
+        (tmp_path / "new").replace(tmp_path / "status.toml")
+        eventually(lambda: "m3.example" not in running.get(LIST).text, "the brake is on")
         assert running.get(pod()["metadata"]["annotations"]["prometheus.io/path"]).status == 200
         running.process.terminate()
         eventually(lambda: running.get(paths["readiness"]).status == 503, "it drains")

@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy/systemd"
 SERVICE, SOCKET = "mirrorlistd.service", "mirrorlistd.socket"
 STATISTICS = "/var/log/mirrorlistd/statistics.log"
+TARGET = "/srv/mirrorlistd/mirrors.mls"
+TELL = ("--signal", "/run/mirrorlistd/pid", "--readyz", "unix:/run/mirrorlistd.sock")
 LIST = "/mirrorlist?repo=r"
 
 
@@ -65,6 +67,7 @@ def manager(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Man
     shutil.copy(ROOT / "deploy/mirrorlistd.toml", files / "etc/mirrorlistd.toml")
     (files / "srv/mirrorlistd").mkdir(parents=True)
     write_snapshot(files / "srv/mirrorlistd/mirrors.mls", stamped(1))
+    (files / "srv/mirrorlistd/status.toml").touch()
     with booted(folder, files, needed) as running:
         yield running
 
@@ -73,6 +76,8 @@ def manager(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Man
 def started(manager: Manager, port: int) -> Iterator[Manager]:
     """The socket is enabled, nobody has asked yet; snapshot 1 is in place."""
     publish(manager, 1)
+    for copy in (manager.root / "var/lib/private/mirrorlistd").glob("*"):
+        copy.unlink()
     manager.run("systemctl", "start", SOCKET)
     yield manager
     manager.run("systemctl", "stop", SOCKET, SERVICE)
@@ -172,8 +177,17 @@ def test_restarts_under_load_lose_no_connection(started: Manager, port: int) -> 
     assert len(pids) == 4
 
 
+def test_a_start_with_a_bad_file_serves_the_last_good_copy(started: Manager, port: int) -> None:
+    """What was served last is in the unit's state folder: a restart with a bad file goes on from there, and says so."""
+    assert "/s1/" in ask(port).text
+    (started.root / "srv/mirrorlistd/mirrors.mls").write_bytes(b"junk")
+    started.run("systemctl", "restart", SERVICE)
+    assert "/s1/" in ask(port).text
+    assert ask(port, "/readyz").json["last_good"] is True
+
+
 def test_a_start_that_fails_heals_with_the_file(started: Manager, port: int) -> None:
-    """A bad snapshot: nothing starts, systemd does not give up; once the file is good, who has waited is answered."""
+    """A bad file and no copy: nothing starts, systemd does not give up; once it is good, who has waited is answered."""
     (started.root / "srv/mirrorlistd/mirrors.mls").write_bytes(b"junk")
     answers: list[Response] = []
     client = threading.Thread(target=lambda: answers.append(ask(port)))
@@ -204,3 +218,44 @@ def test_logrotate_loses_no_line(started: Manager, port: int) -> None:
         ask(port)
     eventually(lambda: lines()[current.name] == 3, "three lines more")
     assert sorted(lines().values()) == [3, 5]
+
+
+def test_the_drill(started: Manager, port: int) -> None:
+    """The handbook's bad push at night, on the real unit: refused twice, then served, braked, rolled back."""
+    served = started.root / "srv/mirrorlistd"
+
+    def command(*words: str) -> tuple[int, str]:
+        done = started.attempt("/opt/mirrorlistd/bin/" + words[0], *words[1:])
+        return done.returncode, done.stdout + done.stderr
+
+    def push(serial: int, mirrors: int, *more: str) -> tuple[int, str]:
+        write_snapshot(served / "build.mls", stamped(serial, mirrors), serial=serial)
+        return command("mirrorlist-snapshot", "publish", "/srv/mirrorlistd/build.mls", TARGET, *TELL, *more)
+
+    ask(port)
+    assert push(10, 8)[0] == 0
+    assert "/s10/" in ask(port).text
+    refused = push(11, 4)
+    assert refused[0] == 1, refused
+    assert "4 of 8 mirrors (50.0 %)" in refused[1]
+    forced = push(11, 4, "--force")
+    assert forced[0] == 3, forced
+    assert "/s10/" in ask(port).text
+    warned = command("mirrorlistd", "check", "--url", "unix:/run/mirrorlistd.sock")
+    assert warned[0] == 1, warned
+    assert "the last reload failed" in warned[1]
+    assert command("mirrorlist-snapshot", "rollback", TARGET, *TELL)[0] == 0
+    assert push(20, 8)[0] == 0, "what no limit can see is served"
+    assert "/s20/" in ask(port).text
+    (served / "status.new").write_text('"m3.example" = { status = "down", reason = "a wrong path" }\n')
+    (served / "status.new").replace(served / "status.toml")
+    started.run("systemctl", "reload", SERVICE)
+    eventually(lambda: "m3.example" not in ask(port).text, "the brake is on")
+    assert command("mirrorlist-snapshot", "rollback", TARGET, *TELL)[0] == 0
+    assert "/s10/" in ask(port).text
+    assert "m3.example" not in ask(port).text, "a roll back lifts no brake"
+    (served / "status.new").touch()
+    (served / "status.new").replace(served / "status.toml")
+    started.run("systemctl", "reload", SERVICE)
+    eventually(lambda: "m3.example" in ask(port).text, "the brake is off")
+    assert command("mirrorlistd", "check", "--url", "unix:/run/mirrorlistd.sock")[0] == 0
