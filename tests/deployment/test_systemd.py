@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from deployment.manager import booted
+from mirrorlistd.config import load_config
 from processes import SECONDS, At, eventually, load, stamped, wait_for_more, write_snapshot
 
 if TYPE_CHECKING:
@@ -197,6 +200,50 @@ def test_a_start_that_fails_heals_with_the_file(started: Manager, port: int) -> 
     publish(started, 3)
     client.join(SECONDS)
     assert "/s3/" in answers[0].text
+
+
+def test_the_example_of_the_options(manager: Manager) -> None:
+    """`mirrorlistd check` finds it good; and every line that is commented out is an option with a legal value."""
+    publish(manager, 1)
+    done = manager.attempt("/opt/mirrorlistd/bin/mirrorlistd", "check", "--config", "/etc/mirrorlistd.toml")
+    assert done.returncode == 0, done.stderr
+    text = (manager.root / "etc/mirrorlistd.toml").read_text()
+    offered = re.findall(r"^# ([a-z-]+ = .*)$", text, re.MULTILINE)
+    assert len(offered) >= 8
+    for line in offered:
+        (manager.root / "tmp/one.toml").write_text(f"{line}\n")
+        load_config({}, {}, manager.root / "tmp/one.toml")
+
+
+def test_it_pulls_from_within_its_sandbox(manager: Manager, port: int, tmp_path: Path) -> None:
+    """With `pull` the unit asks a store over HTTP, by a name that must be looked up, and serves what it got."""
+    write_snapshot(tmp_path / "mirrors.mls", stamped(7), serial=7)
+    options = manager.root / "etc/mirrorlistd.toml"
+    before = options.read_text()
+    with store(tmp_path) as url:
+        options.write_text(f'pull = "{url}/mirrors.mls"\nevery = 1\nlog-format = "json"\n')
+        manager.run("systemctl", "start", SOCKET)
+        try:
+            eventually(lambda: "/s7/" in ask(port).text, "it has pulled")
+            write_snapshot(tmp_path / "mirrors.mls", stamped(8), serial=8)
+            eventually(lambda: "/s8/" in ask(port).text, "it has pulled again")
+        finally:
+            manager.run("systemctl", "stop", SOCKET, SERVICE)
+            options.write_text(before)
+
+
+@contextlib.contextmanager
+def store(folder: Path) -> Iterator[str]:
+    """A plain web server for a folder; gives its address, by name."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://localhost:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(SECONDS)
 
 
 def test_logrotate_loses_no_line(started: Manager, port: int) -> None:
