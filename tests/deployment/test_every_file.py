@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,14 @@ TESTED = {
     "container/Containerfile": "tests/deployment/test_container.py",
     "container/Containerfile.dockerignore": "tests/deployment/images.py",
     "container/requirements.txt": "tests/deployment/test_container.py",
+    "grafana/mirrorlistd.json": "tests/deployment/test_monitoring.py",
     "haproxy/haproxy.cfg": "tests/deployment/proxies.py",
     "kubernetes/mirrorlistd.yaml": "tests/deployment/manifests.py",
     "logrotate": "tests/deployment/test_systemd.py",
     "mirrorlistd.toml": "tests/deployment/test_systemd.py",
     "nginx/mirrorlistd.conf": "tests/deployment/proxies.py",
+    "prometheus/alerts.yml": "tests/deployment/test_monitoring.py",
+    "prometheus/prometheus.yml": "tests/deployment/test_monitoring.py",
     "systemd/mirrorlistd.service": "tests/deployment/test_systemd.py",
     "systemd/mirrorlistd.socket": "tests/deployment/test_systemd.py",
 }
@@ -34,3 +38,21 @@ def test_the_test_uses_the_file_itself(file: str, test: str) -> None:
     text = (ROOT / test).read_text()
     assert file.rpartition("/")[2] in text
     assert "deploy" in text
+
+
+def test_the_handbook_names_every_file_and_every_link_leads_somewhere() -> None:
+    """Links of docs/operating.md are files of the repository, or headings of their own page."""
+    handbook = ROOT / "docs/operating.md"
+    text = handbook.read_text()
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in text.splitlines()
+        if line.startswith("#")
+    }
+    links = re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text)
+    assert links
+    for path, heading in links:
+        assert (handbook.parent / path).exists(), path
+        assert path or heading in headings, heading
+    named = {path.removeprefix("../deploy/") for path, _ in links if path.startswith("../deploy/")}
+    assert not [file for file in TESTED if not any(file.startswith(one) for one in (*named, "container/"))]
