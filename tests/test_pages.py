@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from mirrorlistd.pages import atlas
 from mirrorlistd.pages.atlas import Shade
 from readers import HOSTILE, Page, browser, service
-from worlds import DE, FR, JP, compiled, mirror, network
+from worlds import DE, FR, JP, ask, compiled, decider, hosts, mirror, network
 
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 SOURCE = network(
@@ -152,11 +153,32 @@ def test_one_repository() -> None:
     assert "2 public mirrors in 2 countries, 1.1 Gbit/s in all." in page.text
     _, _, lacking = page.text.partition("Mirrors that do not carry all of it now")
     assert "gamma.example" in lacking
+    assert page.text.count("100.0\xa0%") == 2
     for link in ("/mirrorlist?repo=x&arch=arm", "/mirrors/x/arm.txt", "/?repo=x&arch=arm", "/explain?repo=x&arch=arm"):
         assert link in page.links
         assert get(link).status_code == 200
     assert get("/repos/old").content == get("/repos/x").content
     assert "do not carry" not in get("/repos/d").text
+
+
+def test_shares_are_those_of_lists() -> None:
+    """A mirror's share in its country is how often lists for a client there begin with it; the last resort has none."""
+    source = network(
+        {
+            "a": mirror("DE", bandwidth=300),
+            "b": mirror("DE", bandwidth=100),
+            "c": mirror("DE", fallback=True),
+            "d": mirror("DE", private=True, netblocks=["203.0.113.0/24"], bandwidth=900),
+            "e": mirror(None),
+        }
+    )
+    text = get("/repos/r", using=service(source=source)).text
+    rows = re.findall(r'<th scope="row">(.)</th>.*?<td class="number share">(.*?)</td>', text)
+    assert rows == [("a", "75.0&nbsp;%"), ("b", "25.0&nbsp;%"), ("c", "last resort"), ("e", "–")]  # noqa: RUF001 - as shown
+    using = decider(source)
+    first = Counter(hosts(ask(using, "repo=r", DE, seed))[0] for seed in range(400))
+    assert set(first) == {"a", "b"}
+    assert 250 < first["a"] < 350
 
 
 @pytest.mark.parametrize("path", ["/mirrors", "/repos", "/repos/r"])
@@ -269,6 +291,9 @@ def test_the_map_is_of_the_address_asked_for() -> None:
     assert drawn(get(f"/?repo=r&ip={FR}", using=NEAR).text)["France"] == ("l0 here", "1 mirror, that country")
     lost = drawn(get("/?repo=nothing", using=NEAR).text)
     assert {classes for classes, _ in lost.values()} == {"l3", "l3 here"}
+    assert lost["Japan"] == ("l3", "1 mirror, anywhere")
+    some = drawn(get("/?repo=r&country=JP", using=NEAR).text)
+    assert (some["Japan"], some["France"]) == (("l0", "1 mirror, country asked for"), ("l3", "1 mirror, elsewhere"))
 
 
 def test_every_view_can_be_drawn() -> None:

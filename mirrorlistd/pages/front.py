@@ -42,7 +42,7 @@ _RARE: Final = ("path", "file", "protocol", "limit", "netblock")
 """Parameters whose fields appear only once they are in use."""
 _LEVELS: Final = ("country", "neighbours", "continent", "global", "")
 """The map's levels by the words of a tier; the last is for mirrors that a rule keeps from the reader."""
-_KEPT_AWAY: Final = len(_LEVELS) - 1
+_FAR, _KEPT_AWAY = 3, 4
 
 
 @dataclass
@@ -118,13 +118,16 @@ def _rows(
 ) -> list[Row]:
     """Count the public mirrors that carry what is asked, by nearness and country; all of them where that is nothing."""
     prepared = decider.prepare(asked)
-    words = [near[tier] if tier else "not offered there" for tier in _LEVELS]
-    rows = [Row(level, word) for level, word in enumerate(words)]
+    rows = [Row(level, near[tier] if tier else "not offered there") for level, tier in enumerate(_LEVELS)]
+    far = rows[_FAR]
     if isinstance(prepared, Prepared):
         place = decider.place(prepared.query.ip) if prepared.query.ip else asker.place
         levels = _levels(decider, prepared, place)
+        if not prepared.query.everywhere:  # these are in no list that has enough nearer ones
+            far.words = "elsewhere"
     else:
-        levels = dict.fromkeys((mirror.number for mirror in mirrors), _LEVELS.index("global"))
+        levels = dict.fromkeys((mirror.number for mirror in mirrors), _FAR)
+        far.words = "anywhere"
     for mirror in mirrors:
         if mirror.number in levels:
             row = rows[levels[mirror.number]]
@@ -140,7 +143,7 @@ def _levels(decider: Decider, prepared: Prepared, place: Place) -> dict[int, int
     ranked = tiers_of(decider.choice(prepared, place, private=False))
     barred = decider.codes(place)
     return {
-        mirror: _level(ranked[mirror]) if mirror in ranked else _KEPT_AWAY if barred[mirror] >= FIRST_REASON else 3
+        mirror: _level(ranked[mirror]) if mirror in ranked else _KEPT_AWAY if barred[mirror] >= FIRST_REASON else _FAR
         for mirror in decider.candidates(prepared)
     }
 
@@ -150,7 +153,7 @@ def _level(code: int) -> int:
         return 0
     if code < CONTINENT:
         return 1
-    return 2 if code == CONTINENT else 3
+    return 2 if code == CONTINENT else _FAR
 
 
 def _given(query_string: bytes) -> dict[str, str]:

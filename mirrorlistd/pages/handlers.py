@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
@@ -115,7 +116,7 @@ class Pages:
             "json": lambda: lists.repositories(snapshot),
             "text": lambda: lists.repositories_text(snapshot),
         }
-        return _shared(request, form, site, ("repos",), makers[form])
+        return await _shared(request, form, site, ("repos",), makers[form])
 
     async def _repository(self, request: Request) -> Response:
         site, form = self._site(), _form(request, ("html", "json"))
@@ -123,7 +124,7 @@ class Pages:
         makers: dict[str, Callable[..., object]] = {"html": lists.repository_page, "json": lists.repository_data}
         carried = site.carried(name)
         made = partial(makers[form], site.decider, carried, site.mirrors)
-        return _shared(request, form, site, ("repo", carried.repository.name), made)
+        return await _shared(request, form, site, ("repo", carried.repository.name), made)
 
     async def _mirrors(self, request: Request) -> Response:
         site, form = self._site(), _form(request)
@@ -135,7 +136,7 @@ class Pages:
             "json": lambda: lists.mirrors_data(snapshot, chosen),
             "text": lambda: lists.mirrors_text(chosen),
         }
-        return _shared(request, form, site, ("mirrors", *asked.values()), makers[form])
+        return await _shared(request, form, site, ("mirrors", *asked.values()), makers[form])
 
 
 def _chosen(site: _Site, *, repo: str, country: str) -> list[PublicMirror]:
@@ -163,11 +164,13 @@ def _form(request: Request, forms: tuple[str, ...] = ("text", "html", "json")) -
     return "html" if "text/html" in accept else forms[0]
 
 
-def _shared(request: Request, form: str, site: _Site, key: tuple[str, ...], make: Callable[[], object]) -> Response:
+async def _shared(
+    request: Request, form: str, site: _Site, key: tuple[str, ...], make: Callable[[], object]
+) -> Response:
     """Answer with a body that is the same for everyone, or with 304 who has it."""
     body = site.bodies.get((form, *key))
     if body is None:
-        made = make()
+        made = await run_in_threadpool(make)  # a large page takes milliseconds: lists do not wait for it
         whole = made.encode() if isinstance(made, str) else orjson.dumps(made, option=_JSON)
         body = site.bodies.remember((form, *key), whole)
     tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.decision import Prepared
 from mirrorlistd.pages.html import html
+from mirrorlistd.pages.public import shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,6 +143,7 @@ def repository_page(decider: Decider, carried: Carried, mirrors: Sequence[Public
         metalink=isinstance(decider.prepare(f"format=metalink&{query}".encode()), Prepared),
         server=decider.settings.public_url,
         carriers=carriers[:ROWS],
+        shares=shares(decider, carriers),
         more=len(carriers[ROWS:]),
         mirrors=len(carriers),
         countries=len(countries),

@@ -32,6 +32,8 @@ class PublicMirror:
     """Overrides applied."""
     bandwidth: int
     """Mbit/s."""
+    fallback: bool
+    """Only the last resort."""
     urls: Mapping[str, Sequence[str]]
     """Category -> base URLs, https first."""
 
@@ -50,6 +52,7 @@ def public_mirrors(snapshot: Snapshot) -> tuple[PublicMirror, ...]:
             country=mirror.country,
             continent=mirror_continent(mirror, snapshot.overrides),
             bandwidth=mirror.bandwidth,
+            fallback=mirror.fallback,
             urls={snapshot.categories[content.category].name: content.urls for content in mirror.contents},
         )
         for number, mirror in enumerate(snapshot.mirrors)
@@ -96,3 +99,17 @@ def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMi
             if categories & mirror.urls.keys() and len(carriers.get(mirror.number, ())) < whole
         ],
     )
+
+
+def shares(decider: Decider, carriers: Sequence[PublicMirror]) -> dict[int, float]:
+    """Tell what percentage of the first places each mirror gets in lists for clients of its own country.
+
+    Of these carriers alone, and apart from clients in mirrors' own networks. The last resort has no share; nor has who
+    is in no country.
+    """
+    weights = decider.index.weights
+    near = [mirror for mirror in carriers if mirror.country and not mirror.fallback]
+    whole: dict[str | None, int] = {}
+    for mirror in near:
+        whole[mirror.country] = whole.get(mirror.country, 0) + weights[mirror.number]
+    return {mirror.number: 100 * weights[mirror.number] / whole[mirror.country] for mirror in near}
