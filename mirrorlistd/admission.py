@@ -2,12 +2,15 @@
 
 The rules stand between reading and serving, in the process that decides: a single one, or the parent of workers. On a
 reload whatever is refused leaves the old State. At the start there is none: then the last good copy is served, loudly,
-from the server's own folder. An overlay that cannot be used holds nothing up: what it said before goes on.
+from the server's own folder. Snapshot and status file do not hold one another up: where one cannot be used, what it
+said before goes on, and the other is taken.
 """
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.errors import LossError, MirrorlistSnapshotError, SnapshotError
@@ -22,7 +25,6 @@ from mirrorlistd.state import decode_snapshot, load_state
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from mirrorlist_snapshot.model import Snapshot
     from mirrorlist_snapshot.signing import TrustedKeys
@@ -45,8 +47,7 @@ def admit(config: Config, before: State | None = None, *, fall_back: bool = True
     copy, snapshot, origin = _choose(config, before, fall_back=fall_back)
     with Files.read(config, copy) as files:
         overlay, error = _overlay(config, before, snapshot)
-        origin = Origin(source=origin.source, instead=origin.instead, status_error=error)
-        with files.accepted(overlay.document(), origin) as accepted:
+        with files.accepted(overlay.document(), replace(origin, status_error=error)) as accepted:
             yield load_state(config, accepted, snapshot), accepted
 
 
@@ -66,7 +67,7 @@ def keep_last_good(config: Config, state: State) -> None:
 
 
 def _choose(config: Config, before: State | None, *, fall_back: bool) -> tuple[Copy, Snapshot, Origin]:
-    """Give the snapshot to serve: the configured one, or at the start the last good one."""
+    """Give the snapshot to serve: the configured one; where it is refused, another one or the reason."""
     keys = _trusted(config)
     kept = config.state_dir / LAST_GOOD if config.state_dir and config.snapshot and before is None else None
     try:
@@ -78,14 +79,30 @@ def _choose(config: Config, before: State | None, *, fall_back: bool) -> tuple[C
                 _check_loss(config, before, copy, snapshot)
             return copy, snapshot, Origin(source=str(copy.path))
     except StateError as error:
+        if before is not None:
+            return _as_before(config, before, error)
         if kept is None or not fall_back or not kept.exists():
             raise
-        try:
-            last = Copy.of(kept, read_private_copy(kept))
-            with _closed_on_error(last):
-                return last, _accepted(last, keys, None), Origin(source=str(kept), instead=f"{error!s:.2000}")
-        except StateError as other:
-            raise StateError(f"{error}; and the last good copy cannot be served, either: {other}") from error
+        return _last_good(kept, keys, error)
+
+
+def _as_before(config: Config, before: State, error: StateError) -> tuple[Copy, Snapshot, Origin]:
+    """Give the snapshot that is served, where the status file has changed: a bad push must not block the brake."""
+    overlay, _ = _overlay(config, before, before.published)
+    if overlay == before.overlay:
+        raise error
+    copy = Copy.of(Path(before.source), bytes(before.data))
+    return copy, before.published, replace(before.origin, refused=f"{error!s:.2000}")
+
+
+def _last_good(kept: Path, keys: TrustedKeys | None, error: StateError) -> tuple[Copy, Snapshot, Origin]:
+    """Give the last good copy, instead of what there is an error about."""
+    try:
+        copy = Copy.of(kept, read_private_copy(kept))
+        with _closed_on_error(copy):
+            return copy, _accepted(copy, keys, None), Origin(source=str(kept), instead=f"{error!s:.2000}")
+    except StateError as other:
+        raise StateError(f"{error}; and the last good copy cannot be served, either: {other}") from error
 
 
 @contextlib.contextmanager

@@ -39,7 +39,9 @@ class Origin:
     source: str
     """Of the snapshot: a path, or `built-in`."""
     instead: str | None = None
-    """Why the last good copy is served instead of the configured snapshot."""
+    """Why, since the start, the last good copy is served instead of the configured snapshot."""
+    refused: str | None = None
+    """Why a reload has left the snapshot as it was, although the status file has been read anew."""
     status_error: str | None = None
     """Why the status file is not used, but what it said before."""
 

@@ -58,7 +58,7 @@ class Outcomes:
         was = service.serial
         waiting = changed_needing_restart(self._started_with, config)
         service.adopt(state)
-        self._count(clock, ok=True)
+        self._count(clock, ok=state.origin.refused is None)
         self._reconfigure(config)
         self._log.info("reloaded", **facts(state), was=was, seconds=round(clock.seconds, 3))
         if was is not None and state.serial < was:
@@ -161,6 +161,8 @@ def keep(config: Config, state: State) -> None:
 def warn(state: State) -> None:
     """Say what is not as the configuration has it, of a State that is served all the same."""
     log = logs.get_logger()
+    if state.origin.refused is not None:
+        log.error("the snapshot is refused, the old one keeps serving", error=state.origin.refused)
     if state.origin.instead is not None:
         log.error("the last good copy is served instead of the snapshot", error=state.origin.instead)
     if state.origin.status_error is not None:

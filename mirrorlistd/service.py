@@ -64,7 +64,7 @@ class Service:
         if self.state is not None:
             self.geo_failures_before += self.state.decider.geo.failures
         self.state = state
-        self.reload_error = None
+        self.reload_error = state.origin.refused
 
     def counted(self) -> Counters:
         """Give this process' counts, made up to date."""

@@ -201,3 +201,23 @@ def test_stale(config: Config) -> None:
     built = state.published.built
     assert [state.stale(built + age) for age in (-9, 60, 61)] == [False, False, True]
     assert not load(config).stale(built + 1e9)
+
+
+def test_a_bad_push_does_not_block_the_brake(config: Config, tmp_path: Path) -> None:
+    """Where the snapshot is refused but the status file has changed, the old snapshot is served with the new status."""
+    status = tmp_path / "status.toml"
+    status.write_text("")
+    braked = replace(config, status=status)
+    state = load(braked)
+    for content in (None, b"damaged", (tmp_path / "s.mls").read_bytes()):
+        put(tmp_path / "s.mls", 6, mirrors=2)
+        if content is not None:
+            (tmp_path / "s.mls").write_bytes(content)
+        refusal = content is None or content == b"damaged"
+        if refusal:
+            refused(braked, state, r"s\.mls: ")
+        status.write_text(f'"m{len(state.overlay.standings)}.example" = "down"\n' + status.read_text())
+        state = load(braked, state)
+        assert (state.serial, bool(state.origin.refused)) == (5, refusal)
+    assert state.overlay.counts(state.published)["down"] == 3
+    assert not state.origin.refused

@@ -74,6 +74,12 @@ def test_a_bad_night(tmp_path: Path, workers: str) -> None:
         status.write_text(
             '"m1.example" = { status = "down", reason = "fire" }\n"m2.example" = "draining"\nm99 = "down"\n'
         )
+        server.hang_up()
+        error = server.wait_for_log("the snapshot is refused, the old one keeps serving")["error"]
+        assert "more than 10 % would be lost: 5 of 10 mirrors" in error
+        assert "m1.example" not in server.get("/mirrorlist?repo=r").text
+        assert readyz(server)["last_reload"]["result"] == "failed"
+        assert readyz(server)["reload_error"] == error
         back = run(tmp_path, "rollback", "mirrors.mls", *how, "--force")
         assert back.stderr.endswith("served: serial 4\n")
         text = server.get("/mirrorlist?repo=r").text

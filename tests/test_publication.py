@@ -255,6 +255,8 @@ def test_the_commands(tmp_path: Path) -> None:
     refused = run(tmp_path, "publish", "b", "t.mls", code=1).stderr
     assert "serial 2 is not more than 3" in refused
     assert "5 of 10 mirrors (50.0 %): m5, m6, m7, m8, m9" in refused
+    told = run(tmp_path, "publish", "b", "t.mls", "--json", code=1)
+    assert json_of(told)["error"] == told.stderr.removeprefix("mirrorlist-snapshot: ").strip()
     forced = run(tmp_path, "publish", "b", "t.mls", "--force", "--json")
     assert json_of(forced)["losses"][0]["lost"] == 5
     assert "warning: serial 2" in forced.stderr

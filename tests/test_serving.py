@@ -72,8 +72,15 @@ def test_a_process_that_has_just_stopped(tmp_path: Path, bystander: subprocess.P
 def test_the_holder_is_signalled(tmp_path: Path) -> None:
     """The process that holds the lock and whose number is in the file gets SIGHUP."""
     pid_file = tmp_path / "pid"
-    program = "import fcntl, os, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); "
-    program += "print(os.getpid(), file=f, flush=True); print(flush=True); time.sleep(60)"
+    program = """if True:
+        import fcntl, os, signal, sys, time
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored
+        file = open(sys.argv[1], "w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        print(os.getpid(), file=file, flush=True)
+        print(flush=True)
+        time.sleep(60)
+    """
     with subprocess.Popen([sys.executable, "-c", program, str(pid_file)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -14,7 +14,7 @@ from mirrorlist_snapshot.errors import Loss, LossError
 from mirrorlist_snapshot.model import CategoryKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from mirrorlist_snapshot.model import Snapshot
 
@@ -26,7 +26,7 @@ NAMES_SHOWN: Final = 5
 def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
     """Compare what clients could get with what they can get: mirrors, repositories, directories.
 
-    Takes time in proportion to the directories: some 0.4 s for 150,000.
+    Takes time in proportion to the directories: 0.1 to 0.4 s for 150,000.
     """
     before, now = _offered(old), _offered(new)
     return (
@@ -76,23 +76,34 @@ def _aliases(snapshot: Snapshot) -> frozenset[str]:
 
 
 def _directories(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) -> Loss:
+    sets = old.directories.sets
+    gone = [
+        f"{old.categories[category].name}:/{path.decode('utf-8', 'replace')}"
+        for category, path in _missing(old, before, new, now)
+    ]
+    return _told("directories", sum(1 for number in sets if before[number]), gone)
+
+
+def _missing(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield each directory, as (category number, path), that somebody carried and nobody does."""
+    names = [category.name for category in old.categories]
+    if new.directories.keys.data == old.directories.keys.data and names == [one.name for one in new.categories]:
+        # The usual case by far: the same directories, so row by row.
+        for (category, path, number), there in zip(old.directories, new.directories.sets, strict=True):
+            if before[number] and not now[there]:
+                yield category, path
+        return
     numbers = {category.name: number for number, category in enumerate(new.categories)}
     carried = {(category, path) for category, path, number in new.directories if now[number]}
-    count = 0
-    gone: list[str] = []
     for category, path, number in old.directories:
-        if before[number]:
-            count += 1
-            name = old.categories[category].name
-            there = numbers.get(name)
-            if (there, path) not in carried and not (there is not None and _below_a_carried(new, now, there, path)):
-                gone.append(f"{name}:/{path.decode('utf-8', 'replace')}")
-    return _told("directories", count, gone)
+        same = numbers.get(names[category])
+        if before[number] and (same, path) not in carried and not _below_a_carried(new, now, same, path):
+            yield category, path
 
 
-def _below_a_carried(new: Snapshot, now: list[int], category: int, path: bytes) -> bool:
-    """Tell whether an open category offers a directory that it does not list, by an ancestor's rule."""
-    if new.categories[category].kind is not CategoryKind.OPEN:
+def _below_a_carried(new: Snapshot, now: list[int], category: int | None, path: bytes) -> bool:
+    """Tell whether a category, if there and open, offers a directory that it does not list, by an ancestor's rule."""
+    if category is None or new.categories[category].kind is not CategoryKind.OPEN:
         return False
     found = new.directories.nearest(category, path)
     return found is not None and bool(now[found])

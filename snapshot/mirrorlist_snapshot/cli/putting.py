@@ -100,10 +100,13 @@ def put(options: argparse.Namespace, step: Callable[[Target, Rules], Publication
     )
     try:
         done = step(target_of(options.target), rules)
-    except LossError as refusal:
-        raise Trouble(f"{options.target}: refused: {refusal}; if that is meant, add --force") from refusal
-    except (PublishError, SnapshotError) as failure:
-        raise Trouble(str(failure)) from failure
+    except (LossError, PublishError, SnapshotError) as failure:
+        reason = str(failure)
+        if isinstance(failure, LossError):
+            reason = f"{options.target}: refused: {reason}; if that is meant, add --force"
+        if options.json:
+            show_json({"ok": False, "target": options.target, "changed": False, "error": reason})
+        raise Trouble(reason) from failure
     _tell(done, options.target)
     trouble = None
     if options.signal is not None:
