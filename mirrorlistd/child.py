@@ -38,8 +38,9 @@ class Child:
         self.due = monotonic()
         """When it is to be started, by the monotonic clock; infinite while it runs, and after `stop`."""
         self._name = name
-        # -P: nothing is imported from whatever folder the server was started in.
-        self._command = [sys.executable, "-P", "-m", "mirrorlistd", *arguments]
+        self._command = _command(arguments)
+        self._replaced = False
+        """It was told to end, so that another one can begin with other arguments."""
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
         self._born = 0.0
@@ -87,6 +88,14 @@ class Child:
         *lines, self._unread = (self._unread + data).split(b"\n")
         return lines
 
+    def give(self, arguments: Sequence[str]) -> None:
+        """Have another one follow that has these arguments, if the one that is there has others."""
+        if (command := _command(arguments)) != self._command:
+            self._command = command
+            if self._process is not None and self._process.stdin is not None:
+                self._replaced = True
+                self._process.stdin.close()
+
     def stop(self) -> None:
         """End it, for good."""
         self.due = inf
@@ -102,8 +111,11 @@ class Child:
             self._process = None
 
     def _ended(self) -> None:
-        self._later()
         status = self._end()
+        if self._replaced:
+            self._replaced, self.due = False, monotonic()
+            return
+        self._later()
         wait = round(max(0.0, self.due - monotonic()), 1)
         self._log.error(f"the {self._name} ended, another one follows", status=status, wait=wait)
 
@@ -129,3 +141,8 @@ class Child:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    # -P: nothing is imported from whatever folder the server was started in.
+    return [sys.executable, "-P", "-m", "mirrorlistd", *arguments]

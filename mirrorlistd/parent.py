@@ -87,7 +87,7 @@ class Parent:
         self._means = means
         self._service = Service(state=state)
         self._board = Board()
-        self._outcomes = Outcomes(self._service, means.config, means.reconfigure, self._board.publish_reloads)
+        self._outcomes = Outcomes(self._service, means.config, self._reconfigure, self._board.publish_reloads)
         self._crew = Crew(self._board, means.bind, means.shared, self._work)
         self._log = logs.get_logger()
         self._signals: deque[int] = deque()
@@ -215,6 +215,11 @@ class Parent:
                 self._crew.dismiss()
             case _:
                 pass  # SIGCHLD has woken us up
+
+    def _reconfigure(self, config: Config) -> None:
+        self._means.reconfigure(config)
+        if self._puller:
+            self._puller.follow(config)
 
     def _want(self) -> None:
         self._reload_wanted = True

@@ -121,6 +121,8 @@ class Reloader:
         self._outcomes = outcomes
         self._reread = reread
         self._wanted = asyncio.Event()
+        self.followers: list[Callable[[Config], None]] = []
+        """Who is told of each configuration that is adopted."""
 
     def request(self) -> None:
         """Ask for a reload: what the signal handler does, and all it does."""
@@ -142,6 +144,8 @@ class Reloader:
             self._outcomes.kept(error, clock)
         else:
             self._outcomes.adopted(config, state, clock)
+            for follow in self.followers:
+                follow(config)
             await asyncio.to_thread(keep, config, state)
 
     def _load(self) -> tuple[Config, State]:

@@ -189,6 +189,7 @@ async def _run(
     beside = [asyncio.create_task(reloader.run())]
     if start.config.pull:
         puller = PullWatch(start.config, partial(setattr, service, "pulls"), reloader.request, lambda: service.serial)
+        reloader.followers.append(puller.follow)
         beside.append(asyncio.create_task(puller.attend()))
     if start.watch is not None:
         beside.append(asyncio.create_task(_watch(start.watch, reloader)))

@@ -83,10 +83,10 @@ class Program:
         self.kill()
 
 
-def _answers(url: str, method: str = "GET") -> bool:
+def _answers(url: str, method: str = "GET", body: bytes | None = None) -> bool:
     """Whether an HTTP server gives any answer but one that says it is not ready."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=SECONDS):
+        with urllib.request.urlopen(urllib.request.Request(url, body, method=method), timeout=SECONDS):
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500
@@ -121,8 +121,9 @@ class S3(Program):
         )
 
     def ready(self) -> bool:
-        """Whether the bucket is there."""
-        made = _answers(f"http://127.0.0.1:{self._filer}/buckets/{BUCKET}/", "POST")
+        """Whether the bucket is there, and the volume server has told the master of itself: something can be stored."""
+        filer = f"http://127.0.0.1:{self._filer}"
+        made = _answers(f"{filer}/buckets/{BUCKET}/", "POST") and _answers(f"{filer}/probe", "PUT", b"probe")
         return made and _answers(f"http://127.0.0.1:{self.port}/{BUCKET}/")
 
     @property

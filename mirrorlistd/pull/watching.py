@@ -57,10 +57,8 @@ class PullWatch:
         gives, and again, ever more rarely, while that is so: a reload can fail for reasons of a moment.
         """
         assert config.pull is not None, "there is something to pull"  # noqa: S101 - for the type checkers
-        assert config.snapshot is not None, "--pull says where to"  # noqa: S101 - as above
-        arguments = ["pull", config.pull, str(config.snapshot), "--every", str(config.every), "--json", "--until-eof"]
-        arguments += [f"--trusted-key={key}" for key in config.trusted_keys]
-        self.child = Child("puller", arguments)
+        self._started_with = config
+        self.child = Child("puller", _arguments(config, config))
         self.pulls = Pulls(url=config.pull)
         self._show = show
         self._reload = reload
@@ -68,6 +66,11 @@ class PullWatch:
         self._behind = 0
         """Attempts in a row after which the file was not what is served."""
         self._log = logs.get_logger()
+        show(self.pulls)
+
+    def follow(self, config: Config) -> None:
+        """Pull as another configuration has it, as far as that needs no restart: keys are rotated so."""
+        self.child.give(_arguments(self._started_with, config))
 
     async def attend(self) -> None:
         """Keep the child running and listen to it, in an event loop, until cancelled."""
@@ -129,3 +132,10 @@ class PullWatch:
             self._behind += 1
             if self._behind.bit_count() == 1:
                 self._reload()
+
+
+def _arguments(fixed: Config, config: Config) -> list[str]:
+    """What the child is told: what a reload cannot change, and what it can."""
+    where = [str(fixed.pull), str(fixed.snapshot), f"--every={fixed.every}"]
+    keys = [f"--trusted-key={key}" for key in config.trusted_keys]
+    return ["pull", *where, f"--max-loss={config.max_loss}", *keys, "--json", "--until-eof"]
