@@ -18,7 +18,8 @@ from mirrorlist_snapshot.format import encode, header
 from mirrorlist_snapshot.publication import Rules, publish, rollback
 from mirrorlist_snapshot.store_target import StoreTarget
 from mirrorlist_snapshot.stores import StoredObject
-from processes import stamped
+from mirrorlistd.pull.attempt import Puller
+from processes import eventually, stamped
 from stores import BUCKET, KEY_ID, S3, SECRET_KEY, Nginx
 from worlds import compiled
 
@@ -210,6 +211,18 @@ def test_a_web_server_is_a_store(tmp_path: Path) -> None:
         assert target.object.fetch(found.version) is None
         assert nginx.statuses()[-1] == 304
         assert os.listdir(nginx.root) == ["m.mls"]  # noqa: PTH208 - a list
+
+
+def test_two_publications_within_a_second_are_both_seen(tmp_path: Path) -> None:
+    """An ETag of nginx is a time in seconds and a size: it is not asked by until it can only mean one object."""
+    with nginx_in(tmp_path / "nginx") as nginx:
+        pull = Puller(StoredObject.at(nginx.url("m.mls")), tmp_path / "m.mls")
+        for number in (1, 2, 3):
+            (nginx.root / "m.mls").write_bytes(snapshot(number))
+            os.utime(nginx.root / "m.mls", (1_800_000_000, 1_800_000_000))
+            assert pull.pull().serial == number
+        assert nginx.statuses() == [404, 200, 200, 200]
+        eventually(lambda: not pull.pull().installed and nginx.statuses()[-1] == 304, "then it is asked by")
 
 
 def test_what_is_too_large_is_not_read(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.errors import LossError, MirrorlistSnapshotError, NoObjectError, SnapshotError, StoreError
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Snapshot
     from mirrorlist_snapshot.signing import TrustedKeys
     from mirrorlist_snapshot.stores import StoredObject, Version
+
+A_SECOND: Final = 1.1
+"""By which two ETags differ that are times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class Puller:
         """Held while the file is being replaced: who ends the process at any moment waits for it."""
         self._known: tuple[Version, Pulled, tuple[int, ...]] | None = None
         """The version that was installed or met last, and the file then."""
+        self._first: tuple[Version, float] | None = None
+        """The version that was read last and when that was first, by the monotonic clock."""
 
     def pull(self) -> Pulled:
         """Ask once; raise PullError where the store has nothing good, or where it cannot be had."""
@@ -72,9 +78,22 @@ class Puller:
             return Pulled(installed=False, serial=known[1].serial)
         self._known = None
         pulled = self._take(found.data)
-        if stamp := self._stamp():
+        if (stamp := self._stamp()) and self._settled(found.version, pulled):
             self._known = found.version, pulled, stamp
         return pulled
+
+    def _settled(self, version: Version, pulled: Pulled) -> bool:
+        """Whether the version can be asked by from now on.
+
+        Where ETags are times, it must have been read before, more than a second ago, and have been the same: what is
+        written from now on has another second. This costs a second reading of each new object.
+        """
+        if not self._source.etags_are_times:
+            return True
+        now = monotonic()
+        if pulled.installed or self._first is None or self._first[0] != version:
+            self._first = version, now
+        return now - self._first[1] > A_SECOND
 
     def _take(self, data: bytes) -> Pulled:
         try:

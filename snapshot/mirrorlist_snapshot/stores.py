@@ -103,6 +103,11 @@ class StoredObject:
         """Whether the store refuses a write over a version that is no longer there."""
         return self.url.partition(":")[0].lower() in GUARDED
 
+    @property
+    def etags_are_times(self) -> bool:
+        """Whether an ETag is made of a time in whole seconds, and two versions of one second can have the same."""
+        return self.url.partition(":")[0].lower() in ("http", "https")  # nginx and Apache: time and size
+
     def sibling(self, name: str) -> StoredObject:
         """Give another object of the same folder."""
         return StoredObject(self.url.removesuffix(self.name) + name, name, self.store)
