@@ -147,11 +147,10 @@ class Crew:
 
     def reap(self, *, expected: bool) -> None:
         """Take note of every worker that has ended; `expected` says that they were told to."""
-        with suppress(ChildProcessError):
-            while (found := os.waitpid(-1, os.WNOHANG))[0]:
-                for place in self.places:
-                    if place.pid == found[0]:
-                        self._ended(place, found[1], expected=expected or place.dismissed)
+        for place in self.places:
+            # One by one: other children are for others to wait for.
+            if place.pid and (found := os.waitpid(place.pid, os.WNOHANG))[0]:
+                self._ended(place, found[1], expected=expected or place.dismissed)
         self.places = [place for place in self.places if place.pid or not place.dismissed]
 
     def _ended(self, place: Place, status: int, *, expected: bool) -> None:

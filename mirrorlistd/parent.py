@@ -29,6 +29,7 @@ from mirrorlistd.board import Board
 from mirrorlistd.channel import Adopt, Done, Keep, Prepare, Pulled, Ready, Reopen, Stop, Up
 from mirrorlistd.crew import HELD, Crew
 from mirrorlistd.errors import MirrorlistdError, StateError
+from mirrorlistd.importing import Import
 from mirrorlistd.notify import notify
 from mirrorlistd.pull.watching import PullWatch
 from mirrorlistd.reload import Outcomes, keep
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from mirrorlistd.config import Config
     from mirrorlistd.crew import Closable, Place
     from mirrorlistd.pull.watching import Pulls
+    from mirrorlistd.reload import Clock
     from mirrorlistd.server import Server
     from mirrorlistd.state import State
     from mirrorlistd.watch import Watch
@@ -79,6 +81,16 @@ class Means:
     """What must not stay open in workers."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A reload that has begun."""
+
+    config: Config
+    clock: Clock
+    run: Import | None
+    """What has to end first."""
+
+
 class Parent:
     """Lives in the main thread of the process that was started."""
 
@@ -104,6 +116,8 @@ class Parent:
         self._loads = 0
         """How many there were: the number of the latest."""
         self._loading = False
+        self._pending: _Pending | None = None
+        """A reload that waits for an import."""
         self._answers: dict[Place, Ready | Done | None] = {}
         """What workers have said to the latest order; None where they died."""
 
@@ -123,8 +137,8 @@ class Parent:
             self._look()
             if self._stopping:
                 self._crew.places = [place for place in self._crew.places if place.pid]
-            elif self._announced and self._reload_wanted:
-                self._reload()
+            elif self._announced:
+                self._renew()
         if self._puller:
             self._puller.child.stop()
 
@@ -203,6 +217,8 @@ class Parent:
                     self._crew.let_go()
                     if self._puller:
                         self._puller.child.stop()
+                    if self._pending and self._pending.run:
+                        self._pending.run.stop()
                 self._stopping = True
             case signal.SIGUSR1:
                 self._crew.tell(Reopen())
@@ -231,25 +247,52 @@ class Parent:
     def _serial(self) -> int | None:
         return self._service.serial
 
-    def _reload(self) -> None:
-        self._reload_wanted = False
+    def _renew(self) -> None:
+        """Go on with a reload, or begin the one that is wanted; an import, where there is one, comes first."""
+        if self._pending is None:
+            if not self._reload_wanted:
+                return
+            self._reload_wanted = False
+            clock = self._outcomes.begun()
+            try:
+                config = self._means.reread()
+                run = Import(config) if config.mirrormanager else None
+            except Exception as error:  # noqa: BLE001 - as in `_reload`
+                self._keep(error, clock)
+                return
+            self._pending = _Pending(config, clock, run)
+            self._crew.private += [run] if run else []
+        pending, run = self._pending, self._pending.run
+        if run and not run.ended:
+            return
+        self._pending = None
+        if run:
+            self._crew.private.remove(run)
+        self._reload(pending)
+
+    def _reload(self, pending: _Pending) -> None:
         self._loading = True
-        clock = self._outcomes.begun()
         try:
-            config, state = self._prepare()
+            if pending.run:
+                pending.run.result()
+            state = self._prepare(pending.config)
         except Exception as error:  # noqa: BLE001 - a defect must not end the parent: the next push may be fine
-            self._finish(Keep(str(error) if isinstance(error, MirrorlistdError) else repr(error)))
-            self._outcomes.kept(error, clock)
+            self._keep(error, pending.clock)
         else:
             self._finish(Adopt())
-            self._outcomes.adopted(config, state, clock)
-            keep(config, state)
+            self._outcomes.adopted(pending.config, state, pending.clock)
+            keep(pending.config, state)
         self._loading = False
 
-    def _prepare(self) -> tuple[Config, State]:
+    def _keep(self, error: Exception, clock: Clock) -> None:
+        self._loading = True
+        self._finish(Keep(str(error) if isinstance(error, MirrorlistdError) else repr(error)))
+        self._outcomes.kept(error, clock)
+        self._loading = False
+
+    def _prepare(self, config: Config) -> State:
         """Load, and have everybody load; raise where anybody cannot."""
         self._loads += 1
-        config = self._means.reread()
         with admit(config, self._service.state) as (state, files):
             silent = self._ask(Prepare(self._loads, config, state.origin), files.descriptors, READY_SECONDS)
         for place in silent:
@@ -260,7 +303,7 @@ class Parent:
                 raise StateError(f"worker {place.number} could not load it: {answer.error}")
             if answer is None and not place.dismissed:
                 raise StateError(f"worker {place.number} died of it, or meanwhile; reload again")
-        return config, state
+        return state
 
     def _finish(self, order: Adopt | Keep) -> None:
         """Have everybody swap, or not; end who does not say that it has."""

@@ -16,6 +16,7 @@ from mirrorlistd import logs
 from mirrorlistd.admission import admit, keep_last_good
 from mirrorlistd.config import changed_needing_restart
 from mirrorlistd.errors import MirrorlistdError
+from mirrorlistd.importing import import_meanwhile
 from mirrorlistd.notify import notify
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ class Reloader:
         """Read configuration, snapshot and databases anew, and serve them, or keep the old ones."""
         clock = self._outcomes.begun()
         try:
-            config, state = await asyncio.to_thread(self._load)
+            config = await asyncio.to_thread(self._reread)
+            await import_meanwhile(config)
+            state = await asyncio.to_thread(self._load, config)
         except Exception as error:  # noqa: BLE001 - a defect must not end the reloader: the next push may be fine
             self._outcomes.kept(error, clock)
         else:
@@ -148,10 +151,9 @@ class Reloader:
                 follow(config)
             await asyncio.to_thread(keep, config, state)
 
-    def _load(self) -> tuple[Config, State]:
-        config = self._reread()
+    def _load(self, config: Config) -> State:
         with admit(config, self._service.state) as (state, _files):
-            return config, state
+            return state
 
 
 def keep(config: Config, state: State) -> None:

@@ -30,6 +30,7 @@ from mirrorlistd.app import create_app
 from mirrorlistd.errors import StateError
 from mirrorlistd.fastlane import fast_lane
 from mirrorlistd.guard import guarded
+from mirrorlistd.importing import import_now
 from mirrorlistd.listeners import Addresses, bind_tcp, bind_unix, url
 from mirrorlistd.notify import notify
 from mirrorlistd.parent import Means, Parent
@@ -59,7 +60,8 @@ def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> i
     configure_logs(config)
     _be_steady()
     watch = Watch(config, reread) if config.watch else None  # before anything is read: no change is missed
-    start = _Start(config, watch.reread if watch else reread, hangups, _first_state(config), watch)
+    state = _first_state(config, hangups)
+    start = _Start(config, watch.reread if watch else reread, hangups, state, watch)
     with contextlib.ExitStack() as stack:
         if (workers := config.workers or processors()) > 1:
             _serve_by_workers(start, workers, stack)
@@ -94,13 +96,15 @@ class _Start:
     watch: Watch | None
 
 
-def _first_state(config: Config) -> State | None:
+def _first_state(config: Config, hangups: list[int]) -> State | None:
     """Load what there is to begin with; what a store is yet to give can be waited for, anything else is an error."""
-    if config.pull and config.snapshot:
+    if config.snapshot and (config.pull or config.mirrormanager):
         try:
             config.snapshot.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"--state-dir: {config.snapshot.parent} cannot be made: {error.strerror}") from error
+    if config.mirrormanager:
+        return _first_import(config, hangups)
     try:
         with admit(config) as (state, _files):
             keep(config, state)
@@ -111,6 +115,22 @@ def _first_state(config: Config) -> State | None:
         if config.snapshot.exists():
             logs.get_logger().error("what was pulled last cannot be served, waiting for the store", error=str(error))
         return None
+
+
+def _first_import(config: Config, hangups: list[int]) -> State:
+    """Load what was imported last, and ask for an import meanwhile; where nothing good is left of it, wait for one."""
+    try:
+        with admit(config) as (state, _files):
+            hangups.append(signal.SIGHUP)
+            return state
+    except StateError as error:
+        if config.snapshot and config.snapshot.exists():
+            logs.get_logger().error("what was imported last cannot be served", error=str(error))
+    logs.get_logger().info("importing", folder=str(config.mirrormanager))
+    import_now(config)
+    with admit(config) as (state, _files):
+        keep(config, state)
+        return state
 
 
 def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:

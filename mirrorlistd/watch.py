@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mirrorlistd.importing import sources_in
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -43,7 +45,9 @@ class Watch:
         return config
 
     def _reading(self, config: Config) -> None:
-        files = (config.config, config.snapshot, config.geo, config.asn, config.status, *config.trusted_keys)
+        # What is imported is written by ourselves: what it is made of is looked at instead.
+        sources = (config.snapshot,) if config.mirrormanager is None else sources_in(config.mirrormanager)
+        files = (config.config, *sources, config.geo, config.asn, config.status, *config.trusted_keys)
         self._paths = [path for path in files if path is not None]
         self._read = self._look()
         self._looked = dict(self._read)

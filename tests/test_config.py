@@ -63,6 +63,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "limit": ("100", "100", 100),
     "statistics": ("/s.log", '"/s.log"', Path("/s.log")),
     "statistics_addresses": ("no", "false", False),
+    "mirrormanager": ("/mm", '"/mm"', Path("/mm")),
     "preset": ("MirrorManager", '"mirrormanager"', "mirrormanager"),
     "original_statuses": ("yes", "true", True),
     "access_log": ("ON", "true", True),
@@ -143,7 +144,7 @@ def test_three_sources_mean_the_same(option: Option, tmp_path: Path) -> None:
         value = Path(text)
     switches = {True: option.flag, False: f"--no-{option.name}"}
     args = [switches[value]] if isinstance(value, bool) else [option.flag, text]
-    needed = {"MIRRORLISTD_STATE_DIR": "/state"} if option.field == "pull" else {}
+    needed = {"MIRRORLISTD_STATE_DIR": "/state"} if option.field in ("pull", "mirrormanager") else {}
     from_flag = load_config(parse(*args), needed)
     assert getattr(from_flag, option.field) == value
     assert load_config({}, needed | {option.variable: text}) == from_flag

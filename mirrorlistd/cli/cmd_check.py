@@ -18,7 +18,7 @@ from mirrorlistd.presets import UNLIMITED
 if TYPE_CHECKING:
     import argparse
 
-from mirrorlistd.cli.console import Verbs
+    from mirrorlistd.cli.console import Verbs
 
 _EXAMPLES: Final = """\
 examples:
@@ -71,7 +71,7 @@ def _ask(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    state = load(arguments)
+    state = load(arguments, afresh=True)
     snapshot = state.published
     facts: dict[str, Any] = {
         "snapshot": state.source,

@@ -28,7 +28,10 @@ examples:
   mirrorlistd explain --repo debian --from PL --mirror ftp.de.debian.org      why no traffic from Poland?
 
 exit status: 0 explained, 1 refused, or the answer is no list (400, 403, 404), 2 wrong usage"""
-_DECIDES: Final = ("snapshot", "geo", "asn", "demo", "minimum", "limit", "preset", "config", "status", "max-down")
+_DECIDES: Final = (
+    *("snapshot", "mirrormanager", "state-dir", "geo", "asn", "demo", "minimum", "limit", "preset", "config"),
+    *("status", "max-down"),
+)
 """The options that decide a list."""
 
 

@@ -18,9 +18,11 @@ examples:
   mirrorlistd serve                                     the built-in mirrors, on http://127.0.0.1:8080/
   mirrorlistd serve --snapshot mirrors.mls --geo GeoLite2-City.mmdb
   mirrorlistd serve --snapshot mirrors.mls --uds /run/mirrorlistd/http --trusted-proxy unix
+  mirrorlistd serve --mirrormanager /var/lib/mirrormanager --state-dir /var/lib/mirrorlistd
   mirrorlistd serve --config /etc/mirrorlistd.toml      settings as keys: snapshot = "mirrors.mls"
 
-SIGHUP reads snapshot, databases and settings again; SIGTERM finishes what is under way and stops.
+SIGHUP reads snapshot (or MirrorManager's files), databases and settings again; SIGTERM finishes what is under way and
+stops.
 
 exit status: 0 stopped as asked, 1 refused (the message names the file or the setting), 2 wrong usage"""
 

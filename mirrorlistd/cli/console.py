@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,17 @@ def add_verb(verbs: Verbs, name: str, run: Verb, summary: str, examples: str) ->
     return verb
 
 
-def load(arguments: argparse.Namespace) -> State:
-    """Load what these arguments and the environment name; raise MirrorlistdError where `serve` would fall back, too."""
-    from mirrorlistd.admission import admit  # noqa: PLC0415 - `--help` must not pay for the server
+def load(arguments: argparse.Namespace, *, afresh: bool = False) -> State:
+    """Load what these arguments and the environment name; raise MirrorlistdError where `serve` would fall back, too.
 
-    with admit(load_config(arguments, os.environ), fall_back=False) as (state, _files):
+    With --mirrormanager that is what a server has imported last; `afresh`, or where nobody has, it is imported now.
+    """
+    from mirrorlistd import logs  # noqa: PLC0415 - `--help` must not pay for the server
+    from mirrorlistd.admission import admit  # noqa: PLC0415 - as above
+    from mirrorlistd.importing import imported_aside  # noqa: PLC0415 - as above
+
+    config = load_config(arguments, os.environ)
+    logs.configure(config.log_format, config.log_level, sys.stderr)
+    kept = not afresh and config.snapshot is not None and config.snapshot.exists()
+    with imported_aside(config, kept=kept) as aside, admit(aside, fall_back=False) as (state, _files):
         return state

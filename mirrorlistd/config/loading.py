@@ -12,6 +12,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote
 
 from mirrorlistd.config.options import ENV_PREFIX, OPTIONS
 from mirrorlistd.config.settings import Config
@@ -28,6 +29,7 @@ KUBERNETES_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
 """What Kubernetes puts into MIRRORLISTD_PORT and MIRRORLISTD_..._PORT for such a service."""
 
 PULLED: Final = "pulled.mls"
+IMPORTED: Final = "mirrormanager.mls"
 """What --pull has installed, in the state folder."""
 
 _BY_NAME: Final = {option.name: option for option in OPTIONS}
@@ -63,10 +65,13 @@ def load_config(
 
 
 def _place_state(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
-    """Find the state folder, and the snapshot in it that --pull keeps."""
+    """Find the state folder, and the snapshot in it that --pull or --mirrormanager keeps."""
     # systemd gives a list, separated by colons, where a unit has several.
     if folder := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
         values.setdefault("state_dir", Path(folder))
+    if "mirrormanager" in values:
+        _place_import(values, environ, problems)
+        return
     if "pull" not in values:
         return
     if "snapshot" in values:
@@ -75,6 +80,32 @@ def _place_state(values: dict[str, Any], environ: Mapping[str, str], problems: l
         problems.append("--pull: expected --state-dir, too: a folder for what was pulled last, to start from it")
     else:
         values["snapshot"] = values["state_dir"] / PULLED
+
+
+def _place_import(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
+    """Find the snapshot that --mirrormanager keeps, and answer as MirrorManager does unless told otherwise."""
+    problems += [
+        f"--mirrormanager: found --{other}, too: the snapshot comes from one of them; give one"
+        for other in ("snapshot", "pull")
+        if other in values
+    ]
+    if "state_dir" not in values and (home := _state_home(environ)):
+        # Whoever serves two of them by hand must not mix them up.
+        values["state_dir"] = home / "mirrorlistd" / quote(str(values["mirrormanager"].absolute()), safe="")
+    if "state_dir" in values:
+        values["snapshot"] = values["state_dir"] / IMPORTED
+    else:
+        problems.append("--mirrormanager: expected --state-dir, too: a folder for what was imported last")
+    if values.get("trusted_keys"):
+        problems.append("--mirrormanager: found --trusted-key, too: nobody signs what is imported here; leave it out")
+    values.setdefault("preset", "mirrormanager")
+
+
+def _state_home(environ: Mapping[str, str]) -> Path | None:
+    """Where a user's programs keep their state: https://specifications.freedesktop.org/basedir-spec/latest/."""
+    if home := environ.get("XDG_STATE_HOME"):
+        return Path(home)
+    return Path(home, ".local", "state") if (home := environ.get("HOME")) else None
 
 
 def _from_flags(given: Mapping[str, object], problems: list[str]) -> Iterator[tuple[str, Any]]:

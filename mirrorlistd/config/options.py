@@ -103,6 +103,8 @@ OPTIONS: Final = (
            reload=False),
     Option("every", "every", _DATA, "SECONDS", seconds(LONGEST_PULL, SHORTEST_PULL),
            "how often to ask the store of --pull", reload=False),
+    Option("mirrormanager", "mirrormanager", _DATA, "FOLDER", PATH,
+           "import mirrorlist_cache.proto and what is beside it, at the start and on reloads; --preset mirrormanager"),
     Option("state_dir", "state-dir", _DATA, "FOLDER", PATH,
            "keep the last good snapshot here, to start from it if need be; systemd's $STATE_DIRECTORY where not set",
            reload=False),

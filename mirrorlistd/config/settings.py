@@ -25,6 +25,8 @@ class Config:
     """Object in a store from which the snapshot is taken, into `state_dir`; excludes `snapshot`."""
     every: float = 60.0
     """Seconds, 0.1..86400, between two questions to the store."""
+    mirrormanager: Path | None = None
+    """Folder of MirrorManager's files, imported into `snapshot`, in `state_dir`; excludes other snapshots."""
     state_dir: Path | None = None
     """Folder for what must outlive the process, the last good snapshot first; None: nothing does."""
     status: Path | None = None
