@@ -261,7 +261,7 @@ def test_the_commands(tmp_path: Path) -> None:
     assert json_of(forced)["losses"][0]["lost"] == 5
     assert "warning: serial 2" in forced.stderr
     listed = json_of(run(tmp_path, "rollback", "t.mls", "--list", "--json"))
-    assert [(one["where"], one["serial"], one["mirrors"]) for one in listed] == [
+    assert [(one["where"], one["serial"], one["active_mirrors"]) for one in listed] == [
         ("in place", 2, 5),
         ("--to 3", 3, 10),
         ("--to 1", 1, 10),

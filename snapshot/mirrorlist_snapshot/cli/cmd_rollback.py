@@ -79,7 +79,7 @@ def _facts(where: str, data: bytes | None) -> dict[str, Any]:
         "built": header.built,
         "digest": header.digest,
         "key_id": header.key_id,
-        "mirrors": len(snapshot.mirrors),
+        "active_mirrors": sum(mirror.active for mirror in snapshot.mirrors),
         "repositories": len(snapshot.repositories),
         "directories": len(snapshot.directories),
     }
@@ -88,6 +88,8 @@ def _facts(where: str, data: bytes | None) -> dict[str, Any]:
 def _line(one: dict[str, Any]) -> str:
     if "error" in one:
         return f"{one['where']:<16}  {one['error']}"
-    counts = ", ".join(f"{one[key]:,} {key}" for key in ("mirrors", "repositories", "directories"))
+    counts = ", ".join(
+        f"{one[key]:,} {key.replace('_', ' ')}" for key in ("active_mirrors", "repositories", "directories")
+    )
     signed = f"signed by {one['key_id']}" if one["key_id"] else "unsigned"
     return f"{one['where']:<16}  serial {one['serial']}, built {moment(one['built'])}, {counts}, {signed}"
