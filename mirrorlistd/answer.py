@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 from mirrorlistd.decision import Manner, Prepared
 from mirrorlistd.errors import NotServedError, Reason
 from mirrorlistd.presets import Refused
-from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing, text_body
+from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing
 
 if TYPE_CHECKING:
     from random import Random
@@ -86,6 +86,10 @@ def reply(
     prepared = decider.prepare(query_string)
     if not isinstance(prepared, Prepared):
         return _refuse(decider, prepared)
+    if prepared.plain:
+        plan = decider.plan(prepared, asker.place, private=True)
+        body = plan.body(random)
+        return (plan.manner, body) if body else _nobody(decider, prepared)
     if prepared.renderer.stable:
         prepared = _redirected(decider, query_string, prepared, around or Around())
         if not isinstance(prepared, Prepared):
@@ -93,11 +97,6 @@ def reply(
     client, place, asked_for = asker.address, asker.place, prepared.query.ip
     own = asked_for is None or asked_for == client
     plan = decider.plan(prepared, place if own else decider.place(asked_for), private=own)
-    if plan.lines is not None:
-        urls = plan.lines.draw(random)
-        if not urls:
-            return _nobody(decider, prepared)
-        return plan.manner, text_body(plan.comment, urls, prepared.separator)
     renderer = prepared.renderer
     if renderer.stable and (client or asked_for):
         order = plan.choice.draw(prepared.limit, decider.rendezvous(asked_for or client, (around or Around()).now))

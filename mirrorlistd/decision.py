@@ -25,6 +25,7 @@ from mirrorlistd.selection import Ask, Case, Choice, Rendezvous, Tier, candidate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from random import Random
 
     from mirrorlistd.address import Address
     from mirrorlistd.geo import Geo
@@ -61,7 +62,9 @@ class Prepared:
     times: bytes
     """The second comment line that `time` asks for, or nothing."""
     separator: bytes
-    """What ends a line of a plain list after the base URL: the path and LF."""
+    """What ends a line of a text list after the base URL: the path and LF."""
+    plain: bool
+    """A text list of one URL a mirror for whoever asks: what most clients want, and what a plan can write by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,16 @@ class Plan:
     """Of the plain list."""
     numbers: Dealer[int]
     """Deals mirror numbers."""
-    lines: Dealer[bytes] | None
-    """Deals base URLs, where a list has no more of a mirror than one: plain text."""
+    lines: Dealer[bytes]
+    """Deals base URLs: the first of each mirror."""
+    separator: bytes
+    """As of `Prepared`."""
+
+    def body(self, random: Random) -> bytes:
+        """Write a plain list (see `Prepared`); empty where nobody is offered."""
+        urls = self.lines.draw(random)
+        separator = self.separator
+        return b"".join((self.comment, separator.join(urls), separator)) if urls else b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,13 +132,13 @@ class Decider:
         "_mirrors",
         "_numbers",
         "_offers",
-        "_plans",
         "_queries",
         "_tier_maps",
         "_tiers",
         "geo",
         "index",
         "limit",
+        "plans",
         "refuse",
         "settings",
     )
@@ -149,7 +160,8 @@ class Decider:
         self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(_CHOICES)
         self._numbers: Memo[tuple[Choice, int], Dealer[int]] = Memo(few)
         self._lines: Memo[tuple[Choice, int, Offers], Dealer[bytes]] = Memo(few)
-        self._plans: Memo[tuple[Prepared, Place, bool], Plan] = Memo(_PLANS)
+        self.plans: Final[Memo[tuple[Prepared | None, Place, bool], Plan]] = Memo(_PLANS)
+        """What `plan` has made; for those who cannot afford to call it."""
         self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
         self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
         self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
@@ -181,6 +193,7 @@ class Decider:
             if not known:
                 raise NotServedError(Reason.NOBODY, "no mirror offers this by the protocols asked for")
             query = replace(query, protocols=known)
+        offers = self.offers(target, query)
         ask = Ask(
             carriers=target.carriers,
             countries=query.countries,
@@ -192,11 +205,12 @@ class Decider:
             query=query,
             target=target,
             ask=ask,
-            offers=self.offers(target, query),
+            offers=offers,
             renderer=renderer,
             limit=query.limit or renderer.longest or self.limit,
             times=b"# database creation time: %d\n" % self.index.snapshot.built if query.time else b"",
             separator=target.suffix + b"\n",
+            plain=renderer is TEXT and offers.single and query.ip is None,
         )
 
     def _one_file(self, query: Query, renderer: Renderer) -> tuple[Query, Target]:
@@ -227,7 +241,7 @@ class Decider:
     def plan(self, prepared: Prepared, place: Place, *, private: bool) -> Plan:
         """Decide everything but chance; `private` says that the client asks for itself, with `ip=` or without."""
         key = (prepared, place, private)
-        known = self._plans.get(key)
+        known = self.plans.get(key)
         if known is None:
             choice = self.choice(prepared, place, private=private)
             comment = b""
@@ -235,18 +249,17 @@ class Decider:
                 case = self._case(prepared, place, private=private)
                 comment = self.settings.preset.comment(prepared.query, prepared.target, case, choice) + prepared.times
             manner = Manner(200, TEXT_HEADERS, choice.first_code, TEXT.name)
-            known = self._plans.remember(key, Plan(choice, comment, manner, *self._dealers(prepared, choice)))
+            dealers = self._dealers(prepared, choice)
+            known = self.plans.remember(key, Plan(choice, comment, manner, *dealers, prepared.separator))
         return known
 
-    def _dealers(self, prepared: Prepared, choice: Choice) -> tuple[Dealer[int], Dealer[bytes] | None]:
+    def _dealers(self, prepared: Prepared, choice: Choice) -> tuple[Dealer[int], Dealer[bytes]]:
         """Give those of a choice, which plans share: directories by the hundred have the same mirrors."""
         key = (choice, prepared.limit)
-        numbers = self._numbers.get(key) or self._numbers.remember(key, Dealer(*key, self._mirrors))
-        if prepared.renderer is not TEXT or not prepared.offers.single:
-            return numbers, None
         dealt = (*key, prepared.offers)
-        first = prepared.offers.first
-        return numbers, self._lines.get(dealt) or self._lines.remember(dealt, Dealer(*key, first))
+        numbers = self._numbers.get(key) or self._numbers.remember(key, Dealer(*key, self._mirrors))
+        lines = self._lines.get(dealt) or self._lines.remember(dealt, Dealer(*key, prepared.offers.first))
+        return numbers, lines
 
     def choice(self, prepared: Prepared, place: Place, *, private: bool = True) -> Choice:
         """The tiers for a place; `private` as for `plan`."""

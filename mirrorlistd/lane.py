@@ -14,6 +14,7 @@ from mirrorlist_snapshot.tiers import NAME_OF
 from mirrorlistd.address import client_address
 from mirrorlistd.answer import Around, Asker, reply
 from mirrorlistd.logs import get_logger
+from mirrorlistd.render import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,17 +51,23 @@ def _asker(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Asker:
 
 def respond(service: Service, state: State, asked: Asked, asker: Asker, started: float) -> tuple[Manner, bytes]:
     """Answer GET or HEAD; `started` is when the lane began with it, by `perf_counter`."""
-    query = asked.query
     around = Around(asked.https, asked.accept, time()) if asked.redirect else None
-    given = reply(state.decider, query, asker, service.random, around)
+    given = reply(state.decider, asked.query, asker, service.random, around)
+    note(service, state, asked, asker, given[0], started)
+    return given
+
+
+def note(service: Service, state: State, asked: Asked, asker: Asker, manner: Manner, started: float) -> None:  # noqa: PLR0913, PLR0917 - called for each answer: no tuple is made for it
+    """Count an answer, and write it down where that is wanted."""
     elapsed = perf_counter() - started
-    manner = given[0]
-    tier = NAME_OF.get(manner.tier)
-    service.counters.observe(manner.status, tier, manner.format, elapsed)
-    if service.recorder is not None and tier is not None:
-        service.recorder.note(state.decider, query, asker)
+    if manner.status == 200 and manner.format is TEXT.name:  # noqa: PLR2004 - what almost all are
+        service.counters.observe_plain(manner.tier, elapsed)
+    else:
+        service.counters.observe(manner.status, NAME_OF.get(manner.tier), manner.format, elapsed)
     if asker.failed:
         service.counters.address_failures += 1
+    if service.recorder is not None and manner.tier:
+        service.recorder.note(state.decider, asked.query, asker)
     if state.count_countries:
         service.counters.observe_country(asker.place.country)
     if state.access_log:
@@ -70,7 +77,6 @@ def respond(service: Service, state: State, asked: Asked, asker: Asker, started:
             path=unquote(asked.path.decode("utf-8", "replace")),
             query=asked.query_string.decode("latin-1"),
             status=manner.status,
-            tier=tier,
+            tier=NAME_OF.get(manner.tier),
             microseconds=round(elapsed * 1e6),
         )
-    return given

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
-from mirrorlist_snapshot.tiers import TIER_NAMES
+from mirrorlist_snapshot.tiers import NAME_OF, TIER_NAMES
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT
 from mirrorlistd.usage.line import COUNTME
 
@@ -58,6 +58,7 @@ class Counters:
         "last_reload_ok",
         "last_reload_seconds",
         "last_success_at",
+        "plain",
         "refused",
         "reload_seconds",
         "reloads_failed",
@@ -72,6 +73,8 @@ class Counters:
         """Format -> status -> answers. The names of formats are the server's own words, never a client's."""
         self.first_tiers: dict[str, int] = dict.fromkeys(TIER_NAMES, 0)
         """Tier of the first mirror -> lists."""
+        self.plain: list[int] = [0] * 256
+        """Tier code of the first mirror -> plain lists that are not in the two above yet (see `settle`)."""
         self.buckets: list[int] = [0] * (len(BUCKETS) + 1)
         """Answers per bucket of BUCKETS, not cumulated; the last for all that took longer."""
         self.seconds: float = 0.0
@@ -118,6 +121,20 @@ class Counters:
             self.first_tiers[tier] += 1
         self.buckets[bisect_left(BUCKETS, seconds)] += 1
         self.seconds += seconds
+
+    def observe_plain(self, tier: int, seconds: float) -> None:
+        """Count one plain list (status 200, format text) by the code of its first tier."""
+        self.plain[tier] += 1
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1
+        self.seconds += seconds
+
+    def settle(self) -> None:
+        """Bring `answers` and `first_tiers` up to date; for whoever reads them."""
+        for tier, count in enumerate(self.plain):
+            if count:
+                self.answers[TEXT.name][200] += count
+                self.first_tiers[NAME_OF[tier]] += count
+                self.plain[tier] = 0
 
     def observe_country(self, country: str | None) -> None:
         """Count one answer by its client's country; None where nobody can tell."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Snapshot
     from mirrorlistd.answer import Asker
     from mirrorlistd.config import Config
+    from mirrorlistd.decision import Prepared
     from mirrorlistd.head import Head
     from mirrorlistd.overlay import Overlay
 
@@ -37,6 +38,15 @@ _PROBES: Final = ("193.0.6.139", "202.12.29.205", "2001:db8::1", "127.0.0.1")
 _HEADS: Final = 4_096
 # Who asks: some 400 bytes each.
 _ASKERS: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A head, and what the decider has made of it."""
+
+    head: Head
+    prepared: Prepared | None
+    """Of a plain list (see `Prepared`); None for everything else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,7 @@ class State:
     overlay: Overlay
     max_age: float
     """Seconds after its compilation from which the snapshot counts as stale; 0: never."""
-    heads: Memo[bytes, Head] = field(default_factory=lambda: Memo(_HEADS))
+    heads: Memo[bytes, Known] = field(default_factory=lambda: Memo(_HEADS))
     """The fast lane's: raw head, without the forwarded address -> what it asks for."""
     askers: Memo[tuple[str | None, bytes], Asker] = field(default_factory=lambda: Memo(_ASKERS))
     """The lanes': peer, what its forwarding header says -> who asks, and where they are."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.render.listing import TEXT_HEADERS, Listing, Rendered, Renderer, tiers_of
-from mirrorlistd.render.lists import APT, JSON, PACMAN, TEXT, text_body
+from mirrorlistd.render.lists import APT, JSON, PACMAN, TEXT
 from mirrorlistd.render.metalink import METALINK, METALINK4, not_a_metalink
 from mirrorlistd.render.redirect import REDIRECT
 
@@ -28,7 +28,6 @@ __all__ = [
     "Rendered",
     "Renderer",
     "not_a_metalink",
-    "text_body",
     "tiers_of",
 ]
 

@@ -11,20 +11,16 @@ from mirrorlist_snapshot.tiers import tier_name
 from mirrorlistd.render.listing import LIST_HEADERS, TEXT_HEADERS, Listing, Rendered, Renderer, tiers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _JSON_HEADERS: Final = ((b"content-type", b"application/json"), *LIST_HEADERS)
 
 
 def _text(listing: Listing) -> Rendered:
-    """Render URLs, one a line."""
+    """Render URLs, one a line; `Plan.body` writes those of one URL a mirror, the same way."""
+    separator = listing.target.suffix + b"\n"
     urls = chain.from_iterable(map(listing.offers.urls.__getitem__, listing.order))
-    return Rendered(200, TEXT_HEADERS, text_body(listing.comment, urls, listing.target.suffix + b"\n"))
-
-
-def text_body(comment: bytes, urls: Iterable[bytes], separator: bytes) -> bytes:
-    """Write a plain list of base URLs; `separator` is what ends each line: the path and LF."""
-    return b"".join((comment, separator.join(urls), separator))
+    return Rendered(200, TEXT_HEADERS, b"".join((listing.comment, separator.join(urls), separator)))
 
 
 def _apt(listing: Listing) -> Rendered:
