@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -157,6 +158,12 @@ def eventually(check: Callable[[], bool], what: str) -> None:
     while not check():
         assert time.monotonic() < deadline, f"never happened: {what}"
         time.sleep(0.01)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port of loopback: somebody else than the probe, which may meet itself there."""
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0 and probe.getsockname() != probe.getpeername()
 
 
 def write_snapshot(path: Path, source: Mapping[str, Any], *, serial: int = 1) -> Path:

@@ -13,7 +13,18 @@ import pytest
 
 from mirrorlistd.activation import handed_over
 from mirrorlistd.errors import StateError
-from processes import SECONDS, Response, Server, eventually, exchange, load, stamped, wait_for_more, write_snapshot
+from processes import (
+    SECONDS,
+    Response,
+    Server,
+    eventually,
+    exchange,
+    listens,
+    load,
+    stamped,
+    wait_for_more,
+    write_snapshot,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -139,7 +150,7 @@ def test_who_has_come_and_not_asked_is_waited_for(snapshot: Path) -> None:
             early.connect()
             exchange(idle, LIST)
             server.process.terminate()
-            eventually(lambda: _refused(server.port), "the socket is closed")
+            eventually(lambda: not listens(server.port), "the socket is closed")
             early.request("GET", LIST)
             answer = early.getresponse()
             assert (answer.status, answer.headers["connection"]) == (200, "close")
@@ -159,14 +170,6 @@ def test_answers_while_draining_are_the_last_of_their_connections(snapshot: Path
         assert server.get(target).headers["connection"] == "close"
         server.process.terminate()  # impatient
         assert server.process.wait(SECONDS) == 0
-
-
-def _refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_sockets_of_another_process_are_left_alone() -> None:

@@ -78,10 +78,7 @@ class Store:
         program = home / "bin" / LIBRARY
         program.parent.mkdir()
         shutil.copy(PREFIX / "bin" / LIBRARY, program)
-        # apt's libraries: C++'s is among them, which numpy needs and every image of Debian has.
-        for library in _libraries(
-            program, *(home / "lib" / LIBRARY / "lib-dynload").glob("*.so"), Path("/usr/bin/apt")
-        ):
+        for library in _libraries(program, *(home / "lib" / LIBRARY / "lib-dynload").glob("*.so")):
             place = top / library.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(library, place)
@@ -113,9 +110,12 @@ class Store:
 
 
 def _libraries(*programs: Path) -> set[str]:
-    """The shared libraries that programs need, the dynamic loader included."""
+    """The shared libraries that programs need, the dynamic loader included, and those that all of Debian has."""
+    everywhere = ("dpkg-query", "--listfiles", "libc6", "libgcc-s1", "libstdc++6")
+    listed = subprocess.run(everywhere, capture_output=True, text=True, timeout=SECONDS, check=True).stdout.split()
     told = subprocess.run(["ldd", *programs], capture_output=True, text=True, timeout=SECONDS, check=True).stdout
-    return set(re.findall(r"^\t(?:\S+ => )?(/\S+)", told, re.MULTILINE))
+    standard = {file for file in listed if re.fullmatch(r"\S+/lib[^/]+\.so(\.\d+)*", file) and Path(file).is_file()}
+    return standard | set(re.findall(r"^\t(?:\S+ => )?(/\S+)", told, re.MULTILINE))
 
 
 @contextlib.contextmanager
@@ -163,8 +163,9 @@ def container(
     try:
         yield process
     finally:
-        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
-            os.kill(int(child), signal.SIGKILL)
+        if process.poll() is None:
+            for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
         process.wait(SECONDS)
         assert process.stdout is not None
         process.stdout.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from certificates import write_certificate
-from processes import SECONDS, At, eventually
+from processes import SECONDS, At, eventually, listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -97,13 +97,12 @@ class Proxy:
         log = (self.folder / "log").open("w+")
         process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True)
 
-        def listens() -> bool:
+        def up() -> bool:
             assert process.poll() is None, (self.folder / "log").read_text()
-            with contextlib.closing(socket.socket()) as probe:
-                return probe.connect_ex(("127.0.0.1", self.https)) == 0
+            return listens(self.https)
 
         try:
-            eventually(listens, f"{self.kind} listens")
+            eventually(up, f"{self.kind} listens")
             yield process
         finally:
             process.send_signal(signal.SIGTERM)

@@ -21,7 +21,7 @@ import pytest
 
 from deployment.images import CONTAINERFILE, IMAGE, ROOT, Store, container
 from deployment.manifests import options_here
-from processes import SECONDS, At, eventually, stamped, write_snapshot
+from processes import SECONDS, At, eventually, listens, stamped, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,10 +140,7 @@ def test_locked_packages_are_those_of_the_project() -> None:
 
 def _answers(at: At, process: subprocess.Popen[str]) -> bool:
     assert process.poll() is None, process.stdout and process.stdout.read()
-    try:
-        return at.get("/readyz").status == 200
-    except OSError:
-        return False
+    return listens(at.port) and at.get("/readyz").status == 200
 
 
 def _child(pid: int) -> int:

@@ -18,7 +18,7 @@ import pytest
 
 from deployment.manager import booted
 from mirrorlistd.config import load_config
-from processes import SECONDS, At, eventually, load, stamped, wait_for_more, write_snapshot
+from processes import SECONDS, At, eventually, listens, load, stamped, wait_for_more, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ def started(manager: Manager, port: int) -> Iterator[Manager]:
     yield manager
     manager.run("systemctl", "stop", SOCKET, SERVICE)
     assert manager.show(SERVICE, "Result") == "success", journal(manager)
-    assert _refused(port)
+    assert not listens(port)
 
 
 def publish(manager: Manager, serial: int) -> None:
@@ -105,11 +105,6 @@ def _good(response: Response) -> None:
 def journal(manager: Manager) -> str:
     """What the service has said."""
     return manager.run("journalctl", "--unit", SERVICE, "--output=cat", "--no-pager")
-
-
-def _refused(port: int) -> bool:
-    with contextlib.closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_units_are_verified(manager: Manager) -> None:
