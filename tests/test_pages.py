@@ -286,6 +286,17 @@ def test_the_map_shows_the_readers_tiers() -> None:
     assert "small l3" in html  # Singapore
 
 
+def test_the_map_agrees_with_the_list() -> None:
+    """Who has an exclusive mirror is offered no other: all public ones are elsewhere, the private one is not shown."""
+    alone = [{"prefix": "198.51.100.0/24", "exclusive": True}]
+    using = service(
+        source=network({"a": mirror("DE"), "b": mirror("FR"), "c": mirror("JP", private=True, netblocks=alone)})
+    )
+    html = get("/?repo=r", using=using).text
+    assert "https://c/c/" in Page(html).links  # the reader's own list
+    assert {name: classes for name, (classes, _) in drawn(html).items()} == {"Germany": "l3 here", "France": "l3"}
+
+
 def test_the_map_is_of_the_address_asked_for() -> None:
     """With `ip=` the colours are those of that address; with an error all public mirrors are shown, none as near."""
     assert drawn(get(f"/?repo=r&ip={FR}", using=NEAR).text)["France"] == ("l0 here", "1 mirror, that country")
