@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from mirrorlist_snapshot.stores import NO_CLIENT, have_client
 from mirrorlistd import logs
 from mirrorlistd.activation import handed_over
 from mirrorlistd.admission import admit
@@ -99,10 +100,9 @@ class _Start:
 def _first_state(config: Config, hangups: list[int]) -> State | None:
     """Load what there is to begin with; what a store is yet to give can be waited for, anything else is an error."""
     if config.snapshot and (config.pull or config.mirrormanager):
-        try:
-            config.snapshot.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StateError(f"--state-dir: {config.snapshot.parent} cannot be made: {error.strerror}") from error
+        _prepare_folder(config.snapshot)
+    if config.pull and not have_client():
+        raise StateError(f"--pull: {NO_CLIENT}")
     if config.mirrormanager:
         return _first_import(config, hangups)
     try:
@@ -131,6 +131,16 @@ def _first_import(config: Config, hangups: list[int]) -> State:
     with admit(config) as (state, _files):
         keep(config, state)
         return state
+
+
+def _prepare_folder(file: Path) -> None:
+    """See that a file can be installed where it belongs; what was left by somebody killed while writing it goes."""
+    try:
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for left in file.parent.glob(f".{file.name}.*.tmp"):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateError(f"--state-dir: {file.parent} cannot be used: {error.strerror}") from error
 
 
 def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:

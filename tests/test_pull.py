@@ -237,6 +237,27 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+def test_a_missing_extra_is_named(store: Path, target: Path) -> None:
+    """Without the packages for stores, every command that wants one says what to install, and nothing starts."""
+    code = "import runpy, sys; sys.modules['obstore'] = sys.modules['obstore.store'] = None; sys.argv[1:] = {}; {}"
+    start = "runpy.run_module({!r}, run_name='__main__')"
+    state = ["--state-dir", str(target.parent), "--port", "0"]
+    for module, arguments in (
+        ("mirrorlistd", ["pull", store.as_uri(), str(target)]),
+        ("mirrorlistd", ["serve", "--pull", store.as_uri(), *state]),
+        ("mirrorlist_snapshot", ["publish", str(store), "s3://bucket/m.mls"]),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(arguments, start.format(module))],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1, done.stderr
+        assert "pip install 'mirrorlistd[pull]'" in done.stderr
+
+
 def test_the_command(store: Path, target: Path, tmp_path: Path) -> None:
     """It says what the file is now, and exits with 0 if that is what the store has, else with 1."""
     done = run(store.as_uri(), str(target))

@@ -158,6 +158,20 @@ def test_keys_are_rotated_by_a_reload(nginx: Nginx, tmp_path: Path, workers: str
         eventually(lambda: ready(server)["serial"] == 3, "the new key is trusted")
 
 
+def test_what_a_killed_puller_left_is_cleared_away(nginx: Nginx, tmp_path: Path) -> None:
+    """A restart finds half a file of a puller that was killed while writing, and removes it."""
+    put(nginx, 1)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / ".pulled.mls.0123456789abcdef.tmp").write_bytes(b"half")
+    with nginx, serving(nginx, tmp_path, "1") as server:
+        serves(server, 1)
+        assert "plain HTTP and no --trusted-key" in "".join(server.lines)
+        eventually(
+            lambda: {path.name for path in (tmp_path / "state").iterdir()} == {"pulled.mls", "last-good.mls"},
+            "two files are there",
+        )
+
+
 def test_settings_that_contradict_each_other(tmp_path: Path) -> None:
     """A snapshot from two places, or nowhere to keep what is pulled, is refused before anything starts."""
     for flags, message in (

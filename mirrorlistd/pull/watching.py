@@ -67,6 +67,8 @@ class PullWatch:
         """Attempts in a row after which the file was not what is served."""
         self._log = logs.get_logger()
         show(self.pulls)
+        if config.pull.startswith("http://") and not config.trusted_keys:
+            self._log.warning("plain HTTP and no --trusted-key: whoever is on the way can replace the snapshot")
 
     def follow(self, config: Config) -> None:
         """Pull as another configuration has it, as far as that needs no restart: keys are rotated so."""

@@ -13,6 +13,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ READ_SECONDS: Final = 120
 SCHEMES: Final = ("s3", "gs", "az", "https", "http", "file")
 GUARDED: Final = ("s3", "gs", "az")
 """Schemes of stores that refuse a write where the object is not the one that the writer has seen."""
+NO_CLIENT: Final = "stores need the package obstore: pip install 'mirrorlistd[pull]'"
 _EXAMPLES: Final = "s3://bucket/mirrors.mls or https://host/mirrors.mls"
 
 _STATUS: Final = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
@@ -46,6 +48,11 @@ _URL: Final = re.compile(r"\S*://\S*")
 def is_url(target: str) -> bool:
     """Tell a store's URL from the path of a file."""
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", target))
+
+
+def have_client() -> bool:
+    """Whether the packages are there that stores need; without importing them, as they start threads."""
+    return find_spec("obstore") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ class StoredObject:
         try:
             from obstore.store import from_url  # noqa: PLC0415 - an extra's, wanted only where a store is named
         except ImportError as error:
-            raise StoreError("stores need the package obstore: pip install 'mirrorlistd[pull]'") from error
+            raise StoreError(NO_CLIENT) from error
         plain: ClientConfig = {"allow_http": True} if scheme == "http" or _plain_http(scheme) else {}
         seconds: ClientConfig = {
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
