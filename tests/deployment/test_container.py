@@ -26,7 +26,10 @@ from processes import SECONDS, At, eventually, listens, stamped, write_snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(500)  # building the image downloads its packages
+pytestmark = [
+    pytest.mark.timeout(500),  # building the image downloads its packages
+    pytest.mark.xdist_group("image"),
+]
 
 
 @pytest.fixture(scope="module")
