@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from typing import TYPE_CHECKING
+import threading
+from socketserver import StreamRequestHandler, ThreadingUnixStreamServer
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deployment.proxies import proxy
-from processes import Response, Server, exchange, load, wait_for_more, write_snapshot
+from processes import SECONDS, Response, Server, eventually, exchange, load, wait_for_more, write_snapshot
 
 if TYPE_CHECKING:
     import subprocess
@@ -95,6 +97,39 @@ def test_what_a_client_says_about_itself_is_not_believed(front: Proxy, header: s
     for value in (AUSTRALIAN, f"{AUSTRALIAN}, 10.0.0.1", f"for={AUSTRALIAN}", f"{AUSTRALIAN}:443", "nonsense, "):
         text = front.at(DUTCH).get(LIST, {header: value}).text
         assert text.startswith("# repo = r country = NL "), (value, text)
+
+
+class _Told(StreamRequestHandler):
+    """In the server's place: notes the heads of requests for lists, and answers all."""
+
+    heads: ClassVar[list[list[str]]] = []
+
+    def handle(self) -> None:
+        lines = [line.decode().strip() for line in iter(self.rfile.readline, b"\r\n")]
+        if "mirrorlist" in lines[0]:
+            self.heads.append([line.lower() for line in lines[1:]])
+        self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+def test_the_server_is_told_one_address_and_nothing_of_the_clients_own(kind: str) -> None:
+    """Headers are overwritten, not appended to: one X-Forwarded-For with one address, the scheme, and no Forwarded."""
+    forged = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "Forwarded": "for=192.0.2.1"}
+    _Told.heads.clear()
+    with proxy(kind) as made, ThreadingUnixStreamServer(str(made.folder / "http"), _Told) as server:
+        (made.folder / "http").chmod(0o666)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with made.running():
+                for tls in (False, True):
+                    eventually(lambda tls=tls: made.at(DUTCH, tls=tls).get(LIST, forged).status == 200, "an answer")  # type: ignore[misc]
+        finally:
+            server.shutdown()
+            thread.join(SECONDS)
+    for head, scheme in zip(_Told.heads, ("http", "https"), strict=True):
+        told = sorted(line for line in head if line.startswith(("x-forwarded", "forwarded", "192.0.2")))
+        assert told == [f"x-forwarded-for: {DUTCH}", f"x-forwarded-proto: {scheme}"]
+        assert not [line for line in head if "192.0.2.1" in line]
 
 
 def test_https_goes_on_to_https(front: Proxy) -> None:
