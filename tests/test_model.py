@@ -11,12 +11,16 @@ import pytest
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
+import caches
+from caches import pair
 from geo_databases import write_records
+from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.format import encode
+from mirrorlist_snapshot.source.mirrormanager import read_mirrormanager
 from mirrorlistd.decision import Decider, Settings
 from mirrorlistd.index import Index
 from mirrorlistd.presets import PRESETS
-from model import Who, expect, judge
+from model import BUILT, Who, expect, judge
 from processes import Server
 from rules import CONTINENT
 from worlds import DE, FR, JP, NOWHERE, US, Map, ask, compiled
@@ -24,6 +28,7 @@ from worlds import DE, FR, JP, NOWHERE, US, Map, ask, compiled
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
+    from mirrorlist_snapshot.model import Snapshot
     from mirrorlistd.answer import Answer
 
 COUNTRIES = st.sampled_from(sorted(CONTINENT))
@@ -226,12 +231,92 @@ def test_answers_are_those_of_the_model(
             judge(wanted, *plain(ask(world, query, client, seed=number)))
 
 
+def of_host(host: int, mirror: dict[str, Any]) -> list[tuple[int, Any]]:
+    """The rows about one host."""
+    rows = [(caches.COUNTRY, pair(host, mirror["country"]))] if "country" in mirror else []
+    rows += [(caches.BANDWIDTH, pair(host, mirror["bandwidth"]))] if "bandwidth" in mirror else []
+    rows += [(caches.ALLOWED, pair(host, *allowed))] if (allowed := mirror.get("allowed_countries")) else []
+    return rows + [(caches.NETBLOCK, pair(block["prefix"], host)) for block in mirror.get("netblocks", ())]
+
+
+def of_repository(name: str, repository: dict[str, Any]) -> list[tuple[int, Any]]:
+    """The rows about one repository, or alias."""
+    if alias := repository.get("alias"):
+        return [(caches.REDIRECT, pair(name, alias))]
+    path = f"{TOPS[repository['category']]}/{repository['path']}"
+    rows = [(caches.REPOSITORY, pair(f"{name}+{arch}", path.replace("{arch}", arch))) for arch in repository["arches"]]
+    return rows + ([(caches.DISABLED, pair(name, 1))] if repository.get("disabled") else [])
+
+
+def cached(source: dict[str, Any], path: Path) -> Snapshot:
+    """The same network as MirrorManager's generator would write it, imported."""
+    hosts = {name: number for number, name in enumerate(source["mirrors"], 1)}
+    mirrors = [(hosts[name], mirror) for name, mirror in source["mirrors"].items()]
+    urls = [
+        (host, category, url)
+        for host, mirror in mirrors
+        for category, content in mirror["categories"].items()
+        for url in content["urls"]
+    ]
+    rows: list[tuple[int, Any]] = [(caches.TIME, BUILT)]
+    rows += [(caches.URL, pair(number, url.rstrip("/"))) for number, (_, _, url) in enumerate(urls, 1)]
+    rows += [(caches.NETBLOCK_COUNTRY, pair(*row)) for row in source["overrides"]["netblocks"].items()]
+    rows += [(caches.CONTINENT, pair(*row)) for row in source["overrides"]["continents"].items()]
+    for name, repository in source["repositories"].items():
+        rows += of_repository(name, repository)
+    for host, mirror in mirrors:
+        rows += of_host(host, mirror)
+    for asn in (680, 7018):
+        rows.append((caches.ASN, pair(asn, *(host for host, mirror in mirrors if asn in mirror.get("asns", ())))))
+    for category, top in TOPS.items():
+        for below in DIRECTORIES[category]:
+            having = {
+                host: [number for number, row in enumerate(urls, 1) if row[:2] == (host, category)]
+                for host, mirror in mirrors
+                if below in mirror["categories"].get(category, {"directories": ()})["directories"]
+            }
+            public = [host for host, mirror in mirrors if host in having and not mirror.get("private")]
+            rows.append(caches.directory(f"{top}/{below}".rstrip("/"), below, having, public))
+        for file in FILES[category]:
+            folder, _, name = f"{top}/{file}".rpartition("/")
+            rows.append(caches.file_details(folder, name, [(1, 17), (2, 3), (5, "ab" * 32)]))
+    path.write_bytes(caches.encode(rows))
+    return compile_snapshot(read_mirrormanager(path).records, serial=1, built=BUILT, generator="tests")
+
+
 def plain(reply: Answer) -> tuple[int, dict[str, list[str]], str]:
     """An answer as `judge` takes it."""
     headers: dict[str, list[str]] = {}
     for key, value in reply.headers:
         headers.setdefault(key.decode(), []).append(value.decode())
     return reply.status, headers, reply.body.decode()
+
+
+@seed(20261124)
+@settings(max_examples=60, deadline=None)
+@given(source=networks(), asked=ASKED)
+def test_imported_caches_answer_as_the_model(source: dict[str, Any], asked: list[tuple[str, str | None]]) -> None:
+    """From MirrorManager's own cache to its own answer: what caches can say, imported, in its preset."""
+    source["overrides"] |= {"neighbours": {}, "never_served": {}}
+    for mirror in source["mirrors"].values():
+        for name in ("fallback", "denied_countries"):
+            mirror.pop(name, None)
+        mirror["active"] = True
+        for block in mirror.get("netblocks", ()):
+            block["exclusive"] = False
+    arches = {"fedora-39": ["x86_64"], "spaces": ["x86_64"]}
+    source["repositories"] = {
+        name: repository | ({"arches": arches[name]} if name in arches else {})
+        for name, repository in REPOSITORIES.items()
+    }
+    geo: Any = Map(PLACES)
+    preset = PRESETS["mirrormanager"]
+    with TemporaryDirectory() as folder:
+        snapshot = cached(source, Path(folder, "mirrorlist_cache.proto"))
+    world = Decider(Index(snapshot, preset.heaviest), geo, Settings(preset=preset))
+    for number, (query, client) in enumerate(asked):
+        wanted = expect(source, preset.name, query, Who(client, PLACES), 5)
+        judge(wanted, *plain(ask(world, query, client, seed=number)))
 
 
 @seed(20261124)
