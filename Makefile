@@ -33,7 +33,7 @@ type: $(STAMPS)/dev ## both type checkers
 	$(BIN)/pyright
 
 unit: $(STAMPS)/dev ## the tests alone
-	$(BIN)/pytest -n auto --dist loadgroup  # what has to be built once is built by one
+	$(BIN)/pytest -n auto
 
 bench: $(STAMPS)/dev ## measure beside nginx and bare ASGI, then single calls; see bench/README.md
 	@tests/debian/install bench/debian-packages.txt

@@ -26,17 +26,11 @@ from processes import SECONDS, At, eventually, listens, stamped, write_snapshot
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [
-    pytest.mark.timeout(500),  # building the image downloads its packages
-    pytest.mark.xdist_group("image"),
-]
 
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Store]:
-    """The image, built. Not in pytest's folder, which nobody else may enter: the container's user is nobody."""
+@contextlib.contextmanager
+def image() -> Iterator[Store]:
+    """The image, built."""
     with tempfile.TemporaryDirectory(prefix="mirrorlistd-images-") as name:
-        Path(name).chmod(0o755)
         made = Store(Path(name))
         try:
             made.make_base()
@@ -44,12 +38,6 @@ def store() -> Iterator[Store]:
             yield made
         finally:
             made.let_go()
-
-
-@pytest.fixture(scope="module")
-def config(store: Store) -> dict[str, Any]:
-    """What the image says about itself."""
-    return store.config()
 
 
 @contextlib.contextmanager
@@ -84,7 +72,17 @@ def test_hadolint_finds_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_what_the_image_says(config: dict[str, Any]) -> None:
+@pytest.mark.timeout(500)  # building the image downloads its packages
+def test_the_image_is_built_and_runs() -> None:
+    """Every step of the Containerfile is done, once; what comes of it says, does and holds what it should."""
+    with image() as store:
+        config = store.config()
+        says_who_it_is(config)
+        serves_without_privilege_or_a_place_to_write(store, config)
+        depends_on_the_sources_alone(store)
+
+
+def says_who_it_is(config: dict[str, Any]) -> None:
     """Nobody's number, SIGTERM, one port, and a health check that needs no other program."""
     assert config["User"] == "65532:65532"
     assert config["StopSignal"] == "SIGTERM"
@@ -93,7 +91,7 @@ def test_what_the_image_says(config: dict[str, Any]) -> None:
     assert config["Labels"]["org.opencontainers.image.title"] == "mirrorlistd"
 
 
-def test_it_serves_without_privilege_or_a_place_to_write(store: Store, config: dict[str, Any]) -> None:
+def serves_without_privilege_or_a_place_to_write(store: Store, config: dict[str, Any]) -> None:
     """Run as the Kubernetes manifest says: pulls, serves, is healthy, pulls anew, and stops on SIGTERM with 0."""
     with tempfile.TemporaryDirectory(prefix="mirrorlistd-container-") as name, contextlib.ExitStack() as stack:
         Path(name).chmod(0o755)
@@ -120,7 +118,7 @@ def test_it_serves_without_privilege_or_a_place_to_write(store: Store, config: d
         )
 
 
-def test_files_depend_on_the_sources_alone(store: Store) -> None:
+def depends_on_the_sources_alone(store: Store) -> None:
     """Byte code holds no time of a build, and nothing runs as somebody else (setuid)."""
     with store.mounted(IMAGE) as files:
         code = list((files / "opt/mirrorlistd").rglob("*.pyc"))

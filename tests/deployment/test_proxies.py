@@ -39,7 +39,6 @@ SOURCE = {
     },
     "overrides": {"netblocks": {f"{DUTCH}/32": "NL", f"{AUSTRALIAN}/32": "AU"}},
 }
-pytestmark = pytest.mark.xdist_group("proxies")
 
 
 @pytest.fixture(scope="module", params=["nginx", "haproxy"])

@@ -33,7 +33,6 @@ STATISTICS = "/var/log/mirrorlistd/statistics.log"
 TARGET = "/srv/mirrorlistd/mirrors.mls"
 TELL = ("--signal", "/run/mirrorlistd/pid", "--readyz", "unix:/run/mirrorlistd.sock")
 LIST = "/mirrorlist?repo=r"
-pytestmark = pytest.mark.xdist_group("systemd")
 
 
 @pytest.fixture(scope="module")
