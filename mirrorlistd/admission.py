@@ -80,19 +80,21 @@ def _choose(config: Config, before: State | None, *, fall_back: bool) -> tuple[C
             return copy, snapshot, Origin(source=str(copy.path))
     except StateError as error:
         if before is not None:
-            return _as_before(config, before, error)
+            if (chosen := _as_before(config, before, str(error))) is None:
+                raise
+            return chosen
         if kept is None or not fall_back or not kept.exists():
             raise
         return _last_good(kept, keys, error)
 
 
-def _as_before(config: Config, before: State, error: StateError) -> tuple[Copy, Snapshot, Origin]:
+def _as_before(config: Config, before: State, error: str) -> tuple[Copy, Snapshot, Origin] | None:
     """Give the snapshot that is served, where the status file has changed: a bad push must not block the brake."""
     overlay, _ = _overlay(config, before, before.published)
     if overlay == before.overlay:
-        raise error
+        return None
     copy = Copy.of(Path(before.source), bytes(before.data))
-    return copy, before.published, replace(before.origin, refused=f"{error!s:.2000}")
+    return copy, before.published, replace(before.origin, refused=error[:2000])
 
 
 def _last_good(kept: Path, keys: TrustedKeys | None, error: StateError) -> tuple[Copy, Snapshot, Origin]:
