@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot.tiers import tier_map
 from mirrorlistd.dealing import Dealer
@@ -165,6 +165,11 @@ class Decider:
         self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
         self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
         self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
+
+    @property
+    def memos(self) -> list[Memo[Any, Any]]:
+        """All that is remembered, memo by memo."""
+        return [thing for name in self.__slots__ if isinstance(thing := getattr(self, name), Memo)]
 
     def prepare(self, query_string: bytes) -> Prepared | Refused:
         """Understand what stands after the `?`; mistakes are values here, because they too are remembered."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mirrorlistd.config import Config
     from mirrorlistd.metrics import Counters
+    from mirrorlistd.retire import Remains
     from mirrorlistd.service import Service
     from mirrorlistd.state import State
 
@@ -53,12 +54,12 @@ class Outcomes:
         notify(os.environ, "RELOADING=1")
         return Clock()
 
-    def adopted(self, config: Config, state: State, clock: Clock) -> None:
-        """Serve another State, and say so."""
+    def adopted(self, config: Config, state: State, clock: Clock) -> Remains:
+        """Serve another State, and say so; give what is left of the one before."""
         service = self._service
         was = service.serial
         waiting = changed_needing_restart(self._started_with, config)
-        service.adopt(state)
+        remains = service.adopt(state)
         self._count(clock, ok=state.origin.refused is None)
         self._reconfigure(config)
         self._log.info("reloaded", **facts(state), was=was, seconds=round(clock.seconds, 3))
@@ -68,6 +69,7 @@ class Outcomes:
         if waiting:
             self._log.warning("changed settings wait for a restart", settings=list(waiting))
         self._ended()
+        return remains
 
     def kept(self, error: Exception, clock: Clock) -> None:
         """Go on with the old State, and say why."""
@@ -146,10 +148,11 @@ class Reloader:
         except Exception as error:  # noqa: BLE001 - a defect must not end the reloader: the next push may be fine
             self._outcomes.kept(error, clock)
         else:
-            self._outcomes.adopted(config, state, clock)
+            remains = self._outcomes.adopted(config, state, clock)
             for follow in self.followers:
                 follow(config)
             await asyncio.to_thread(keep, config, state)
+            await remains.free()
 
     def _load(self, config: Config) -> State:
         with admit(config, self._service.state) as (state, _files):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import fcntl
 import gc
 import os
@@ -62,6 +63,7 @@ def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> i
     _be_steady()
     watch = Watch(config, reread) if config.watch else None  # before anything is read: no change is missed
     state = _first_state(config, hangups)
+    _give_back_memory()
     start = _Start(config, watch.reread if watch else reread, hangups, state, watch)
     with contextlib.ExitStack() as stack:
         if (workers := config.workers or processors()) > 1:
@@ -78,6 +80,12 @@ def _be_steady() -> None:
     gc.set_threshold(100_000, 50, 1_000)
     # A reload loads in a thread: it must give way after half a millisecond, not after the usual five.
     sys.setswitchinterval(0.000_5)
+
+
+def _give_back_memory() -> None:
+    """Give the system back what loading needed for a moment: 7 MB at the design point, for good."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def configure_logs(config: Config) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mirrorlistd.metrics import Counters
 from mirrorlistd.recorder import Recorder
+from mirrorlistd.retire import Remains
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -59,12 +60,14 @@ class Service:
         """Of the snapshot that is served; None before the first."""
         return self.state.serial if self.state else None
 
-    def adopt(self, state: State) -> None:
-        """Answer from another State from now on."""
+    def adopt(self, state: State) -> Remains:
+        """Answer from another State from now on; give what is left of the one before."""
+        remains = Remains(self.state)
         if self.state is not None:
             self.geo_failures_before += self.state.decider.geo.failures
         self.state = state
         self.reload_error = state.origin.refused
+        return remains
 
     def counted(self) -> Counters:
         """Give this process' counts, made up to date."""

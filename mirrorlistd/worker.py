@@ -135,7 +135,7 @@ class Worker:
     def _end_load(self, order: Adopt | Keep) -> None:
         match order, self._prepared:
             case Adopt(), (config, state):
-                self._service.adopt(state)
+                self._begin(self._service.adopt(state).free())
                 self._reconfigure(config)
                 self._enter()
             case Keep(error), _:

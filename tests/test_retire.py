@@ -1,0 +1,69 @@
+"""What a reload replaces goes away whole, and never much of it at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+
+from mirrorlistd.config import Config
+from mirrorlistd.decision import Manner
+from mirrorlistd.lane import asker_of
+from mirrorlistd.retire import Remains
+from mirrorlistd.service import Service
+from mirrorlistd.state import load_state
+
+ASKED = 1_000
+
+
+def worked() -> Service:
+    """A service whose state has answered a thousand clients."""
+    state = load_state(Config())
+    for number in range(ASKED):
+        asker = asker_of(state, f"193.0.{number >> 8}.{number & 255}", ())
+        prepared = state.decider.prepare(b"repo=debian&limit=%d" % (1 + number % 100))
+        assert not isinstance(prepared, tuple)
+        state.decider.plan(prepared, asker.place, private=True)
+    return Service(state=state)
+
+
+def test_a_replaced_state_is_freed_in_small_parts() -> None:
+    """A turn of the loop frees some hundred entries at most, and in the end nothing is left."""
+    service = worked()
+    assert service.state is not None
+    askers, memos = service.state.askers, service.state.decider.memos
+    mirrors = len(service.state.decider.index.snapshot.mirrors)
+    sizes: list[int] = []
+
+    async def reload() -> None:
+        freeing = asyncio.create_task(service.adopt(load_state(Config())).free())
+        while not freeing.done():
+            sizes.append(len(askers) + sum(map(len, memos)))
+            await asyncio.sleep(0)
+
+    asyncio.run(reload())
+    assert sizes[0] > ASKED
+    assert sizes[-1] == 0
+    assert max(before - after for before, after in itertools.pairwise(sizes)) <= 128
+    assert mirrors > 128
+
+
+def test_nothing_of_a_replaced_state_stays() -> None:
+    """When its remains are gone no plan, no mirror and no state of the old network is alive."""
+    service = worked()
+    old = [id(service.state), *map(id, service.state.decider.plans.values() if service.state else ())]
+
+    async def reload() -> None:
+        await service.adopt(load_state(Config())).free()
+
+    asyncio.run(reload())
+    gc.collect()
+    alive = {id(thing) for thing in gc.get_objects()}
+    manners = sum(isinstance(thing, Manner) for thing in gc.get_objects())
+    assert len(alive.intersection(old)) < len(old) // 10  # an address may be taken again
+    assert manners < ASKED // 10
+
+
+def test_a_first_state_leaves_nothing_behind() -> None:
+    """Where nothing was served before there is nothing to free."""
+    asyncio.run(Remains(None).free())
