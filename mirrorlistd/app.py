@@ -31,6 +31,7 @@ from mirrorlistd.head import Asked, is_redirect, over_https
 from mirrorlistd.lane import respond
 from mirrorlistd.metrics import Facts
 from mirrorlistd.pages import Pages
+from mirrorlistd.render import Rendered
 from mirrorlistd.routes import Routes
 from mirrorlistd.service import Service
 from mirrorlistd.telling import text
@@ -95,19 +96,19 @@ class App:
             path = scope.get("raw_path") or scope["path"].encode()
             query = routes.query(path, scope["query_string"])
             if query is not None:
-                await self._list(scope, send, state, path, query)
+                status, headers, body = self._list(scope, state, path, query)
+                length = (b"content-length", b"%d" % len(body))
+                await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+                await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
                 return
         await self._others(scope, receive, send)
 
-    async def _list(self, scope: Scope, send: Send, state: State | None, path: bytes, query: bytes) -> None:
+    def _list(self, scope: Scope, state: State | None, path: bytes, query: bytes) -> Rendered:
         started = perf_counter()
-        method = scope["method"]
         if state is None:
-            await _send(send, 503, (_TEXT, (b"retry-after", b"1")), _NOT_LOADED, head=method == "HEAD")
-            return
-        if method not in ("GET", "HEAD"):
-            await _send(send, 405, (_TEXT, (b"allow", b"GET, HEAD")), _WRONG_METHOD, head=False)
-            return
+            return Rendered(503, (_TEXT, (b"retry-after", b"1")), _NOT_LOADED)
+        if scope["method"] not in ("GET", "HEAD"):
+            return Rendered(405, (_TEXT, (b"allow", b"GET, HEAD")), _WRONG_METHOD)
         asked = Asked(path, scope["query_string"], query)
         if is_redirect(query):
             headers = dict(scope["headers"])
@@ -119,7 +120,7 @@ class App:
         except Exception:  # a defect: uvicorn logs it and answers 500, which an operator must see
             self.service.counters.observe(500, None, "text", perf_counter() - started)
             raise
-        await _send(send, manner.status, manner.headers, body, head=method == "HEAD")
+        return Rendered(manner.status, manner.headers, body)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
@@ -274,12 +275,6 @@ def _wants_text(form: str | None, accept: str) -> bool:
             raise HTTPException(400, "as= takes text or json")
         return form == "text"
     return "text/" in accept and "application/json" not in accept
-
-
-async def _send(send: Send, status: int, headers: tuple[tuple[bytes, bytes], ...], body: bytes, *, head: bool) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": b"" if head else body})
 
 
 def _json(data: object, *, status: int = 200, headers: dict[str, str]) -> Response:

@@ -39,21 +39,22 @@ _SORT_BELOW: Final = 128
 class Dealer(Generic[T]):
     """Orders of one choice at one length, drawn ahead once the choice is hot."""
 
-    __slots__ = ("_batches", "_choice", "_items", "_limit", "_ready", "_uses")
+    __slots__ = ("_batches", "_choice", "_items", "_limit", "_uses", "ready")
 
     def __init__(self, choice: Choice, limit: int, items: Sequence[T]) -> None:
         """Begin cold: nothing is drawn before it is asked for. What is dealt are `items`, by mirror number."""
         self._choice = choice
         self._limit = limit
         self._items = items
-        self._ready: list[list[T]] = []
+        self.ready: list[list[T]] = []
+        """What `draw` gives next, the last one first; for who cannot afford to call it."""
         self._uses = 0
         self._batches: _Batches[T] | None = None
 
     def draw(self, random: Random) -> list[T]:
         """Give the items of mirrors, best first, as `Choice.draw` does; the caller may keep the list."""
-        if self._ready:
-            return self._ready.pop()
+        if self.ready:
+            return self.ready.pop()
         self._uses += 1
         if self._uses <= HOT:
             return [*map(self._items.__getitem__, self._choice.draw(self._limit, random))]
@@ -61,8 +62,8 @@ class Dealer(Generic[T]):
         if self._batches is None:
             self._batches = _Batches(self._choice, self._limit, self._items, random)
             rows = FIRST_BATCH
-        self._ready = self._batches.draw(rows)
-        return self._ready.pop()
+        self.ready = self._batches.draw(rows)
+        return self.ready.pop()
 
 
 class _Batches(Generic[T]):

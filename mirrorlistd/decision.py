@@ -103,8 +103,8 @@ class Plan:
 
     def body(self, random: Random) -> bytes:
         """Write a plain list (see `Prepared`); empty where nobody is offered."""
-        urls = self.lines.draw(random)
-        separator = self.separator
+        lines, separator = self.lines, self.separator
+        urls = lines.ready.pop() if lines.ready else lines.draw(random)
         return b"".join((self.comment, separator.join(urls), separator)) if urls else b""
 
 
@@ -132,6 +132,7 @@ class Decider:
         "_mirrors",
         "_numbers",
         "_offers",
+        "_places",
         "_queries",
         "_tier_maps",
         "_tiers",
@@ -155,6 +156,7 @@ class Decider:
         """Turns what `prepare` refuses into an answer."""
         few = min(_TIERS, max(64, _MIRRORS_IN_TIERS // max(1, len(index.snapshot.mirrors))))
         self._queries: Memo[bytes, Prepared | Refused] = Memo(_QUERIES)
+        self._places: Memo[Place, Place] = Memo(_PLANS)
         self._tiers: Memo[tuple[int, tuple[int, ...]], Tier] = Memo(few)
         self._equal_choices: Memo[tuple[object, ...], Choice] = Memo(few)
         self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(_CHOICES)
@@ -239,9 +241,9 @@ class Decider:
 
     def place(self, address: Address | None) -> Place:
         """Where a client is; None is an address nobody could tell."""
-        if address is None:
-            return self.index.place(None, UNKNOWN)
-        return self.index.place(address, self.geo.locate(address))
+        location = UNKNOWN if address is None else self.geo.locate(address)
+        place = self.index.place(address, location)
+        return self._places.get(place) or self._places.remember(place, place)  # the same one is found quicker
 
     def plan(self, prepared: Prepared, place: Place, *, private: bool) -> Plan:
         """Decide everything but chance; `private` says that the client asks for itself, with `ip=` or without."""

@@ -132,7 +132,14 @@ class Guard(asyncio.Protocol):
         self._set_alarm(min(HEAD_SECONDS, self.seconds or HEAD_SECONDS))
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, whatever they are."""
+        """Take bytes, whatever they are; as a rule they are one whole head, and nothing waits."""
+        if self.open and 0 < data.find(_END) == len(data) - len(_END) and len(data) <= HEAD_BYTES:
+            self.open = False
+            self._head_since = 0.0
+            self.take(data)
+            if not (self._last or self._busy() or self.transport.is_closing()):
+                self._wait()
+            return
         self._waiting = self._waiting + data if self._waiting else data
         if self._turn is None:
             self._advance()

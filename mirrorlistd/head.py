@@ -18,7 +18,7 @@ _UNUSUAL: Final = frozenset((b"content-length", b"expect", b"transfer-encoding",
 """Headers that change where a request ends, or what comes next."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: the ASGI lane makes one for each request, and that would take thrice as long
 class Asked:
     """What an answer depends on, but for who asks; the same from whichever lane it comes."""
 

@@ -232,6 +232,14 @@ def test_heads_up_to_the_limit_are_answered(lane: str) -> None:
 
 
 @LANES
+def test_a_head_may_come_in_two_parts(lane: str) -> None:
+    """Wherever it is cut, even where what has come is as long as the end that is looked for."""
+    cut = range(1, len(PLAIN))
+    told = converse(lane, [[(PLAIN[:at], True), (PLAIN[at:], True)] for at in cut], service())
+    assert [said[:12] for said, _ in told] == [b"HTTP/1.1 200"] * len(cut)
+
+
+@LANES
 @pytest.mark.parametrize("line", [b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"])
 def test_a_request_with_a_body_is_the_last(lane: str, line: bytes) -> None:
     """It is answered with `connection: close`; no byte of the body, or from behind it, is kept or obeyed."""
