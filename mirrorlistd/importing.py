@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mirrorlistd.config import Config
 
 ANY_LOSS: Final = 100
-"""Percent: with such a --max-loss nothing is too large a loss."""
+"""Percent: with such a --max-loss nothing is too large a loss, not even repositories whose directories are missing."""
 STOP_SECONDS: Final = 5.0
 """How long a child that is told to end may take, before it is killed."""
 _START_SECONDS: Final = 600
@@ -54,6 +54,7 @@ class Import:
         self._folder = config.mirrormanager
         self._began = perf_counter()
         arguments = ["compile", "--from", "mirrormanager", str(config.mirrormanager), "-o", str(config.snapshot)]
+        arguments += [f"--max-loss={config.max_loss}"]
         arguments += ["--force"] if config.max_loss >= ANY_LOSS else []
         # Files, not pipes: nobody needs to read along, and a child that says much never waits for us.
         self._told = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it

@@ -27,7 +27,7 @@ import uvicorn
 from mirrorlist_snapshot.stores import NO_CLIENT, have_client
 from mirrorlistd import logs
 from mirrorlistd.activation import handed_over
-from mirrorlistd.admission import admit
+from mirrorlistd.admission import LAST_GOOD, admit
 from mirrorlistd.app import create_app
 from mirrorlistd.errors import StateError
 from mirrorlistd.fastlane import fast_lane
@@ -145,8 +145,9 @@ def _prepare_folder(file: Path) -> None:
     """See that a file can be installed where it belongs; what was left by somebody killed while writing it goes."""
     try:
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for left in file.parent.glob(f".{file.name}.*.tmp"):
-            left.unlink(missing_ok=True)
+        for name in (file.name, LAST_GOOD):
+            for left in file.parent.glob(f".{name}.*.tmp"):
+                left.unlink(missing_ok=True)
     except OSError as error:
         raise StateError(f"--state-dir: {file.parent} cannot be used: {error.strerror}") from error
 

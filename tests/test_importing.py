@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from caches import encode, small_cache
+from caches import REPOSITORY, encode, pair, small_cache
 from mirrorlistd.config import load_config
 from mirrorlistd.errors import ConfigError
 from mirrorlistd.watch import TICK
@@ -77,6 +78,65 @@ def test_a_reload_imports_again_and_a_failing_one_keeps_everything(folder: Path,
         (folder / "mirrorlist_cache.proto").write_bytes(CACHE)
         server.hang_up()
         assert server.wait_for_log("reloaded")["serial"] > before
+
+
+def test_damaged_caches_change_nothing(folder: Path) -> None:
+    """Cut within a record, cut between two, empty, fuzzed: each is refused, and the same snapshot keeps serving."""
+    chance = random.Random(5)
+    rows = small_cache()
+    fuzzed = bytearray(CACHE)
+    fuzzed[chance.randrange(len(CACHE) - 1)] ^= 0xFF
+    damaged = [CACHE[: chance.randrange(2, len(CACHE))] for _ in range(2)]
+    damaged += [b"", encode(rows[:-1]), CACHE[:1] + chance.randbytes(200), bytes(fuzzed) + b"\x0b"]
+    with Server(*flags(folder)) as server:
+        serial = server.get("/readyz").json["serial"]
+        kept = folder.with_name("state") / "mirrormanager.mls"
+        data = kept.read_bytes()
+        for number, cache in enumerate(damaged, 1):
+            (folder / "mirrorlist_cache.proto").write_bytes(cache)
+            server.hang_up()
+            failed = server.wait_for_log("reload failed, the old state keeps serving", count=number)
+            assert "mirrorlist_cache.proto" in failed["error"]
+            assert kept.read_bytes() == data
+            assert server.get(LIST).status == 200
+        assert server.get("/readyz").json["serial"] == serial
+
+
+@WORKERS
+def test_how_much_may_be_lost_is_the_servers_setting(folder: Path, workers: str) -> None:
+    """--max-loss, as it is at each reload, holds for what is imported; 100 takes repositories without directories."""
+    config = folder.with_name("mirrorlistd.toml")
+    config.write_text("max-loss = 16\n", encoding="utf-8")
+    with Server(*flags(folder, workers), "--config", str(config)) as server:
+        (folder / "mirrorlist_cache.proto").write_bytes(encode(small_cache()[:-1]))
+        server.hang_up()
+        refused = server.wait_for_log("reload failed, the old state keeps serving")["error"]
+        assert "1 of 6 directories (16.7 %)" in refused
+        assert refused.endswith("if that is meant, raise --max-loss")
+        config.write_text("max-loss = 17\n", encoding="utf-8")
+        server.hang_up()
+        server.wait_for_log("reloaded")
+        missing = (REPOSITORY, pair("gone+x86_64", "pub/gone"))
+        (folder / "mirrorlist_cache.proto").write_bytes(encode([*small_cache(), missing]))
+        server.hang_up()
+        refused = server.wait_for_log("reload failed, the old state keeps serving", count=2)["error"]
+        assert "serve --max-loss 100" in refused
+        config.write_text("max-loss = 100\n", encoding="utf-8")
+        server.hang_up()
+        server.wait_for_log("reloaded", count=2)
+        assert server.get("/mirrorlist?repo=gone&arch=x86_64").status == 404
+
+
+def test_what_a_killed_import_left_is_cleared_away(folder: Path) -> None:
+    """A start finds half a snapshot of an import that was killed while writing, and removes it; other files stay."""
+    state = folder.with_name("state")
+    state.mkdir()
+    (state / ".mirrormanager.mls.0123456789abcdef.tmp").write_bytes(b"half")
+    (state / ".last-good.mls.0123456789abcdef.tmp").write_bytes(b"half")
+    (state / "notes").write_text("keep me", encoding="utf-8")
+    with Server(*flags(folder)) as server:
+        assert server.get(LIST).status == 200
+    assert {path.name for path in state.iterdir()} == {"mirrormanager.mls", "last-good.mls", "notes"}
 
 
 @WORKERS

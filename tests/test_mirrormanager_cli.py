@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pty
 import subprocess
 import sys
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import caches
 from caches import encode, pair, small_cache
 from mirrorlist_snapshot import cli
 from mirrorlist_snapshot import format as snapshot_format
+from mirrorlist_snapshot.loss import check_loss
 from test_snapshot_cli import COMMAND, SECONDS, environment, run
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMPILE = ("compile", "--from", "mirrormanager")
 SMALL = encode(small_cache())
@@ -32,6 +35,16 @@ def _folder(tmp_path: Path) -> Path:
     (tmp_path / "country_continent.csv").write_text("DE,EU\nTR,AS\n", encoding="utf-8")
     (tmp_path / "global_netblocks.txt").write_text("203.0.113.0/24 64500\nwhat is this\n", encoding="utf-8")
     return tmp_path
+
+
+@functools.cache
+def small_snapshot() -> bytes:
+    """What SMALL gives by itself."""
+    with TemporaryDirectory() as folder:
+        cache, output = Path(folder, "mirrorlist_cache.proto"), Path(folder, "mirrors.mls")
+        cache.write_bytes(SMALL)
+        assert cli.main([*COMPILE, str(cache), "-o", str(output)]) == 0
+        return output.read_bytes()
 
 
 def test_a_folder_is_imported(folder: Path) -> None:
@@ -73,7 +86,10 @@ def test_the_same_files_give_the_same_bytes(folder: Path) -> None:
 
 
 def test_a_cut_cache_changes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Cut between any two records or behind the next byte, a cache is refused; the snapshot in place stays as it is."""
+    """Cut between any two records or within them, a cache is refused; the snapshot in place stays as it is.
+
+    `test_a_cache_cut_at_any_byte_is_refused` has the bytes between.
+    """
     cache, output = folder / "mirrorlist_cache.proto", folder / "mirrors.mls"
     arguments = [*COMPILE, str(cache), "-o", str(output)]
     assert cli.main(arguments) == 0
@@ -81,7 +97,7 @@ def test_a_cut_cache_changes_nothing(folder: Path, capsys: pytest.CaptureFixture
     reasons: set[str] = set()
     ends = list(accumulate(len(encode([row])) for row in small_cache()))
     assert ends[-1] == len(SMALL)
-    for length in sorted({0, 1, *ends[:-1], *(end + 1 for end in ends[:-1])}):
+    for length in sorted({*range(0, len(SMALL), 11), *ends[:-1], *(end + 1 for end in ends[:-1])}):
         cache.write_bytes(SMALL[:length])
         capsys.readouterr()
         assert cli.main(arguments) == 1, length
@@ -93,15 +109,34 @@ def test_a_cut_cache_changes_nothing(folder: Path, capsys: pytest.CaptureFixture
     assert [path.name for path in folder.iterdir() if path.suffix == ".tmp"] == []
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, len(SMALL) - 1), out=st.integers(0, 3), put=st.binary(max_size=3))
+def test_a_fuzzed_cache_changes_nothing_or_is_good(folder: Path, at: int, out: int, put: bytes) -> None:
+    """Whatever bytes are changed: refused, and the snapshot in place stays; or imported, with no large loss."""
+    cache, output = folder / "mirrorlist_cache.proto", folder / "mirrors.mls"
+    arguments = [*COMPILE, str(cache), "-o", str(output)]
+    before = small_snapshot()
+    output.write_bytes(before)
+    cache.write_bytes(SMALL[:at] + put + SMALL[at + out :])
+    if cli.main(arguments):
+        assert output.read_bytes() == before
+    else:
+        check_loss(snapshot_format.decode(before), snapshot_format.verify(output.read_bytes()))
+
+
 def test_a_large_loss_is_refused_unless_forced(folder: Path) -> None:
-    """What would take away more than a tenth says what is lost; --force is for who wants that."""
+    """What would take away more than a tenth, or --max-loss, says what is lost; --force is for who wants that."""
     run(folder, *COMPILE, ".", "-o", "mirrors.mls")
     (folder / "mirrorlist_cache.proto").write_bytes(encode(small_cache()[:-1]))
     refused = run(folder, *COMPILE, ".", "-o", "mirrors.mls", "--json", code=1)
     assert "1 of 6 directories (16.7 %): pub/fedora/linux:/1" in refused.stderr
     facts = json.loads(refused.stdout)
     assert not facts["ok"]
-    assert "use --force" in facts["complaints"][0]["message"]
+    assert "raise --max-loss" in facts["complaints"][0]["message"]
+    run(folder, *COMPILE, ".", "-o", "mirrors.mls", "--max-loss", "16", code=1)
+    data = (folder / "mirrors.mls").read_bytes()
+    run(folder, *COMPILE, ".", "-o", "mirrors.mls", "--max-loss", "17")
+    (folder / "mirrors.mls").write_bytes(data)
     run(folder, *COMPILE, ".", "-o", "mirrors.mls", "--force")
     assert len(snapshot_format.verify((folder / "mirrors.mls").read_bytes()).directories) == 5
 
@@ -129,6 +164,8 @@ def test_many_missing_directories_are_told_in_short(folder: Path) -> None:
     [
         ((*COMPILE, "a", "b", "-o", "x"), "takes one SOURCE"),
         (("compile", "a", "-o", "x", "--force"), "need --from mirrormanager"),
+        (("compile", "a", "-o", "x", "--max-loss", "10"), "need --from mirrormanager"),
+        ((*COMPILE, "a", "-o", "x", "--max-loss", "101"), "a percentage from 0 to 100"),
         (("compile", "a", "-o", "x", "--country-continent", "c"), "need --from mirrormanager"),
         (("compile", "--from", "elsewhere", "a"), "invalid choice"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mirrorlist_snapshot.errors import SnapshotError
+from mirrorlist_snapshot.loss import DEFAULT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,37 @@ def add_verb(verbs: Verbs, name: str, run: Callable[[Any], int], summary: str, e
 def add_json(parser: Any) -> None:  # noqa: ANN401 - argparse's own
     """Add --json."""
     parser.add_argument("--json", action="store_true", help="write JSON for programs instead of text for people")
+
+
+def add_max_loss(parser: Any, against: str) -> None:  # noqa: ANN401 - argparse's own
+    """Add --max-loss, which `max_loss` reads; `against` names what the new snapshot is compared with."""
+    parser.add_argument(
+        "--max-loss",
+        metavar="PERCENT",
+        type=_percent,
+        help=f"refuse when more than this is lost of the mirrors, repositories or directories in {against} "
+        f"(default: {100 * DEFAULT_LIMIT:g})",
+    )
+
+
+def max_loss(options: argparse.Namespace) -> float:
+    """Give the fraction that may be lost."""
+    return DEFAULT_LIMIT if options.max_loss is None else options.max_loss / 100
+
+
+def _percent(text: str) -> float:
+    return number(text, 100, "a percentage from 0 to 100")
+
+
+def number(text: str, most: float, words: str) -> float:
+    """Read a number from 0 to `most`, which `words` describe, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= most:  # refuses nan, too
+        raise argparse.ArgumentTypeError(f"expected {words}, found {text!r}")
+    return value
 
 
 def generator() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot import loss
-from mirrorlist_snapshot.cli.console import STANDARD, Progress, Trouble
+from mirrorlist_snapshot.cli.console import STANDARD, Progress, Trouble, add_max_loss, max_loss
 from mirrorlist_snapshot.errors import Complaint, LossError, SnapshotError, SourceError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ With --from mirrormanager, SOURCE is the cache that MirrorManager's generator wr
 folder that it is in: then country_continent.csv and global_netblocks.txt are taken from there, too, if they are there.
 The build time is the cache's own, unless SOURCE_DATE_EPOCH is set. Rows that cannot be used are skipped and counted.
 Refused are a cache that is cut off, one that lacks a repository's directory, and one with which FILE as it is there
-would lose more than a tenth of its mirrors, repositories or directories; --force takes the last two as they are.
+would lose more than --max-loss of its mirrors, repositories or directories; --force takes the last two as they are.
 docs/mirrormanager.md says what becomes of each field.
 """
 CACHE: Final = "mirrorlist_cache.proto"
@@ -60,6 +60,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="lines `CIDR ASN`: who announces which network",
     )
+    add_max_loss(group, "FILE")
     group.add_argument(
         "--force",
         action="store_true",
@@ -72,8 +73,8 @@ def check_usage(options: argparse.Namespace) -> None:
     if options.kind == KIND:
         if len(options.sources) != 1:
             options.parser.error(f"--from {KIND} takes one SOURCE: the cache, or the folder that it is in")
-    elif options.country_continent or options.global_netblocks or options.force:
-        options.parser.error(f"--country-continent, --global-netblocks and --force need --from {KIND}")
+    elif options.country_continent or options.global_netblocks or options.force or options.max_loss is not None:
+        options.parser.error(f"--country-continent, --global-netblocks, --max-loss and --force need --from {KIND}")
 
 
 def read(options: argparse.Namespace) -> Import:
@@ -126,9 +127,9 @@ def check_loss(options: argparse.Namespace, snapshot: Snapshot) -> None:
     except (OSError, SnapshotError):
         return  # its serial was missed before, with a warning; and it serves nobody
     try:
-        loss.check_loss(old, snapshot)
+        loss.check_loss(old, snapshot, max_loss(options))
     except LossError as error:
-        message = f"against {output} as it is, {error}; if that is right, use --force"
+        message = f"against {output} as it is, {error}; if that is meant, raise --max-loss"
         complaint = Complaint(file=str(_files(options).cache), line=None, key="", message=message)
         raise SourceError((complaint,)) from error
 

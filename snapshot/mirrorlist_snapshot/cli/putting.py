@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from mirrorlist_snapshot.cli.console import YELLOW, Trouble, error, say, show_json
+from mirrorlist_snapshot.cli.console import YELLOW, Trouble, add_max_loss, error, max_loss, number, say, show_json
 from mirrorlist_snapshot.cli.keys import add_sign_key, signing_key
 from mirrorlist_snapshot.errors import LossError, PublishError, ServingError, SnapshotError, StoreError
-from mirrorlist_snapshot.loss import DEFAULT_LIMIT
 from mirrorlist_snapshot.publication import DEFAULT_KEEP, Rules
 from mirrorlist_snapshot.publish import FileTarget
 from mirrorlist_snapshot.serving import READYZ, Readyz, reload_until_served
@@ -60,13 +58,7 @@ def add_flags(parser: Any) -> None:  # noqa: ANN401 - argparse's own
     """Add what a publication can be told."""
     add_sign_key(parser)
     parser.add_argument("--force", action="store_true", help="publish what would be refused, if it is a good snapshot")
-    parser.add_argument(
-        "--max-loss",
-        metavar="PERCENT",
-        type=_percent,
-        default=100 * DEFAULT_LIMIT,
-        help="refuse when more than this is lost of mirrors, repositories or directories (default: %(default)g)",
-    )
+    add_max_loss(parser, "TARGET")
     parser.add_argument(
         "--keep",
         metavar="N",
@@ -95,9 +87,7 @@ def add_flags(parser: Any) -> None:  # noqa: ANN401 - argparse's own
 
 def put(options: argparse.Namespace, step: Callable[[Target, Rules], Publication]) -> int:
     """Publish by a step, tell, and have the server serve it; give the exit code."""
-    rules = Rules(
-        signer=signing_key(options.sign_key), limit=options.max_loss / 100, keep=options.keep, force=options.force
-    )
+    rules = Rules(signer=signing_key(options.sign_key), limit=max_loss(options), keep=options.keep, force=options.force)
     try:
         done = step(target_of(options.target), rules)
     except (LossError, PublishError, SnapshotError) as failure:
@@ -167,22 +157,8 @@ def _progress() -> Callable[[str], None]:
     return tell
 
 
-def _percent(text: str) -> float:
-    return _number(text, 100, "a percentage from 0 to 100")
-
-
 def _seconds(text: str) -> float:
-    return _number(text, 3600, "a number of seconds from 0 to 3600")
-
-
-def _number(text: str, most: float, words: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= most:  # refuses nan, too
-        raise argparse.ArgumentTypeError(f"expected {words}, found {text!r}")
-    return value
+    return number(text, 3600, "a number of seconds from 0 to 3600")
 
 
 def _count(text: str) -> int:

@@ -128,7 +128,7 @@ def _missing(path: Path, repositories: Repositories) -> Iterator[Complaint]:
     for key, directory in repositories.missing[:MISSING_SHOWN]:
         yield _mistake(path, f"{key}: the cache has no directory {rules.shown(directory)}", "RepoArchToDirectoryName")
     more = len(repositories.missing) - MISSING_SHOWN
-    fix = "the cache may be cut off: let it be made again, or import the rest with --force"
+    fix = "the cache may be cut off: let it be made again, or import the rest: compile --force, serve --max-loss 100"
     yield _mistake(path, f"and {more:,} more; {fix}" if more > 0 else fix, "RepoArchToDirectoryName")
 
 
