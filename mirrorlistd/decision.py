@@ -125,6 +125,7 @@ class Decider:
     """Snapshot, databases and settings, with the memos that belong to exactly these."""
 
     __slots__ = (
+        "__weakref__",  # what others make of it goes with it
         "_candidates",
         "_choices",
         "_equal_choices",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
+from weakref import ref
 
 import pytest
 
+from mirrorlistd.decision import Decider, Settings
+from mirrorlistd.index import Index
+from mirrorlistd.overlay import parse
 from mirrorlistd.pages import atlas
 from mirrorlistd.pages.atlas import Shade
 from readers import HOSTILE, Page, browser, service
@@ -201,6 +208,49 @@ def test_a_reload_is_seen_by_the_pages() -> None:
     assert "alpha" in asking.get("/mirrors").text
     using.state = service(source=network({"omega": mirror("JP")})).state
     assert asking.get("/mirrors").text == "omega\n"
+
+
+def test_what_is_replaced_is_not_kept_for_a_page() -> None:
+    """The pages let go of a state, and of what they have made of it, when the server does; nobody has to look first."""
+    using = service(source=SOURCE)
+    asking = browser(DE, using)
+    for path in PATHS:
+        assert asking.get(path, headers=HTML).status_code == 200
+    assert using.state is not None
+    decider = ref(using.state.decider)
+    using.state = service(source=network({"omega": mirror("JP")})).state
+    gc.collect()
+    assert decider() is None
+
+
+def test_firewalls_stay_open_for_a_mirror_that_is_down_for_a_night() -> None:
+    """The public list, in every form and choice, is what was published, whatever the status file says meanwhile.
+
+    The pages of repositories, and the map, show who is offered now. No status makes a private mirror public.
+    """
+    said = parse(
+        "s.json",
+        json.dumps(
+            {
+                "alpha.example": "down",
+                "gamma.example": "draining",
+                "secret-campus": "draining",
+                "secret-off": "draining",
+            }
+        ).encode(),
+    )
+    published = USING.state
+    assert published is not None
+    decider = Decider(
+        Index(said.apply(published.published), standings=said.standings), published.decider.geo, Settings()
+    )
+    now = service(source=SOURCE)
+    now.state = replace(published, decider=decider, overlay=said)
+    for query in ("", "?repo=r", "?repo=x", "?country=DE"):
+        for form in ("html", "json", "text"):
+            assert get(f"/mirrors{query}", form, using=now).text == get(f"/mirrors{query}", form).text
+    assert [row["mirror"] for row in get("/repos/x", "json", using=now).json()["mirrors"]] == ["beta.example"]
+    assert "Germany" not in drawn(get("/?repo=r", peer=JP, using=now).text)
 
 
 @pytest.mark.parametrize("path", ["/", "/mirrors", "/repos", "/repos/r"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -26,7 +27,7 @@ from mirrorlistd.pages.html import HTML_HEADERS
 from mirrorlistd.pages.public import carried, public_mirrors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
@@ -50,29 +51,31 @@ _SHARED: Final = {"cache-control": "no-cache", "vary": "accept"}
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What the pages of one state are made from, and those that are made."""
+    """What the pages of one state are made from, and those that are made; it must not hold on to the decider."""
 
-    decider: Decider
     mirrors: tuple[PublicMirror, ...]
+    """As they are now, under the status file: who is offered."""
+    published: tuple[PublicMirror, ...]
+    """As the snapshot has them. Firewalls are opened for these: a mirror that is down for a night comes back."""
     repositories: dict[str, Repository]
     """By name and alias."""
     bodies: Memo[tuple[str, ...], bytes] = field(default_factory=lambda: Memo(_REMEMBERED))
 
     @classmethod
-    def of(cls, decider: Decider) -> _Site:
-        snapshot = decider.index.snapshot
+    def of(cls, state: State) -> _Site:
+        snapshot = state.decider.index.snapshot
         named = {repository.name: repository for repository in snapshot.repositories}
         aliases = {alias: named[name] for alias, name in snapshot.aliases.items()}
-        return cls(decider, public_mirrors(snapshot), aliases | named)
+        return cls(public_mirrors(snapshot), public_mirrors(state.published), aliases | named)
 
-    def carried(self, name: str) -> Carried:
-        """Who carries a repository; 404 or 403, as a list of it has."""
+    def carried(self, decider: Decider, name: str, mirrors: Sequence[PublicMirror]) -> Carried:
+        """Who of these mirrors carries a repository; 404 or 403, as a list of it has."""
         repository = self.repositories.get(name)
         if repository is None:
             raise HTTPException(404, "no such repository")
         if repository.disabled:
             raise HTTPException(403, f"repository {repository.name} is disabled")
-        return carried(self.decider, repository, self.mirrors)
+        return carried(decider, repository, mirrors)
 
 
 class Pages:
@@ -82,7 +85,8 @@ class Pages:
         """`state` gives what is served now, or raises the HTTPException for before there is anything."""
         self._service = service
         self._state = state
-        self._made: _Site | None = None
+        self._sites: WeakKeyDictionary[Decider, _Site] = WeakKeyDictionary()
+        """One, which goes with the state that it is of: what a reload replaces is not kept until somebody looks."""
 
     @property
     def routes(self) -> list[Route]:
@@ -94,23 +98,24 @@ class Pages:
             Route("/mirrors", self._mirrors),
         ]
 
-    def _site(self) -> _Site:
-        decider = self._state().decider
-        if self._made is None or self._made.decider is not decider:
-            self._made = _Site.of(decider)
-        return self._made
+    def _now(self) -> tuple[Decider, _Site]:
+        state = self._state()
+        site = self._sites.get(state.decider)
+        if site is None:
+            site = self._sites[state.decider] = _Site.of(state)
+        return state.decider, site
 
     async def _front(self, request: Request) -> Response:
-        site, state = self._site(), self._state()
+        decider, site = self._now()
         # Not `request.url`: it is built from the Host header and fails on bytes that are no UTF-8.
         asked: bytes = request.scope["query_string"]
-        asker = asker_in(request.scope, state)
-        page = front_page(site.decider, site.mirrors, asked, asker, self._service.random)
+        asker = asker_in(request.scope, self._state())
+        page = front_page(decider, site.mirrors, asked, asker, self._service.random)
         return Response(page, headers=HTML_HEADERS | {"cache-control": "private, no-store"})
 
     async def _repositories(self, request: Request) -> Response:
-        site, form = self._site(), _form(request)
-        snapshot = site.decider.index.snapshot
+        (decider, site), form = self._now(), _form(request)
+        snapshot = decider.index.snapshot
         makers: dict[str, Callable[[], object]] = {
             "html": lambda: lists.repositories_page(snapshot),
             "json": lambda: lists.repositories(snapshot),
@@ -119,34 +124,34 @@ class Pages:
         return await _shared(request, form, site, ("repos",), makers[form])
 
     async def _repository(self, request: Request) -> Response:
-        site, form = self._site(), _form(request, ("html", "json"))
+        (decider, site), form = self._now(), _form(request, ("html", "json"))
         name = request.path_params["name"]
         makers: dict[str, Callable[..., object]] = {"html": lists.repository_page, "json": lists.repository_data}
-        carried = site.carried(name)
-        made = partial(makers[form], site.decider, carried, site.mirrors)
+        carried = site.carried(decider, name, site.mirrors)
+        made = partial(makers[form], decider, carried, site.mirrors)
         return await _shared(request, form, site, ("repo", carried.repository.name), made)
 
     async def _mirrors(self, request: Request) -> Response:
-        site, form = self._site(), _form(request)
-        snapshot = site.decider.index.snapshot
+        (decider, site), form = self._now(), _form(request)
+        snapshot = decider.index.snapshot
         asked = {name: request.query_params.get(name, "") for name in ("repo", "country")}
-        chosen = _chosen(site, **asked)
+        chosen = _chosen(decider, site, **asked)
         makers: dict[str, Callable[[], object]] = {
-            "html": lambda: lists.mirrors_page(snapshot, site.mirrors, chosen, asked),
+            "html": lambda: lists.mirrors_page(snapshot, site.published, chosen, asked),
             "json": lambda: lists.mirrors_data(snapshot, chosen),
             "text": lambda: lists.mirrors_text(chosen),
         }
         return await _shared(request, form, site, ("mirrors", *asked.values()), makers[form])
 
 
-def _chosen(site: _Site, *, repo: str, country: str) -> list[PublicMirror]:
-    """The public mirrors that carry a repository and are in a country; empty means any."""
+def _chosen(decider: Decider, site: _Site, *, repo: str, country: str) -> list[PublicMirror]:
+    """The published public mirrors that carry a repository and are in a country; empty means any."""
     if country and country.upper() not in CONTINENT_OF:
         raise HTTPException(400, "country= takes the two-letter code of one country, as in country=PL")
-    carriers = site.carried(repo).carriers if repo else None
+    carriers = site.carried(decider, repo, site.published).carriers if repo else None
     return [
         mirror
-        for mirror in site.mirrors
+        for mirror in site.published
         if (carriers is None or mirror.number in carriers) and (not country or mirror.country == country.upper())
     ]
 

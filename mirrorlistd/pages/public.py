@@ -1,7 +1,8 @@
 """What may be shown to everyone: public mirrors, and which of them carry a repository. Pure.
 
 A mirror is public if it is switched on and not private. Nothing is told of its networks, nor of the countries that it
-allows or denies: lists do not tell that either. Made once for a snapshot.
+allows or denies: lists do not tell that either. Made once for a snapshot: as it was published for the list of all, as
+it is under the status file for what is offered now.
 """
 
 from __future__ import annotations
