@@ -153,23 +153,32 @@ def parse(name: str, raw: bytes) -> Overlay:
 
 
 def _complaints(said: object) -> Iterator[str]:
+    mistake = f": {_ALLOWED}; found {_shown(said)}"
     if isinstance(said, str):
         if said not in _STATUSES:
-            yield f": {_ALLOWED}; found {said!a:.60}"
+            yield mistake
         return
-    if not isinstance(said, dict) or not said:
-        yield f": {_ALLOWED}; found {said!a:.60}"
+    table = cast("dict[str, object]", said) if isinstance(said, dict) else {}
+    if not table:
+        yield mistake
         return
-    for key, value in cast("dict[str, object]", said).items():
+    for key, value in table.items():
         if key not in _KEYS:
             yield f".{key!a:.60}: no such key; there are {', '.join(_KEYS)}"
         elif key == "status" and value not in _STATUSES:
-            yield f'.status: expected "down" or "draining", found {value!a:.60}'
+            yield f'.status: expected "down" or "draining", found {_shown(value)}'
         elif key == "weight" and _weight(value) is None:
             low, high = BANDWIDTH_RANGE
-            yield f'.weight: expected Mbit/s from {low} to {high}, or a percentage such as "25%"; found {value!a:.60}'
+            yield f'.weight: expected Mbit/s from {low} to {high}, or a percentage such as "25%"; found {_shown(value)}'
         elif key == "reason" and not (isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_REASON):
-            yield f".reason: expected one line of at most {_LONGEST_REASON} characters, found {value!a:.60}"
+            yield f".reason: expected one line of at most {_LONGEST_REASON} characters, found {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!a:.60}"
+    except ValueError:  # TOML's hexadecimal has numbers that Python will not write in decimal
+        return "a number of thousands of digits"
 
 
 def _standing(said: object) -> Standing:

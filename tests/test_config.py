@@ -265,6 +265,8 @@ def test_values_that_are_not_allowed(name: str, text: str) -> None:
         ("host = {a = 1}", "host"),
         ("drain = '1'", "drain"),
         ("snapshot = ['a']", "snapshot"),
+        pytest.param(f"limit = 0x{5000 * 'f'}", "limit", id="unwritten"),
+        pytest.param(f"geo = [0x{5000 * 'f'}]", "geo", id="unwritten in a list"),
     ],
 )
 def test_types_of_the_file(toml: str, key: str, tmp_path: Path) -> None:
@@ -274,7 +276,11 @@ def test_types_of_the_file(toml: str, key: str, tmp_path: Path) -> None:
     assert problem.startswith(f"{file}: {key}: expected ")
 
 
-@pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe", b"port = 1\nport = 2"])
+@pytest.mark.parametrize(
+    "content",
+    [b"port = ", b"\xff\xfe", b"port = 1\nport = 2", b"port = " + 5000 * b"9", b"port = " + 5000 * b"["],
+    ids=["nothing", "bytes", "twice", "digits", "depth"],
+)
 def test_a_file_that_is_not_toml(content: bytes, tmp_path: Path) -> None:
     """A broken file is one problem that names the file; the other sources are judged all the same."""
     file = tmp_path / "m.toml"

@@ -114,6 +114,13 @@ def test_a_mad_probe() -> None:
     three.check(WORLD, 0.75)
 
 
+def test_a_number_that_cannot_be_written_is_a_mistake() -> None:
+    """TOML's hexadecimal numbers may be longer than Python writes; they are not repeated, and raise nothing else."""
+    for said in ("{ weight = 0x%s }", "0x%s"):
+        with pytest.raises(StatusError, match="found a number of thousands of digits"):
+            parse("s.toml", b'"a" = ' + (said % ("f" * 5000)).encode())
+
+
 MISTAKES = {
     "a": ("dwon", 'a": expected "down", "draining" or a table'),
     "b": (5, 'b": expected "down", "draining" or a table'),

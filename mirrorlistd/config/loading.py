@@ -35,6 +35,8 @@ IMPORTED: Final = "mirrormanager.mls"
 _BY_NAME: Final = {option.name: option for option in OPTIONS}
 _BY_VARIABLE: Final = {option.variable: option for option in OPTIONS}
 _CONFIG: Final = _BY_NAME["config"]
+_UNWRITTEN: Final = "a number of thousands of digits"
+"""In place of what TOML's hexadecimal can say and Python will not write in decimal; no option takes it."""
 
 
 def load_config(
@@ -136,7 +138,7 @@ def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, Any]]:
     except OSError as error:
         problems.append(f"{_CONFIG.flag}: {file} cannot be read: {error.strerror}")
         return
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers of thousands of digits
         problems.append(f"{file}: expected TOML in UTF-8, found: {error}")
         return
     known = {name: option for name, option in _BY_NAME.items() if option.in_file}
@@ -163,7 +165,7 @@ def _beside(file: Path, value: object) -> object:
 
 def _read(option: Option, raw: object, where: str, problems: list[str]) -> Iterator[tuple[str, Any]]:
     """Yield the value, under its field; or nothing, and note a problem for each item that is not allowed."""
-    texts = [str(item).lower() if isinstance(item, bool) else str(item) for item in _items(raw, option)]
+    texts = [_text(item) for item in _items(raw, option)]
     if option.many and texts == ["none"]:
         texts = []
     values: list[object] = []
@@ -178,6 +180,14 @@ def _read(option: Option, raw: object, where: str, problems: list[str]) -> Itera
         yield option.field, values[0]
 
 
+def _text(item: object) -> str:
+    """Write a TOML value as a flag would have it."""
+    try:
+        return str(item).lower() if isinstance(item, bool) else str(item)
+    except ValueError:
+        return _UNWRITTEN
+
+
 def _items(raw: object, option: Option) -> list[object]:
     if option.many and isinstance(raw, list | tuple):
         return list(raw)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - judged one by one
@@ -186,7 +196,11 @@ def _items(raw: object, option: Option) -> list[object]:
 
 def _complaint(where: str, option: Option, found: object) -> str:
     or_none = ", or none" if option.many else ""
-    return f"{where}: expected {option.kind.allowed}{or_none}; found {_without_secrets(ascii(found)[:100])}"
+    try:
+        shown = _without_secrets(ascii(found)[:100])
+    except ValueError:
+        shown = _UNWRITTEN
+    return f"{where}: expected {option.kind.allowed}{or_none}; found {shown}"
 
 
 def _without_secrets(text: str) -> str:
