@@ -99,7 +99,7 @@ class Parent:
         self._means = means
         self._service = Service(state=state)
         self._board = Board()
-        self._outcomes = Outcomes(self._service, means.config, self._reconfigure, self._board.publish_reloads)
+        self._outcomes = Outcomes(self._service, means.config, means.reconfigure, self._board.publish_reloads)
         self._crew = Crew(self._board, means.bind, means.shared, self._work)
         self._log = logs.get_logger()
         self._signals: deque[int] = deque()
@@ -232,11 +232,6 @@ class Parent:
             case _:
                 pass  # SIGCHLD has woken us up
 
-    def _reconfigure(self, config: Config) -> None:
-        self._means.reconfigure(config)
-        if self._puller:
-            self._puller.follow(config)
-
     def _want(self) -> None:
         self._reload_wanted = True
 
@@ -256,6 +251,8 @@ class Parent:
             clock = self._outcomes.begun()
             try:
                 config = self._means.reread()
+                if self._puller:
+                    self._puller.follow(config)
                 run = Import(config) if config.mirrormanager else None
             except Exception as error:  # noqa: BLE001 - as in `_reload`
                 self._keep(error, clock)

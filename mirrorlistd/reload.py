@@ -125,7 +125,7 @@ class Reloader:
         self._reread = reread
         self._wanted = asyncio.Event()
         self.followers: list[Callable[[Config], None]] = []
-        """Who is told of each configuration that is adopted."""
+        """Who is told of each configuration, before it is known whether what it names can be served."""
 
     def request(self) -> None:
         """Ask for a reload: what the signal handler does, and all it does."""
@@ -143,14 +143,14 @@ class Reloader:
         clock = self._outcomes.begun()
         try:
             config = await asyncio.to_thread(self._reread)
+            for follow in self.followers:
+                follow(config)
             await import_meanwhile(config)
             state = await asyncio.to_thread(self._load, config)
         except Exception as error:  # noqa: BLE001 - a defect must not end the reloader: the next push may be fine
             self._outcomes.kept(error, clock)
         else:
             remains = self._outcomes.adopted(config, state, clock)
-            for follow in self.followers:
-                follow(config)
             await asyncio.to_thread(keep, config, state)
             await remains.free()
 

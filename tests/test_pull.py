@@ -47,7 +47,7 @@ def target(tmp_path: Path) -> Path:
 
 def puller(store: Path, target: Path, trusted: TrustedKeys | None = None) -> Puller:
     """What pulls the one into the other."""
-    return Puller(StoredObject.at(store.as_uri()), target, trusted)
+    return Puller(StoredObject.at(store.as_uri()), target, lambda: trusted)
 
 
 def refused(pull: Puller) -> PullError:

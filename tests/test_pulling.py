@@ -134,8 +134,12 @@ def test_a_puller_that_dies_is_followed_by_another(nginx: Nginx, tmp_path: Path,
 
 
 def test_keys_are_rotated_by_a_reload(nginx: Nginx, tmp_path: Path, workers: str) -> None:
-    """An unsigned object is never installed; a key that a reload brings is trusted for what is pulled from then on."""
-    keys = {name: SigningKey.generate() for name in ("old", "new")}
+    """An unsigned object is never installed; a key that a reload brings is trusted for what is pulled from then on.
+
+    Also where that reload fails, because what is in place is signed by a key that is trusted no more; and where a key's
+    file is replaced, even without a reload.
+    """
+    keys = {name: SigningKey.generate() for name in ("old", "new", "next")}
     for name, key in keys.items():
         key.write(tmp_path / name)
     plain = write_snapshot(tmp_path / "plain.mls", stamped(1), serial=1).read_bytes()
@@ -156,6 +160,14 @@ def test_keys_are_rotated_by_a_reload(nginx: Nginx, tmp_path: Path, workers: str
         config.write_text('trusted-key = ["old.pub", "new.pub"]\n')
         server.hang_up()
         eventually(lambda: ready(server)["serial"] == 3, "the new key is trusted")
+        config.write_text('trusted-key = ["next.pub"]\n')
+        server.hang_up()
+        eventually(lambda: ready(server)["last_reload"]["result"] == "failed", "what is served is not trusted now")
+        publish(4, "next")
+        eventually(lambda: ready(server)["serial"] == 4, "the only key is trusted")
+        (tmp_path / "old.pub").replace(tmp_path / "next.pub")
+        publish(5, "old")
+        eventually(lambda: ready(server)["serial"] == 5, "the key in the same file is trusted")
 
 
 def test_what_a_killed_puller_left_is_cleared_away(nginx: Nginx, tmp_path: Path) -> None:

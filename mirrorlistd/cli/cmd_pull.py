@@ -16,6 +16,7 @@ from mirrorlistd.config import LONGEST_PULL, SHORTEST_PULL
 from mirrorlistd.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mirrorlist_snapshot.signing import TrustedKeys
     from mirrorlistd.cli.console import Verbs
     from mirrorlistd.pull.attempt import Puller
     from mirrorlistd.pull.report import Report
@@ -97,12 +98,15 @@ def _puller(arguments: argparse.Namespace) -> Puller:
     from mirrorlist_snapshot.stores import StoredObject  # noqa: PLC0415 - as above
     from mirrorlistd.pull.attempt import Puller  # noqa: PLC0415 - as above
 
-    try:
-        trusted = None
-        if arguments.trusted_keys:
-            from mirrorlist_snapshot.signing import TrustedKeys  # noqa: PLC0415 - loads a library for this alone
+    def trusted() -> TrustedKeys | None:
+        if not arguments.trusted_keys:
+            return None
+        from mirrorlist_snapshot.signing import TrustedKeys  # noqa: PLC0415 - loads a library for this alone
 
-            trusted = TrustedKeys.read(arguments.trusted_keys)
+        return TrustedKeys.read(arguments.trusted_keys)
+
+    try:
+        trusted()  # wrong usage is said at once
         return Puller(StoredObject.at(arguments.url), arguments.file, trusted, arguments.max_loss / 100)
     except MirrorlistSnapshotError as error:
         raise ConfigError(str(error)) from error

@@ -13,12 +13,20 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.errors import LossError, MirrorlistSnapshotError, NoObjectError, SnapshotError, StoreError
+from mirrorlist_snapshot.errors import (
+    KeyFileError,
+    LossError,
+    MirrorlistSnapshotError,
+    NoObjectError,
+    SnapshotError,
+    StoreError,
+)
 from mirrorlist_snapshot.loss import DEFAULT_LIMIT, check_loss
 from mirrorlist_snapshot.publish import write_snapshot
 from mirrorlistd.errors import PullError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mirrorlist_snapshot.model import Snapshot
@@ -43,9 +51,13 @@ class Puller:
     """Keeps one file as a store has it."""
 
     def __init__(
-        self, source: StoredObject, target: Path, trusted: TrustedKeys | None = None, max_loss: float = DEFAULT_LIMIT
+        self,
+        source: StoredObject,
+        target: Path,
+        trusted: Callable[[], TrustedKeys | None] = lambda: None,
+        max_loss: float = DEFAULT_LIMIT,
     ) -> None:
-        """With `trusted` keys, what none of them has signed is refused.
+        """`trusted` gives the keys of the moment, for key files are replaced; what none of them has signed is refused.
 
         So is what takes away more than `max_loss`, a fraction, of the mirrors, repositories or directories in place:
         the file is what a server starts from, so it must not get there at all.
@@ -97,9 +109,11 @@ class Puller:
 
     def _take(self, data: bytes) -> Pulled:
         try:
-            if self._trusted is not None:
-                self._trusted.verify(data)
+            if (trusted := self._trusted()) is not None:
+                trusted.verify(data)
             new = snapshot_format.verify(data)
+        except KeyFileError as error:
+            raise PullError("local", f"--trusted-key: {error}") from error
         except MirrorlistSnapshotError as error:
             raise PullError("refused", f"{self._source.url}: {error}") from error
         here = self._here()

@@ -71,7 +71,11 @@ class PullWatch:
             self._log.warning("plain HTTP and no --trusted-key: whoever is on the way can replace the snapshot")
 
     def follow(self, config: Config) -> None:
-        """Pull as another configuration has it, as far as that needs no restart: keys are rotated so."""
+        """Pull as another configuration has it, as far as that needs no restart: keys are rotated so.
+
+        Not only where the reload succeeds: with a stolen key gone, what is in place is no longer trusted, and what ends
+        that has to be pulled.
+        """
         self.child.give(_arguments(self._started_with, config))
 
     async def attend(self) -> None:
