@@ -1,8 +1,8 @@
 """MirrorManager's files at any size, and what importing them costs: `python bench/mirrormanager_cache.py --measure`.
 
 The network is that of `corpus.py`, written as MirrorManager's generator would write it: a directory names all of its
-hosts, twice, so that the design point is a file of two gigabytes. A million networks of other people's stand around and
-in those of the mirrors' autonomous systems. The same seed gives the same bytes, one record at a time.
+hosts, three times, so that the design point is a file of 1.4 gigabytes. A million networks of other people's stand
+around and in those of the mirrors' autonomous systems. The same seed gives the same bytes, one record at a time.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from mirrorlistd import logs
 from mirrorlistd.errors import StateError
@@ -56,10 +56,11 @@ class Import:
         arguments = ["compile", "--from", "mirrormanager", str(config.mirrormanager), "-o", str(config.snapshot)]
         arguments += [f"--max-loss={config.max_loss}"]
         arguments += ["--force"] if config.max_loss >= ANY_LOSS else []
-        # Files, not pipes: nobody needs to read along, and a child that says much never waits for us.
-        self._told = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+        # Files, not pipes: nobody needs to read along, and a child that says much never waits for us. They lie where
+        # the snapshot will: that folder has to be writable, while /tmp, in a container, may not be.
+        self._told = _nameless(config.snapshot.parent)
         # On a terminal the child shows its progress there.
-        self._said = None if sys.stderr.isatty() else tempfile.TemporaryFile()  # noqa: SIM115 - as above
+        self._said = None if sys.stderr.isatty() else _nameless(config.snapshot.parent)
         try:
             # -P: nothing is imported from whatever folder the server was started in. A session of its own: what a
             # terminal sends to all of the server's processes is the server's to obey.
@@ -137,6 +138,14 @@ class Import:
             return ""
         self._said.seek(0)
         return (self._said.read().decode("utf-8", "replace").splitlines() or [""])[-1]
+
+
+def _nameless(folder: Path) -> IO[bytes]:
+    """Open a file that goes when it is closed; StateError where the folder takes none."""
+    try:
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise StateError(f"--state-dir: {folder} cannot be used: {error.strerror}") from error
 
 
 def _place(complaint: dict[str, Any]) -> dict[str, Any]:

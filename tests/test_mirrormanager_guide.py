@@ -55,6 +55,7 @@ def test_the_configuration_loads(tmp_path: Path) -> None:
     file = tmp_path / "mirrorlistd.toml"
     file.write_text(found[1])
     config = load_config({}, {}, file)
+    assert (config.mirrormanager, config.state_dir) == (Path("/var/lib/mirrormanager"), Path("/var/lib/mirrorlistd"))
     assert (config.preset, config.port, config.trusted_proxies) == ("mirrormanager", 3001, ("127.0.0.1/32",))
     assert config.statistics == Path("/var/log/mirrorlistd/statistics.log")
     assert {line.split(" =")[0] for line in found[1].splitlines() if " = " in line} <= {one.name for one in OPTIONS}

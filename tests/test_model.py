@@ -211,12 +211,12 @@ PLACES = {
     NOWHERE: (None, None, 0),
     "2001:db8::7": (None, "EU", 7018),
 }
-ASKED = st.lists(st.tuples(queries(), st.sampled_from([*CLIENTS, None])), min_size=20, max_size=20)
+ASKED = st.lists(st.tuples(queries(), st.sampled_from([*CLIENTS, None])), min_size=32, max_size=32)
 
 
 @pytest.mark.timeout(600)  # half a minute, unless a machine is busy
 @seed(20261124)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=320, deadline=None)  # times 32: ten thousand queries of each preset
 @given(source=networks(), minimum=st.sampled_from([0, 1, 3, 5, 100]), asked=ASKED)
 def test_answers_are_those_of_the_model(
     source: dict[str, Any], minimum: int, asked: list[tuple[str, str | None]]
@@ -293,7 +293,7 @@ def plain(reply: Answer) -> tuple[int, dict[str, list[str]], str]:
 
 
 @seed(20261124)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(source=networks(), asked=ASKED)
 def test_imported_caches_answer_as_the_model(source: dict[str, Any], asked: list[tuple[str, str | None]]) -> None:
     """From MirrorManager's own cache to its own answer: what caches can say, imported, in its preset."""
@@ -320,8 +320,8 @@ def test_imported_caches_answer_as_the_model(source: dict[str, Any], asked: list
 
 
 @seed(20261124)
-@settings(max_examples=3, deadline=None, phases=[Phase.generate])
-@given(source=networks(), asked=st.lists(st.tuples(queries(), st.sampled_from(CLIENTS)), min_size=75, max_size=75))
+@settings(max_examples=2, deadline=None, phases=[Phase.generate])
+@given(source=networks(), asked=st.lists(st.tuples(queries(), st.sampled_from(CLIENTS)), min_size=100, max_size=100))
 def test_a_server_answers_as_the_model(source: dict[str, Any], asked: list[tuple[str, str]]) -> None:
     """The same through a socket and a proxy that names the client, a preset in each lane; metalinks by their path."""
     with TemporaryDirectory() as folder:
