@@ -270,6 +270,20 @@ def test_metalinks_are_of_repomd(query: str, path: str, preset: Any) -> None:
     assert [element.text for element in root.iter("{http://www.metalinker.org/}hash")] == [SHA256]
 
 
+@pytest.mark.parametrize("form", ["metalink", "metalink4"])
+def test_metalinks_state_no_size_or_time_that_is_not_known(form: str) -> None:
+    """MirrorManager writes 0 for what it does not know: a client that is told so would refuse every file."""
+    unknown = repomd("39/x86_64/os") | {"timestamp": 0, "size": 0}
+    category = SOURCE["categories"]["fedora"] | {"files": [unknown]}
+    reply = ask(
+        decider(SOURCE | {"categories": {"fedora": category}}, preset=MIRRORMANAGER), f"format={form}&{REPO}", DE
+    )
+    assert reply.status == 200
+    said = {element.tag.rpartition("}")[2] for element in ET.fromstring(reply.body).iter()}
+    assert "hash" in said
+    assert not {"size", "timestamp"} & said
+
+
 def test_metalinks_that_state_nothing_are_ours_alone() -> None:
     """A named file without details: we give its mirrors, MirrorManager a 404."""
     query = "format=metalink&path=pub/fedora/39/x86_64/os/a.iso"

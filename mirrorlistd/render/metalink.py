@@ -74,8 +74,11 @@ def not_a_metalink(status: int, built: int, said: str) -> Rendered:
 
 
 def _version_of_file(version: FileVersion, indent: str) -> Iterator[str]:
-    yield f"{indent}<mm0:timestamp>{version.timestamp}</mm0:timestamp>"
-    yield f"{indent}<size>{version.size}</size>"
+    # 0 is what MirrorManager's generator writes for what it does not know; clients refuse files of another size.
+    if version.timestamp:
+        yield f"{indent}<mm0:timestamp>{version.timestamp}</mm0:timestamp>"
+    if version.size:
+        yield f"{indent}<size>{version.size}</size>"
     known = [(word, value) for word, _ in _HASHES if (value := getattr(version, word))]
     if known:
         yield f"{indent}<verification>"
@@ -96,7 +99,8 @@ def _version_4(listing: Listing) -> Rendered:
     ]
     details = listing.details
     if details is not None:
-        lines.append(f"  <size>{details.current.size}</size>")
+        if details.current.size:  # as above
+            lines.append(f"  <size>{details.current.size}</size>")
         for field, word in _HASHES:
             if value := getattr(details.current, field):
                 lines.append(f'  <hash type="{word}">{value}</hash>')

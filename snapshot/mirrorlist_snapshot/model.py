@@ -116,9 +116,9 @@ class FileVersion:
     """One version of one file: what a metalink states."""
 
     timestamp: int
-    """Modification time, seconds since 1970 UTC."""
+    """Modification time, seconds since 1970 UTC; 0: not known."""
     size: int
-    """Bytes."""
+    """Bytes; 0: not known, or none."""
     md5: str | None = None
     """Hashes are lower-case hexadecimal."""
     sha1: str | None = None
