@@ -399,12 +399,14 @@ host/8 64500
 
 def test_lines_of_continents() -> None:
     """Headings and what lies nowhere are passed over, codes that MirrorManager alone has are kept."""
-    lines = '"iso 3166 country","continent code"\nDE,EU\nap,as\nA1,--\nXX,ZZ\n9Z,EU\nFR\n"IL", "EU"\n\n'.splitlines(
-        keepends=True
+    lines = (
+        '"iso 3166 country","continent code"\nDE,EU\nap,as\nA1,--\nXX,ZZ\n9Z,EU\nFR\nDEU,EU\n"IL", "EU"\n\n'.splitlines(
+            keepends=True
+        )
     )
     skips = Skips("countries")
     assert read_continents(lines, skips) == {"DE": "EU", "AP": "AS", "IL": "EU"}
-    assert skips.counts == {"lines": 3}
+    assert skips.counts == {"lines": 4}
     assert skips.complaints()[0].line == 5
 
 

@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.source.mirrormanager.skips import Skips
 
 _CODE: Final = 2
-"""Letters of a country's or a continent's code; the original, too, ignores lines that start with anything else."""
+"""Letters of a country's or a continent's code."""
 _NOWHERE: Final = "--"
 _MAX_ASN: Final = 0xFFFF_FFFF
 
 
 def read_continents(lines: Iterable[str], skips: Skips) -> dict[str, str]:
-    """Read `CC,CONTINENT` lines: country -> continent, upper case. Countries that are nowhere (`--`) are left out."""
+    """Read `CC,CONTINENT` lines: country -> continent, upper case. Countries that are nowhere (`--`) are left out.
+
+    The first line may be a heading.
+    """
     found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         country, continent = (word.strip(' "\r\n').upper() for word in f"{line},".split(",")[:2])
-        if len(country) != _CODE or continent == _NOWHERE:
+        heading = number == 1 and len(country) != _CODE
+        if heading or continent == _NOWHERE or not line.strip():
             continue
         if not is_country(country) or continent not in CONTINENTS:
             skips.add("lines", "no country and continent", line.strip(), number)
