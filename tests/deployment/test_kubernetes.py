@@ -86,7 +86,10 @@ def environ() -> dict[str, str]:
 
 
 def test_what_a_pod_runs(tmp_path: Path, environ: dict[str, str]) -> None:
-    """Its arguments and options, a folder as the store: ready once it has pulled, pulls anew, drains on SIGTERM."""
+    """Its arguments and options, a folder as the store: ready once it has pulled, pulls anew, drains on SIGTERM.
+
+    Alive all the while: Kubernetes restarts no pod because its store is away.
+    """
     (tmp_path / "store").mkdir()
     (tmp_path / "state").mkdir()
     stored = tmp_path / "store/mirrors.mls"
@@ -97,10 +100,10 @@ def test_what_a_pod_runs(tmp_path: Path, environ: dict[str, str]) -> None:
     assert verb == "serve"
     with Server(flag, str(config), environ=environ) as running:
         paths = {kind: server()[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
-        assert running.get(paths["startup"]).status == 503
-        assert running.get(paths["liveness"]).status == 200
+        assert running.get(paths["readiness"]).status == 503
+        assert running.get(paths["liveness"]).status == running.get(paths["startup"]).status == 200
         write_snapshot(stored, stamped(1))
-        eventually(lambda: running.get(paths["startup"]).status == 200, "the first snapshot has come")
+        eventually(lambda: running.get(paths["readiness"]).status == 200, "the first snapshot has come")
         write_snapshot(stored, stamped(2), serial=2)
         eventually(lambda: "/s2/" in running.get(LIST).text, "the second one has come")
         (tmp_path / "new").write_text('"m3.example" = "down"')
