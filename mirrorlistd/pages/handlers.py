@@ -7,7 +7,6 @@ are made once, remembered, and have an ETag.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from mirrorlist_snapshot.model import Repository
     from mirrorlistd.decision import Decider
-    from mirrorlistd.pages.public import Carried, PublicMirror
+    from mirrorlistd.pages.public import PublicMirror
     from mirrorlistd.service import Service
     from mirrorlistd.state import State
 
@@ -68,14 +67,14 @@ class _Site:
         aliases = {alias: named[name] for alias, name in snapshot.aliases.items()}
         return cls(public_mirrors(snapshot), public_mirrors(state.published), aliases | named)
 
-    def carried(self, decider: Decider, name: str, mirrors: Sequence[PublicMirror]) -> Carried:
-        """Who of these mirrors carries a repository; 404 or 403, as a list of it has."""
+    def repository(self, name: str) -> Repository:
+        """The repository of a name; 404 or 403, as a list of it has."""
         repository = self.repositories.get(name)
         if repository is None:
             raise HTTPException(404, "no such repository")
         if repository.disabled:
             raise HTTPException(403, f"repository {repository.name} is disabled")
-        return carried(decider, repository, mirrors)
+        return repository
 
 
 class Pages:
@@ -125,34 +124,52 @@ class Pages:
 
     async def _repository(self, request: Request) -> Response:
         (decider, site), form = self._now(), _form(request, ("html", "json"))
-        name = request.path_params["name"]
+        repository = site.repository(request.path_params["name"])
         makers: dict[str, Callable[..., object]] = {"html": lists.repository_page, "json": lists.repository_data}
-        carried = site.carried(decider, name, site.mirrors)
-        made = partial(makers[form], decider, carried, site.mirrors)
-        return await _shared(request, form, site, ("repo", carried.repository.name), made)
+        return await _shared(
+            request,
+            form,
+            site,
+            ("repo", repository.name),
+            lambda: makers[form](decider, carried(decider, repository, site.mirrors), site.mirrors),
+        )
 
     async def _mirrors(self, request: Request) -> Response:
         (decider, site), form = self._now(), _form(request)
         snapshot = decider.index.snapshot
         asked = {name: request.query_params.get(name, "") for name in ("repo", "country")}
-        chosen = _chosen(decider, site, **asked)
-        makers: dict[str, Callable[[], object]] = {
-            "html": lambda: lists.mirrors_page(snapshot, site.published, chosen, asked),
-            "json": lambda: lists.mirrors_data(snapshot, chosen),
-            "text": lambda: lists.mirrors_text(chosen),
+        repository = site.repository(asked["repo"]) if asked["repo"] else None
+        country = _country(asked["country"])
+        makers: dict[str, Callable[[Sequence[PublicMirror]], object]] = {
+            "html": lambda chosen: lists.mirrors_page(snapshot, site.published, chosen, asked),
+            "json": lambda chosen: lists.mirrors_data(snapshot, chosen),
+            "text": lists.mirrors_text,
         }
-        return await _shared(request, form, site, ("mirrors", *asked.values()), makers[form])
+        return await _shared(
+            request,
+            form,
+            site,
+            ("mirrors", *asked.values()),
+            lambda: makers[form](_chosen(decider, site.published, repository, country)),
+        )
 
 
-def _chosen(decider: Decider, site: _Site, *, repo: str, country: str) -> list[PublicMirror]:
-    """The published public mirrors that carry a repository and are in a country; empty means any."""
-    if country and country.upper() not in CONTINENT_OF:
+def _country(text: str) -> str | None:
+    """The code of a country; none where none is asked for."""
+    if text and text.upper() not in CONTINENT_OF:
         raise HTTPException(400, "country= takes the two-letter code of one country, as in country=PL")
-    carriers = site.carried(decider, repo, site.published).carriers if repo else None
+    return text.upper() or None
+
+
+def _chosen(
+    decider: Decider, mirrors: Sequence[PublicMirror], repository: Repository | None, country: str | None
+) -> list[PublicMirror]:
+    """Those of the mirrors that carry a repository and are in a country; None means any."""
+    carriers = carried(decider, repository, mirrors).carriers if repository else None
     return [
         mirror
-        for mirror in site.published
-        if (carriers is None or mirror.number in carriers) and (not country or mirror.country == country.upper())
+        for mirror in mirrors
+        if (carriers is None or mirror.number in carriers) and (not country or mirror.country == country)
     ]
 
 
@@ -175,7 +192,7 @@ async def _shared(
     """Answer with a body that is the same for everyone, or with 304 who has it."""
     body = site.bodies.get((form, *key))
     if body is None:
-        made = await run_in_threadpool(make)  # a large page takes milliseconds: lists do not wait for it
+        made = await run_in_threadpool(make)  # finding out and writing take milliseconds: lists do not wait for it
         whole = made.encode() if isinstance(made, str) else orjson.dumps(made, option=_JSON)
         body = site.bodies.remember((form, *key), whole)
     tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
