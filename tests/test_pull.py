@@ -187,6 +187,12 @@ def test_what_names_no_object_is_refused(url: str) -> None:
         StoredObject.at(url)
 
 
+def test_a_folder_is_named_by_its_whole_path() -> None:
+    """What follows `file://` is a host, where another path would be read and written than was meant."""
+    with pytest.raises(StoreError, match=r"file://store/m\.mls: expected a whole path, as file:///srv/mirrors\.mls"):
+        StoredObject.at("file://store/m.mls")
+
+
 @given(st.text())
 def test_any_text_is_a_url_or_refused(text: str) -> None:
     """Whatever is given as a URL raises StoreError and nothing else."""

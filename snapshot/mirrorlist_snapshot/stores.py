@@ -194,6 +194,8 @@ def split_url(url: str) -> tuple[str, str, str]:
     folder, _, name = parts.path.rpartition("/")
     if parts.scheme not in SCHEMES or not name or (not parts.netloc and parts.scheme != "file"):
         raise StoreError(f"{url}: expected the URL of an object, such as {_EXAMPLES}; schemes: {', '.join(SCHEMES)}")
+    if parts.scheme == "file" and parts.netloc:  # a relative path, most likely
+        raise StoreError(f"{url}: expected a whole path, as file:///srv/mirrors.mls; found a host, {parts.netloc}")
     return parts.scheme, f"{parts.scheme}://{parts.netloc}{folder}/", name
 
 
