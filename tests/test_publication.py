@@ -253,7 +253,7 @@ def test_the_commands(tmp_path: Path) -> None:
     assert "published t.mls: serial 1, " in run(tmp_path, "publish", "a", "t.mls").stderr
     assert "t.mls: in place already: serial 1" not in run(tmp_path, "publish", "c", "t.mls").stderr
     refused = run(tmp_path, "publish", "b", "t.mls", code=1).stderr
-    assert "serial 2 is not more than 3" in refused
+    assert "mirrorlist-snapshot: t.mls: refused: serial 2 is not more than 3" in refused
     assert "5 of 10 mirrors (50.0 %): m5, m6, m7, m8, m9" in refused
     told = run(tmp_path, "publish", "b", "t.mls", "--json", code=1)
     assert json_of(told)["error"] == told.stderr.removeprefix("mirrorlist-snapshot: ").strip()
@@ -266,7 +266,9 @@ def test_the_commands(tmp_path: Path) -> None:
         ("--to 3", 3, 10),
         ("--to 1", 1, 10),
     ]
-    assert "in place          serial 2, built 2023" in run(tmp_path, "rollback", "t.mls", "--list").stdout
+    listed = run(tmp_path, "rollback", "t.mls", "--list").stdout
+    assert "in place          serial 2, built 2023" in listed
+    assert ", 5 active mirrors, 1 repository, 1 directory, unsigned" in listed
     back = run(tmp_path, "rollback", "t.mls", "--to", "1", "--keep", "1")
     assert "published t.mls: serial 4 instead of 2" in back.stderr
     replaced = replace(snapshot_of([mirror(f"m{number}") for number in range(10)]), serial=4)

@@ -139,7 +139,9 @@ def _publish(data: bytes, target: Target, rules: Rules) -> Publication:
     if large := [loss for loss in lost if loss.fraction > rules.limit]:
         refusals.append(LossError(large, rules.limit))
     if refusals and not rules.force:
-        raise refusals[0] if len(refusals) == 1 else PublishError("; ".join(map(str, refusals)))
+        if isinstance(refusals[0], LossError):  # alone: it stands last, and is worded where --force is known
+            raise refusals[0]
+        raise PublishError(f"{target.name}: refused: {'; '.join(map(str, refusals))}")
     replaced = None if before is None else snapshot_format.header(before).serial
     target.replace(data, replaced, rules.keep)
     warnings += map(str, refusals)

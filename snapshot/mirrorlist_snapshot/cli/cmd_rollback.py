@@ -9,7 +9,7 @@ from mirrorlist_snapshot.cli.console import Trouble, add_verb, show, show_json
 from mirrorlist_snapshot.cli.putting import EXIT_CODES, add_flags, add_target, put, target_of
 from mirrorlist_snapshot.errors import PublishError, SnapshotError
 from mirrorlist_snapshot.publication import rollback
-from mirrorlist_snapshot.report.text import moment
+from mirrorlist_snapshot.report.text import moment, plural
 
 if TYPE_CHECKING:
     import argparse
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.cli.console import Verbs
     from mirrorlist_snapshot.publication import Publication, Rules, Target
 
+_COUNTED: Final = {
+    "active_mirrors": ("active mirror", "active mirrors"),
+    "repositories": ("repository", "repositories"),
+    "directories": ("directory", "directories"),
+}
+"""What a generation holds: a key of its facts, and the words for one and for several."""
 _EPILOG: Final = f"""\
 Without --to it is the newest generation that is older than what is in place; rolling back again goes further back.
 The content is published under a serial that is more than all others, because servers that check signatures never go
@@ -88,8 +94,6 @@ def _facts(where: str, data: bytes | None) -> dict[str, Any]:
 def _line(one: dict[str, Any]) -> str:
     if "error" in one:
         return f"{one['where']:<16}  {one['error']}"
-    counts = ", ".join(
-        f"{one[key]:,} {key.replace('_', ' ')}" for key in ("active_mirrors", "repositories", "directories")
-    )
+    counts = ", ".join(plural(one[key], *words) for key, words in _COUNTED.items())
     signed = f"signed by {one['key_id']}" if one["key_id"] else "unsigned"
     return f"{one['where']:<16}  serial {one['serial']}, built {moment(one['built'])}, {counts}, {signed}"
