@@ -164,7 +164,8 @@ def _complaints(said: object) -> Iterator[str]:
         return
     for key, value in table.items():
         if key not in _KEYS:
-            yield f".{key!a:.60}: no such key; there are {', '.join(_KEYS)}"
+            dotted = "; a name with dots stands in quotes" if isinstance(value, dict) else ""
+            yield f".{key!a:.60}: no such key; there are {', '.join(_KEYS)}{dotted}"
         elif key == "status" and value not in _STATUSES:
             yield f'.status: expected "down" or "draining", found {_shown(value)}'
         elif key == "weight" and _weight(value) is None:

@@ -159,10 +159,11 @@ def test_mistakes() -> None:
         ("s.json", b"[" * 100_000, "s.json: expected JSON"),
         ("s.toml", b"\xff", "s.toml: expected TOML in UTF-8"),
         ("s.toml", b'a = "down"\na = "down"\n', "s.toml: expected TOML"),
+        ("s.toml", b'a.example.de = "down"', "s.toml: \"a\"[.]'example': .*; a name with dots stands in quotes"),
     ],
 )
 def test_what_cannot_be_read(name: str, data: bytes, complaint: str) -> None:
-    """What is neither TOML nor JSON is refused, with the line where the parser stopped."""
+    """What is neither TOML nor JSON is refused, with the line where the parser stopped; a bare name gets a hint."""
     with pytest.raises(StatusError, match=complaint):
         parse(name, data)
 
