@@ -177,7 +177,10 @@ def test_a_config_map(tmp_path: Path) -> None:
 
 
 def test_an_old_snapshot(tmp_path: Path) -> None:
-    """It keeps serving and is visible: in /readyz, in a metric, and in the exit status of both kinds of check."""
+    """It keeps serving and is visible: in /readyz, in a metric, and in the exit status of both kinds of check.
+
+    A check that cannot be made as it was meant names the flag and what it found.
+    """
     served = write_snapshot(tmp_path / "mirrors.mls", stamped(1))
     with Server("--snapshot", str(served), "--max-age", "0.5") as server:
         url = f"http://127.0.0.1:{server.port}/"
@@ -192,7 +195,11 @@ def test_an_old_snapshot(tmp_path: Path) -> None:
         assert (found.returncode, json.loads(found.stdout)["level"]) == (0, "OK")
     found = check("--url", url)
     assert (found.returncode, found.stdout.startswith("MIRRORLISTD CRITICAL - cannot ask ")) == (2, True)
-    assert check("--url", "ftp://x").returncode == 3
+    for words, named in ((["ftp://x"], "--url: expected "), ([url, "--max-age", "1d"], "--max-age: expected ")):
+        found = check("--url", *words)
+        assert found.returncode == Level.UNKNOWN
+        assert found.stdout.startswith(f"MIRRORLISTD UNKNOWN - {named}")
+        assert found.stdout.endswith(f", found {words[-1]!r}\n")
     old = check("--snapshot", str(served), "--max-age", "0.5")
     assert (old.returncode, old.stderr) == (1, "mirrorlistd: the snapshot is stale: more than 0.5 s old\n")
     assert check("--snapshot", str(served), "--max-age", "3600").returncode == 0

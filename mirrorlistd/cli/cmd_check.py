@@ -53,9 +53,13 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
 def _ask(arguments: argparse.Namespace) -> int:
     try:
         readyz = Readyz.parse(arguments.url)
+    except ValueError:
+        print(f"MIRRORLISTD UNKNOWN - --url: expected http://HOST:PORT or unix:PATH, found {arguments.url!a}")
+        return Level.UNKNOWN
+    try:
         max_age = float(arguments.max_age) if arguments.max_age is not None else None
     except ValueError:
-        print("MIRRORLISTD UNKNOWN - --url: expected http://HOST:PORT or unix:PATH; --max-age: a number of seconds")
+        print(f"MIRRORLISTD UNKNOWN - --max-age: expected a number of seconds, found {arguments.max_age!a}")
         return Level.UNKNOWN
     facts: dict[str, Any] = {}
     try:
