@@ -277,4 +277,6 @@ def test_the_command(store: Path, target: Path, tmp_path: Path) -> None:
     done = run(store.as_uri(), str(target), "--trusted-key", str(tmp_path / "key.key"))
     assert (done.returncode, done.stdout) == (1, "")
     assert "is a private key" in done.stderr
-    assert run(store.as_uri(), str(target), "--every", "0").returncode == 2
+    for flag, found in (("--every", "0"), ("--every", "x"), ("--max-loss", "nan")):
+        done = run(store.as_uri(), str(target), flag, found)
+        assert (done.returncode, done.stderr.endswith(f", found {found!r}\n")) == (2, True)

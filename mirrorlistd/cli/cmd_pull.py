@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ from mirrorlistd.config import LONGEST_PULL, SHORTEST_PULL
 from mirrorlistd.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mirrorlist_snapshot.signing import TrustedKeys
     from mirrorlistd.cli.console import Verbs
     from mirrorlistd.pull.attempt import Puller
@@ -39,7 +42,12 @@ def add(verbs: Verbs) -> None:
     verb = add_verb(verbs, "pull", run, "have in a file what an object store has, verified", _EXAMPLES)
     verb.add_argument("url", metavar="URL", help="s3://bucket/key, gs://, az://, https://, http:// or file://")
     verb.add_argument("file", metavar="FILE", type=Path, help="replaced by rename, as a whole")
-    verb.add_argument("--every", metavar="SECONDS", type=_every, help="go on, asking this often, until stopped")
+    verb.add_argument(
+        "--every",
+        metavar="SECONDS",
+        type=_number(SHORTEST_PULL, LONGEST_PULL, "seconds"),
+        help="go on, asking this often, until stopped",
+    )
     verb.add_argument(
         "--trusted-key",
         dest="trusted_keys",
@@ -52,7 +60,7 @@ def add(verbs: Verbs) -> None:
     verb.add_argument(
         "--max-loss",
         metavar="PERCENT",
-        type=_percent,
+        type=_number(0, 100, "a percentage"),
         default=10.0,
         help="refuse what takes away more of the mirrors, repositories or directories in FILE (default: %(default)g)",
     )
@@ -79,18 +87,17 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
     raise AssertionError("attempts have no end")  # pragma: no cover - for the type checkers
 
 
-def _every(text: str) -> float:
-    value = float(text)
-    if not SHORTEST_PULL <= value <= LONGEST_PULL:
-        raise ValueError(text)
-    return value
+def _number(least: float, most: float, what: str) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:  # refuses nan, too
+            raise argparse.ArgumentTypeError(f"expected {what} from {least:g} to {most:g}, found {text!a}")
+        return value
 
-
-def _percent(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 100:  # noqa: PLR2004 - percent
-        raise ValueError(text)
-    return value
+    return read
 
 
 def _puller(arguments: argparse.Namespace) -> Puller:
