@@ -306,8 +306,12 @@ def test_help_of_explain_is_about_lists() -> None:
 
 
 def test_wrong_usage_is_2() -> None:
-    """An unknown flag is a usage error."""
-    assert run("serve", "--nonsense").returncode == 2
+    """An unknown flag is a usage error of its verb, which names the flag that is most like it."""
+    done = run("serve", "--snaphot=x")
+    assert done.returncode == 2
+    assert done.stderr.endswith(
+        "mirrorlistd serve: error: unrecognized arguments: --snaphot=x; did you mean --snapshot?\n"
+    )
     assert run().returncode == 2
 
 

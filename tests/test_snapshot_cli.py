@@ -179,12 +179,18 @@ def test_the_json_schema_needs_no_source(folder: Path) -> None:
         pytest.param(["compile", "good.toml", "-o", "a", "--format-version", "3"], "--format-version", id="version"),
         pytest.param(["compile", "good.toml", "-o", "-", "--json"], "--json", id="two outputs"),
         pytest.param(["verify"], "FILE", id="no file"),
+        pytest.param(
+            ["compile", "x", "--chek"],
+            "compile: error: unrecognized arguments: --chek; did you mean --check?",
+            id="misspelt",
+        ),
+        pytest.param(["verify", "x", "--zzz"], "--zzz; `mirrorlist-snapshot verify --help` lists", id="unknown"),
         pytest.param(["diff", "old.mls"], "NEW", id="one file"),
         pytest.param(["diff", "-", "-"], "standard input", id="one standard input twice"),
     ],
 )
 def test_wrong_usage(folder: Path, arguments: list[str], message: str) -> None:
-    """Wrong usage is exit code 2, with the usage and what is wrong."""
+    """Wrong usage is exit code 2, with the usage and what is wrong; of a misspelt flag, what was probably meant."""
     result = run(folder, *arguments, code=2)
     assert result.stderr.startswith("usage: mirrorlist-snapshot")
     assert message in result.stderr

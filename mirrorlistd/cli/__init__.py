@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from mirrorlist_snapshot.arguments import parse_arguments
 from mirrorlistd import __version__
 from mirrorlistd.cli import cmd_check, cmd_compare, cmd_explain, cmd_pull, cmd_serve, cmd_stats
 from mirrorlistd.errors import ConfigError, MirrorlistdError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def run(argv: Sequence[str], hangups: list[int]) -> int:
     """Run one command; give its exit status. `hangups` collects SIGHUPs that came before the server was up."""
-    arguments = _parser().parse_args(argv)
+    arguments = parse_arguments(_parser(), argv, argparse.Namespace())
     if arguments.verb != "serve":
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     verb: Verb = arguments.run

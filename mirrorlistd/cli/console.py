@@ -28,7 +28,7 @@ def add_verb(verbs: Verbs, name: str, run: Verb, summary: str, examples: str) ->
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verb.set_defaults(run=run)
+    verb.set_defaults(run=run, parser=verb)
     return verb
 
 

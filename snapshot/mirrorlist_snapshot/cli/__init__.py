@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.arguments import parse_arguments
 from mirrorlist_snapshot.cli import (
     cmd_compile,
     cmd_diff,
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace(trouble=TROUBLE)  # until the verb is known
     try:
         try:
-            return _run(_parser().parse_args(arguments, options))
+            return _run(parse_arguments(_parser(), arguments, options))
         finally:
             sys.stdout.flush()  # here, where a failure is still ours to report: help and usage end in SystemExit
     except BrokenPipeError:

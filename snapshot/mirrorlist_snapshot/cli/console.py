@@ -45,7 +45,7 @@ def add_verb(verbs: Verbs, name: str, run: Callable[[Any], int], summary: str, e
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run, trouble=TROUBLE)
+    parser.set_defaults(run=run, parser=parser, trouble=TROUBLE)
     return parser
 
 
