@@ -25,6 +25,7 @@ examples:
 
 FILE has targets, each with an address before it if you like, or lines of a web server's log, or of the statistics.
 Addresses are named to both servers in a header: run yours with `--trusted-proxy` for where this command comes from.
+Both count these requests in their statistics, as if those addresses had asked.
 
 Statuses, mirrors and what metalinks say of the file must be the same; the order within a tier is chance and is not
 compared. Tiers are told by asking several times: what might be chance after a few asks is asked 60 times. `unclear` is
