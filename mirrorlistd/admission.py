@@ -17,7 +17,7 @@ from mirrorlist_snapshot.errors import LossError, MirrorlistSnapshotError, Snaps
 from mirrorlist_snapshot.format import header
 from mirrorlist_snapshot.loss import check_loss
 from mirrorlist_snapshot.publish import replace_file
-from mirrorlistd.copies import Copy
+from mirrorlistd.copies import Copy, is_there
 from mirrorlistd.errors import ConfigError, StateError, StatusError
 from mirrorlistd.files import BUILT_IN, Files, Origin, copy_snapshot, read_private_copy
 from mirrorlistd.overlay import NOTHING, Overlay, parse
@@ -57,7 +57,7 @@ def keep_last_good(config: Config, state: State) -> None:
         return
     path = config.state_dir / LAST_GOOD
     with contextlib.suppress(StateError):
-        if path.exists() and memoryview(read_private_copy(path)) == state.data:
+        if is_there(path) and memoryview(read_private_copy(path)) == state.data:
             return
     try:
         config.state_dir.mkdir(mode=0o755, exist_ok=True)
@@ -83,7 +83,7 @@ def _choose(config: Config, before: State | None, *, fall_back: bool) -> tuple[C
             if (chosen := _as_before(config, before, str(error))) is None:
                 raise
             return chosen
-        if kept is None or not fall_back or not kept.exists():
+        if kept is None or not fall_back or not is_there(kept):
             raise
         return _last_good(kept, keys, error)
 

@@ -85,3 +85,11 @@ def _new_memory() -> BinaryIO:
         with contextlib.suppress(OSError):  # forbidden by a sandbox
             return os.fdopen(os.memfd_create("mirrorlistd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b")
     return io.BytesIO()
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is such a file; in a folder that cannot be looked into there is none, for all that we know."""
+    try:
+        return path.exists()
+    except OSError:  # pathlib lets some through: permission denied, a name too long
+        return False

@@ -188,7 +188,13 @@ def imported_aside(config: Config, *, kept: bool = False) -> Generator[Config]:
         return
     with tempfile.TemporaryDirectory(prefix="mirrorlistd-") as folder:
         aside = replace(config, snapshot=Path(folder, config.snapshot.name))
-        if config.snapshot.is_file():
+        try:
             shutil.copyfile(config.snapshot, cast("Path", aside.snapshot))
+        except FileNotFoundError:
+            pass  # nothing was imported yet: nothing to be judged by
+        except OSError as error:
+            raise StateError(
+                f"{config.snapshot}: what was imported last cannot be read: {error.strerror or error}"
+            ) from error
         import_now(aside)
         yield aside

@@ -29,6 +29,7 @@ from mirrorlistd import logs
 from mirrorlistd.activation import handed_over
 from mirrorlistd.admission import LAST_GOOD, admit
 from mirrorlistd.app import create_app
+from mirrorlistd.copies import is_there
 from mirrorlistd.errors import StateError
 from mirrorlistd.fastlane import fast_lane
 from mirrorlistd.guard import guarded
@@ -120,7 +121,7 @@ def _first_state(config: Config, hangups: list[int]) -> State | None:
     except StateError as error:
         if not (config.pull and config.snapshot):
             raise
-        if config.snapshot.exists():
+        if is_there(config.snapshot):
             logs.get_logger().error("what was pulled last cannot be served, waiting for the store", error=str(error))
         return None
 
@@ -132,7 +133,7 @@ def _first_import(config: Config, hangups: list[int]) -> State:
             hangups.append(signal.SIGHUP)
             return state
     except StateError as error:
-        if config.snapshot and config.snapshot.exists():
+        if config.snapshot and is_there(config.snapshot):
             logs.get_logger().error("what was imported last cannot be served", error=str(error))
     logs.get_logger().info("importing", folder=str(config.mirrormanager))
     import_now(config)

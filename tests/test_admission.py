@@ -164,6 +164,15 @@ def test_the_copy_is_written_when_it_changes(config: Config, tmp_path: Path) -> 
     assert not (tmp_path / "unused").exists()
 
 
+def test_a_folder_that_cannot_be_looked_into(config: Config, tmp_path: Path) -> None:
+    """A state folder that gives an error holds no copy: nothing is kept, and a bad snapshot is refused, in words."""
+    nowhere = replace(config, state_dir=tmp_path / ("x" * 300))  # root, too, may not: too long a name
+    with pytest.raises(StateError, match="--state-dir: the last good snapshot could not be kept"):
+        keep_last_good(nowhere, load(nowhere))
+    (tmp_path / "s.mls").write_bytes(b"bad")
+    refused(nowhere, None, r"s\.mls: ")
+
+
 def test_an_overlay_that_cannot_be_used_holds_nothing_up(config: Config, tmp_path: Path) -> None:
     """Bad, missing or mad: what it said before goes on, new snapshots are served, and the reason is kept."""
     status = tmp_path / "status.toml"

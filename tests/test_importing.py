@@ -16,7 +16,8 @@ import pytest
 
 from caches import REPOSITORY, encode, pair, small_cache
 from mirrorlistd.config import load_config
-from mirrorlistd.errors import ConfigError
+from mirrorlistd.errors import ConfigError, StateError
+from mirrorlistd.importing import imported_aside
 from mirrorlistd.watch import TICK
 from processes import Server, eventually
 
@@ -269,3 +270,10 @@ def test_watching_looks_at_what_is_imported(folder: Path) -> None:
         server.wait_for_log("reloaded")
         time.sleep(3 * TICK)
         assert [event["event"] for event in server.events()].count("files have changed") == 1
+
+
+def test_an_import_aside_reads_what_was_imported_last(tmp_path: Path) -> None:
+    """Where that cannot be read, as in a folder of another user, nothing is judged without it: one clear error."""
+    config = load_config({"mirrormanager": str(tmp_path), "state_dir": str(tmp_path / ("x" * 300))}, {})
+    with pytest.raises(StateError, match="what was imported last cannot be read: "), imported_aside(config):
+        pass

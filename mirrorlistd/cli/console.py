@@ -39,10 +39,11 @@ def load(arguments: argparse.Namespace, *, afresh: bool = False) -> State:
     """
     from mirrorlistd import logs  # noqa: PLC0415 - `--help` must not pay for the server
     from mirrorlistd.admission import admit  # noqa: PLC0415 - as above
+    from mirrorlistd.copies import is_there  # noqa: PLC0415 - as above
     from mirrorlistd.importing import imported_aside  # noqa: PLC0415 - as above
 
     config = load_config(arguments, os.environ)
     logs.configure(config.log_format, config.log_level, sys.stderr)
-    kept = not afresh and config.snapshot is not None and config.snapshot.exists()
+    kept = not afresh and config.snapshot is not None and is_there(config.snapshot)
     with imported_aside(config, kept=kept) as aside, admit(aside, fall_back=False) as (state, _files):
         return state
