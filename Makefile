@@ -35,10 +35,10 @@ type: $(STAMPS)/dev ## both type checkers
 unit: $(STAMPS)/dev ## the tests alone
 	$(BIN)/pytest -n auto
 
-bench: $(STAMPS)/dev ## measure beside nginx and bare ASGI, then single calls; see bench/README.md
+bench: $(STAMPS)/dev ## measure beside nginx and bare ASGI, and all that has a target; see bench/README.md
 	@tests/debian/install bench/debian-packages.txt
-	@$(BIN)/python bench/http_table.py
-	@for script in bench/bench_*.py; do echo "== $$script" && $(BIN)/python "$$script" || exit; done
+	@for script in http_table memory_and_reload bad_clients bench_answer; do \
+	  echo "== bench/$$script.py" && $(BIN)/python bench/$$script.py || exit; done
 
 format: $(STAMPS)/dev ## let ruff arrange the code
 	$(BIN)/ruff check --fix-only --quiet
