@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import Phase, given, seed, settings
+from hypothesis import Phase, given, note, seed, settings
 from hypothesis import strategies as st
 
 import caches
@@ -227,6 +227,7 @@ def test_answers_are_those_of_the_model(
     for name, preset in PRESETS.items():
         world = Decider(Index(snapshot, preset.heaviest), geo, Settings(preset=preset, minimum=minimum))
         for number, (query, client) in enumerate(asked):
+            note(f"{name}: {query} for {client}")  # the last one said is the one that fails
             wanted = expect(source, name, query, Who(client, PLACES), minimum)
             judge(wanted, *plain(ask(world, query, client, seed=number)))
 
@@ -315,6 +316,7 @@ def test_imported_caches_answer_as_the_model(source: dict[str, Any], asked: list
         snapshot = cached(source, Path(folder, "mirrorlist_cache.proto"))
     world = Decider(Index(snapshot, preset.heaviest), geo, Settings(preset=preset))
     for number, (query, client) in enumerate(asked):
+        note(f"{query} for {client}")
         wanted = expect(source, preset.name, query, Who(client, PLACES), 5)
         judge(wanted, *plain(ask(world, query, client, seed=number)))
 
