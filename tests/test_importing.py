@@ -228,8 +228,9 @@ def check(folder: Path, *more: str) -> tuple[int, Any, str]:
 
 
 def test_check_imports_aside(folder: Path) -> None:
-    """`check` says what the files would give, and leaves the server's state as it is."""
+    """`check` says what the files would give, by their folder's name, and leaves the server's state as it is."""
     status, facts, _ = check(folder)
+    assert facts["snapshot"] == str(folder)
     assert (status, facts["mirrors"], facts["preset"], facts["limit"]) == (0, 4, "mirrormanager", None)
     assert not folder.with_name("state").exists()
     cut(folder)

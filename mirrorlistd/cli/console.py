@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mirrorlistd.config import load_config
@@ -46,4 +47,7 @@ def load(arguments: argparse.Namespace, *, afresh: bool = False) -> State:
     logs.configure(config.log_format, config.log_level, sys.stderr)
     kept = not afresh and config.snapshot is not None and is_there(config.snapshot)
     with imported_aside(config, kept=kept) as aside, admit(aside, fall_back=False) as (state, _files):
-        return state
+        if aside is config:
+            return state
+        # The folder of what was imported aside goes with the block: MirrorManager's own is what can be named.
+        return replace(state, origin=replace(state.origin, source=str(config.mirrormanager)))
