@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 import caches
 from caches import pair
 from geo_databases import write_records
+from judging import judge
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.format import encode
 from mirrorlist_snapshot.source.mirrormanager import read_mirrormanager
 from mirrorlistd.decision import Decider, Settings
 from mirrorlistd.index import Index
 from mirrorlistd.presets import PRESETS
-from model import BUILT, Who, expect, judge
+from model import BUILT, Who, expect
 from processes import Server
 from rules import CONTINENT
 from worlds import DE, FR, JP, NOWHERE, US, Map, ask, compiled
