@@ -225,6 +225,13 @@ GOOD: dict[str, Any] = {"ready": True, "draining": False, "serial": 7, "mirrors"
             "WARNING - the last reload failed (a/b; c); serial 7",
         ),
         ({"status": {"failed": True}, "status_error": "s: bad"}, 1, "WARNING - the status file is not used (s: bad); "),
+        (
+            {"pull": {"failures_in_a_row": 5, "result": "missing"}, "pull_error": "s3://a/b: is not there"},
+            1,
+            "WARNING - 5 pulls in a row have failed: missing (s3://a/b: is not there); serial 7",
+        ),
+        ({"pull": {"failures_in_a_row": 4, "result": "unreachable"}}, 0, "OK - serial 7"),
+        ({"pull": None}, 0, "OK - serial 7"),
         ({"workers": {"up": 1, "all": 2}}, 1, "WARNING - 1 of 2 workers are up; serial 7"),
         ({"last_reload": None, "workers": {"up": 2, "all": 2}, "status": {"failed": False}}, 0, "OK - serial 7"),
     ],

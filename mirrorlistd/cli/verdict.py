@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+MANY_FAILURES: Final = 5
+"""Pulls in a row; fewer are a store's bad moment. The alert for Prometheus has the same number."""
 
 
 class Level(IntEnum):
@@ -64,6 +68,9 @@ def _warnings(facts: Mapping[str, Any], max_age: float | None) -> Iterator[str]:
         yield f"the last reload failed{_because(facts, 'reload_error')}"
     if _part(facts, "status").get("failed"):
         yield f"the status file is not used{_because(facts, 'status_error')}"
+    pull = _part(facts, "pull")
+    if (failures := pull.get("failures_in_a_row", 0)) >= MANY_FAILURES:
+        yield f"{failures} pulls in a row have failed: {pull.get('result')}{_because(facts, 'pull_error')}"
     workers = _part(facts, "workers")
     if workers.get("up") != workers.get("all"):
         yield f"{workers.get('up')} of {workers.get('all')} workers are up"
