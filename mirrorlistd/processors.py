@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 
 def processors(root: Path = Path("/")) -> int:
     """Count the processors that affinity and the quotas of all our control groups (version 2) leave us; 1 at least.
 
-    Half a processor is none: a worker that has to share one with another is no gain. `root` is where `proc` and `sys`
-    are.
+    Half a processor is none: a worker that has to share one with another is no gain. Only Linux shares clients out
+    among sockets of one address: elsewhere it is 1. `root` is where `proc` and `sys` are.
     """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if sys.platform != "linux":
+        return 1
+    allowed = len(os.sched_getaffinity(0))
     return max(1, int(min(allowed, _quota(root))))
 
 

@@ -58,10 +58,13 @@ class Server:
         before: Sequence[str] = (),
         pass_fds: Sequence[int] = (),
     ) -> None:
-        """`before` is a command that becomes the server, such as systemd-socket-activate."""
+        """`before` is a command that becomes the server, such as systemd-socket-activate.
+
+        One process, unless the flags name another number of workers.
+        """
         bare = {key: value for key, value in os.environ.items() if not key.startswith("MIRRORLISTD_")}
         self.process = subprocess.Popen(
-            [*before, sys.executable, "-m", "mirrorlistd", "serve", "--port", "0", *flags],
+            [*before, sys.executable, "-m", "mirrorlistd", "serve", "--port", "0", "--workers", "1", *flags],
             pass_fds=pass_fds,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

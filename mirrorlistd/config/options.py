@@ -89,7 +89,7 @@ def _in_words(value: object) -> str:
             return str(value)
 
 
-_DEFAULTS: Final = {field.name: _in_words(field.default) for field in dataclasses.fields(Config)}
+_DEFAULTS: Final = {field.name: _in_words(field.default) for field in dataclasses.fields(Config)} | {"workers": "auto"}
 
 _DATA, _LISTEN, _CLIENTS, _LISTS, _RUN = "what to serve", "where to listen", "who asks", "lists", "operation"
 
@@ -172,7 +172,7 @@ OPTIONS: Final = (
     Option("drain", "drain", _RUN, "SECONDS", seconds(3600),
            "after SIGTERM, how long /readyz says 503 before the sockets close", reload=False),
     Option("workers", "workers", _RUN, "N", WORKERS,
-           "processes that answer; `auto` for one per processor that affinity and cgroup quota leave", reload=False),
+           "processes that answer; `auto`: one per processor that affinity and cgroup quota leave", reload=False),
     Option("pid_file", "pid-file", _RUN, "FILE", PATH, "write the process id here", reload=False),
 )
 # fmt: on

@@ -89,7 +89,7 @@ class Config:
     """`debug`, `info`, `warning` or `error`."""
     drain: float = 0.0
     """Seconds between SIGTERM and closing the sockets, while /readyz says 503."""
-    workers: int = 1
+    workers: int = 0
     """Processes that answer, 1..256; 0 means as many as there are processors to use."""
     pid_file: Path | None = None
     """Where to write the process id."""
