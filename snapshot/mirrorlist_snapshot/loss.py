@@ -8,6 +8,7 @@ alias, is answered; a directory while a mirror that counts carries it, be it by 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.errors import Loss, LossError
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT: Final = 0.1
 """Fraction: a tenth of a mirror network does not go away between two publications unless somebody knows why."""
 NAMES_SHOWN: Final = 5
+_ROWS: Final = 4_096
+_BYTES: Final = 1 << 18
+"""Pieces of long tables: a fraction of a millisecond each."""
 
 
 def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
     """Compare what clients could get with what they can get: mirrors, repositories, directories.
 
-    Takes time in proportion to the directories: 0.1 to 0.4 s for 150,000.
+    Takes time in proportion to the directories: 0.05 s for 150,000 that are the same, 0.4 s for others.
     """
     before, now = _offered(old), _offered(new)
     return (
@@ -58,9 +62,23 @@ def _offered(snapshot: Snapshot) -> list[int]:
     return [snapshot.sets.bits(number) & active for number in range(len(snapshot.sets))]
 
 
+def _pieces(length: int, size: int) -> Iterator[slice]:
+    """Cut a long table into pieces: what C does with all of it at once would hold up a server's answers meanwhile."""
+    return (slice(start, start + size) for start in range(0, length, size))
+
+
+def _uses(snapshot: Snapshot) -> Counter[int]:
+    """Carrier set number -> how many directories have it."""
+    sets = snapshot.directories.sets
+    counted: Counter[int] = Counter()
+    for piece in _pieces(len(sets), _ROWS):
+        counted.update(sets[piece])
+    return counted
+
+
 def _mirrors(snapshot: Snapshot, offered: list[int]) -> frozenset[str]:
     carrying = 0
-    for number in frozenset(snapshot.directories.sets):
+    for number in _uses(snapshot):
         carrying |= offered[number]
     return frozenset(mirror.name for number, mirror in enumerate(snapshot.mirrors) if carrying >> number & 1)
 
@@ -76,19 +94,24 @@ def _aliases(snapshot: Snapshot) -> frozenset[str]:
 
 
 def _directories(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) -> Loss:
-    sets = old.directories.sets
     gone = [
         f"{old.categories[category].name}:/{path.decode('utf-8', 'replace')}"
         for category, path in _missing(old, before, new, now)
     ]
-    return _told("directories", sum(1 for number in sets if before[number]), gone)
+    return _told("directories", sum(count for number, count in _uses(old).items() if before[number]), gone)
 
 
 def _missing(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) -> Iterator[tuple[int, bytes]]:
     """Yield each directory, as (category number, path), that somebody carried and nobody does."""
     names = [category.name for category in old.categories]
-    if new.directories.keys.data == old.directories.keys.data and names == [one.name for one in new.categories]:
-        # The usual case by far: the same directories, so row by row.
+    if _same(new.directories.keys.data, old.directories.keys.data) and names == [one.name for one in new.categories]:
+        # The usual case by far: the same directories, and few pairs of sets that all of them have.
+        ours, theirs = old.directories.sets, new.directories.sets
+        pairs: set[tuple[int, int]] = set()
+        for piece in _pieces(len(ours), _ROWS):
+            pairs.update(zip(ours[piece], theirs[piece], strict=True))
+        if not any(before[number] and not now[there] for number, there in pairs):
+            return
         for (category, path, number), there in zip(old.directories, new.directories.sets, strict=True):
             if before[number] and not now[there]:
                 yield category, path
@@ -99,6 +122,12 @@ def _missing(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) ->
         same = numbers.get(names[category])
         if before[number] and (same, path) not in carried and not _below_a_carried(new, now, same, path):
             yield category, path
+
+
+def _same(one: memoryview, other: memoryview) -> bool:
+    return len(one) == len(other) and all(
+        bytes(one[piece]) == bytes(other[piece]) for piece in _pieces(len(one), _BYTES)
+    )
 
 
 def _below_a_carried(new: Snapshot, now: list[int], category: int | None, path: bytes) -> bool:
