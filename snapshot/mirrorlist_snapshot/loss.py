@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.errors import Loss, LossError
 from mirrorlist_snapshot.model import CategoryKind
+from mirrorlist_snapshot.tables import PIECE, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT: Final = 0.1
 """Fraction: a tenth of a mirror network does not go away between two publications unless somebody knows why."""
 NAMES_SHOWN: Final = 5
-_ROWS: Final = 4_096
 _BYTES: Final = 1 << 18
-"""Pieces of long tables: a fraction of a millisecond each."""
+"""Compared at once."""
 
 
 def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
@@ -62,16 +62,11 @@ def _offered(snapshot: Snapshot) -> list[int]:
     return [snapshot.sets.bits(number) & active for number in range(len(snapshot.sets))]
 
 
-def _pieces(length: int, size: int) -> Iterator[slice]:
-    """Cut a long table into pieces: what C does with all of it at once would hold up a server's answers meanwhile."""
-    return (slice(start, start + size) for start in range(0, length, size))
-
-
 def _uses(snapshot: Snapshot) -> Counter[int]:
     """Carrier set number -> how many directories have it."""
     sets = snapshot.directories.sets
     counted: Counter[int] = Counter()
-    for piece in _pieces(len(sets), _ROWS):
+    for piece in pieces(len(sets), PIECE):
         counted.update(sets[piece])
     return counted
 
@@ -108,7 +103,7 @@ def _missing(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) ->
         # The usual case by far: the same directories, and few pairs of sets that all of them have.
         ours, theirs = old.directories.sets, new.directories.sets
         pairs: set[tuple[int, int]] = set()
-        for piece in _pieces(len(ours), _ROWS):
+        for piece in pieces(len(ours), PIECE):
             pairs.update(zip(ours[piece], theirs[piece], strict=True))
         if not any(before[number] and not now[there] for number, there in pairs):
             return
@@ -126,7 +121,7 @@ def _missing(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) ->
 
 def _same(one: memoryview, other: memoryview) -> bool:
     return len(one) == len(other) and all(
-        bytes(one[piece]) == bytes(other[piece]) for piece in _pieces(len(one), _BYTES)
+        bytes(one[piece]) == bytes(other[piece]) for piece in pieces(len(one), _BYTES)
     )
 
 

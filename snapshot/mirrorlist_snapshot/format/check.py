@@ -15,6 +15,7 @@ from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format.bulk import MAX_SETS
 from mirrorlist_snapshot.format.files import FileTable
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS, MAX_MIRRORS, CategoryKind
+from mirrorlist_snapshot.tables import highest
 from mirrorlist_snapshot.tiers import MAX_NEIGHBOUR_GROUPS
 
 if TYPE_CHECKING:
@@ -149,8 +150,8 @@ def _sets(snapshot: Snapshot) -> None:
         raise SnapshotError(f"carrier sets of mirrors below {mirrors}", "a higher one")
     if len(directories.keys) != len(directories.sets):
         raise SnapshotError(f"{len(directories.keys)} carrier set numbers", str(len(directories.sets)))
-    if directories.sets and max(directories.sets) >= len(sets):
-        raise SnapshotError(f"carrier set numbers below {len(sets)}", str(max(directories.sets)))
+    if directories.sets and (found := highest(directories.sets)) >= len(sets):
+        raise SnapshotError(f"carrier set numbers below {len(sets)}", str(found))
     for number, category in enumerate(snapshot.categories):
         if category.kind is CategoryKind.OPEN and directories.find(number, b"") is None:
             raise SnapshotError(f"a carrier set for the top of open category {category.name}", "none")
