@@ -76,7 +76,7 @@ class Rendezvous:
 class Tier:
     """Mirrors that are equally near, with what drawing them by weight needs."""
 
-    __slots__ = ("_cumulative", "code", "exponents", "mirrors", "weights")
+    __slots__ = ("_cumulative", "ahead", "code", "exponents", "mirrors", "weights")
 
     def __init__(self, code: int, mirrors: Iterable[int], weights: Sequence[int]) -> None:
         """Prepare `mirrors` (numbers) for drawing by `weights` (Mbit/s, by mirror number)."""
@@ -92,6 +92,8 @@ class Tier:
         even = lightest == max(self.weights)
         self.exponents = None if even else array("d", (lightest / weight for weight in self.weights))
         self._cumulative: array[int] | None = None
+        self.ahead: object = None
+        """What `dealing` has made of it, to draw it in batches: once for all choices that have the tier."""
 
     @property
     def cumulative(self) -> array[int]:
