@@ -227,7 +227,7 @@ class Trust:
         """Whether this peer's header counts; None is the peer of a unix socket."""
         if peer is None:
             return self.unix
-        address = parse_address(peer)
+        address = _parse_peer(peer)
         return address is not None and self.networks.contains(address)
 
 
@@ -249,13 +249,17 @@ def client_address(peer: str | None, forwarded: Sequence[bytes], trust: Trust) -
         if not trust.unix or not forwarded:
             return _UNKNOWN
         return _walk(forwarded, trust.networks) or _UNKNOWN
-    # An odd peer comes from our own side of the socket: the zone of a link-local address, say.
-    address = parse_address(peer) or parse_forwarded(peer.encode("utf-8", "replace"))
+    address = _parse_peer(peer)
     if address is None:
         return _UNREADABLE
     if forwarded and trust.networks.contains(address):
         return _walk(forwarded, trust.networks) or Client(address, failed=False)
     return Client(address, failed=False)
+
+
+def _parse_peer(peer: str) -> Address | None:
+    """Read a socket's address. An odd one comes from our own side of it: the zone of a link-local address, say."""
+    return parse_address(peer) or parse_forwarded(peer.encode("utf-8", "replace"))
 
 
 def _walk(forwarded: Sequence[bytes], trusted: Networks) -> Client | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from random import Random
 
     from numpy.typing import NDArray
@@ -33,7 +33,12 @@ LATER_BATCHES: Final = 32
 _MOST_DRAWN: Final = 2_048
 """Mirrors in all orders of a batch: where lists are long (MirrorManager's have no limit), fewer are drawn at once."""
 _SORT_BELOW: Final = 128
-"""Mirrors in a tier up to which sorting keys of all of them beats drawing one by one."""
+"""Mirrors up to which sorting keys of all of them beats drawing one by one."""
+_ABOVE_ANY_KEY: Final = 64.0
+"""What a tier's keys lie above those of the tier before: numpy's exponentials of 53 random bits are below 45.
+
+It leaves keys some 43 bits behind the point, which weights a million times apart do not notice.
+"""
 
 
 class Dealer(Generic[T]):
@@ -46,7 +51,7 @@ class Dealer(Generic[T]):
         self._choice = choice
         self._limit = limit
         self._items = items
-        self.ready: list[list[T]] = []
+        self.ready: Final[list[list[T]]] = []
         """What `draw` gives next, the last one first; for who cannot afford to call it."""
         self._uses = 0
         self._batches: _Batches[T] | None = None
@@ -62,7 +67,7 @@ class Dealer(Generic[T]):
         if self._batches is None:
             self._batches = _Batches(self._choice, self._limit, self._items, random)
             rows = FIRST_BATCH
-        self.ready = self._batches.draw(rows)
+        self.ready.extend(self._batches.draw(rows))
         return self.ready.pop()
 
 
@@ -75,9 +80,9 @@ class _Batches(Generic[T]):
         self._chance = np.random.Generator(np.random.SFC64(random.getrandbits(128)))
         self._parts: list[_Part] = []
         mirrors: list[int] = []
-        for tier, count in choice.places(limit):
-            self._parts.append(_Part(tier, count, len(mirrors)))
-            mirrors += tier.mirrors
+        for run, count in _runs(choice.places(limit)):
+            self._parts.append(_Part(run, count, len(mirrors)))
+            mirrors += (mirror for tier in run for mirror in tier.mirrors)
         self._most = max(1, _MOST_DRAWN // max(1, sum(part.count for part in self._parts)))
         self._items = np.empty(len(mirrors), object)
         self._items[:] = [items[mirror] for mirror in mirrors]
@@ -89,22 +94,38 @@ class _Batches(Generic[T]):
             return [[] for _ in range(rows)]
         orders = [part.draw(rows, self._chance) for part in self._parts]
         order = orders[0] if len(orders) == 1 else np.concatenate(orders, axis=1)
-        drawn: list[list[T]] = self._items[order].tolist()
+        drawn: list[list[T]] = self._items.take(order).tolist()
         return drawn
 
 
+def _runs(places: Iterable[tuple[Tier, int]]) -> Iterator[tuple[list[Tier], int]]:
+    """Join tiers that can be drawn by one sort: short ones, all but the last of them with a place for every mirror."""
+    run: list[Tier] = []
+    count = size = 0
+    for tier, places_of_tier in places:
+        if run and (count < size or size + len(tier.mirrors) > _SORT_BELOW):
+            yield run, count
+            run, count, size = [], 0, 0
+        run.append(tier)
+        count += places_of_tier
+        size += len(tier.mirrors)
+    if run:
+        yield run, count
+
+
 class _Part:
-    """One tier's share of a list."""
+    """The share of a list that some tiers have which are drawn together."""
 
     __slots__ = ("_draw", "_start", "count")
 
-    def __init__(self, tier: Tier, count: int, start: int) -> None:
+    def __init__(self, tiers: Sequence[Tier], count: int, start: int) -> None:
         self.count = count
-        """How many mirrors of the tier a list has."""
+        """How many mirrors of these tiers a list has."""
         self._start = start
-        """Where the tier's mirrors begin among those of the choice."""
-        size = len(tier.mirrors)
-        self._draw = _aliases(tier) if size > _SORT_BELOW and 2 * count < size else _Keys(tier)
+        """Where their mirrors begin among those of the choice."""
+        size = sum(len(tier.mirrors) for tier in tiers)
+        long = size > _SORT_BELOW and 2 * count < size
+        self._draw = _aliases(tiers[0]) if long else _Keys(tiers)  # a long tier is alone
 
     def draw(self, rows: int, chance: np.random.Generator) -> Orders:
         """Draw the first mirrors of so many weighted shuffles, as positions among the mirrors of the choice."""
@@ -113,24 +134,32 @@ class _Part:
 
 
 class _Keys:
-    """Draws by sorting a random key for each mirror."""
+    """Draws by sorting a random key for each mirror, tier after tier in one sort."""
 
-    __slots__ = ("_exponents", "_size")
+    __slots__ = ("_exponents", "_offsets", "_size")
 
-    def __init__(self, tier: Tier) -> None:
-        self._size = len(tier.mirrors)
-        self._exponents = None if tier.exponents is None else np.frombuffer(tier.exponents)
+    def __init__(self, tiers: Sequence[Tier]) -> None:
+        sizes = [len(tier.mirrors) for tier in tiers]
+        self._size = sum(sizes)
+        even = all(tier.exponents is None for tier in tiers)
+        self._exponents = None if even else np.concatenate([_exponents(tier) for tier in tiers])
+        self._offsets = np.repeat(np.arange(len(tiers)) * _ABOVE_ANY_KEY, sizes) if len(tiers) > 1 else None
 
     def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
-        keys = self.keys(rows, chance)
-        return keys.argsort(axis=1)[:, :count]
+        return self.keys(rows, chance).argsort(axis=1)[:, :count]
 
     def keys(self, rows: int, chance: np.random.Generator) -> NDArray[np.floating]:
         """Give numbers that make a weighted shuffle when sorted: -log(u) / weight, as `Tier` has u ** (1 / weight)."""
         keys = chance.standard_exponential((rows, self._size))
         if self._exponents is not None:
             keys *= self._exponents
+        if self._offsets is not None:
+            keys += self._offsets
         return keys
+
+
+def _exponents(tier: Tier) -> NDArray[np.floating]:
+    return np.ones(len(tier.mirrors)) if tier.exponents is None else np.frombuffer(tier.exponents)
 
 
 class _Aliases:
@@ -156,7 +185,7 @@ class _Aliases:
             if own[other] < 1:
                 light.append(heavy.pop())
         own[light] = 1  # what rounding has left over
-        self._own, self._aliases, self._keys = own, aliases, _Keys(tier)
+        self._own, self._aliases, self._keys = own, aliases, _Keys((tier,))
 
     def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
         spots = chance.random((rows, count + count // 2 + 4)) * len(self._own)

@@ -100,11 +100,28 @@ class Plan:
     """Deals base URLs: the first of each mirror."""
     separator: bytes
     """As of `Prepared`."""
+    # The rest is for the fast lane, which writes plain lists by itself: a call, or going through another object, would
+    # cost as much as a tenth of the list.
+    ready: list[list[bytes]] = field(init=False)
+    """What `lines` deals next, the last one first; empty: ask it."""
+    opening: bytes = field(init=False)
+    """What stands between an answer's last header and its first URL."""
+    around: int = field(init=False)
+    """Bytes of a body but for the URLs and what stands between them."""
+    tier: int = field(init=False)
+    """That of the manner."""
+
+    def __post_init__(self) -> None:
+        """Lay out what is asked for with every answer."""
+        object.__setattr__(self, "ready", self.lines.ready)
+        object.__setattr__(self, "opening", b"\r\n\r\n" + self.comment)
+        object.__setattr__(self, "around", len(self.comment) + len(self.separator))
+        object.__setattr__(self, "tier", self.manner.tier)
 
     def body(self, random: Random) -> bytes:
         """Write a plain list (see `Prepared`); empty where nobody is offered."""
-        lines, separator = self.lines, self.separator
-        urls = lines.ready.pop() if lines.ready else lines.draw(random)
+        urls = self.ready.pop() if self.ready else self.lines.draw(random)
+        separator = self.separator
         return b"".join((self.comment, separator.join(urls), separator)) if urls else b""
 
 
@@ -134,6 +151,7 @@ class Decider:
         "_numbers",
         "_offers",
         "_places",
+        "_plans_for_others",
         "_queries",
         "_tier_maps",
         "_tiers",
@@ -163,8 +181,9 @@ class Decider:
         self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(_CHOICES)
         self._numbers: Memo[tuple[Choice, int], Dealer[int]] = Memo(few)
         self._lines: Memo[tuple[Choice, int, Offers], Dealer[bytes]] = Memo(few)
-        self.plans: Final[Memo[tuple[Prepared | None, Place, bool], Plan]] = Memo(_PLANS)
-        """What `plan` has made; for those who cannot afford to call it."""
+        self.plans: Final[Memo[tuple[Prepared | None, Place], Plan]] = Memo(_PLANS)
+        """What `plan` has made for those who ask for themselves; for who cannot afford to call it."""
+        self._plans_for_others: Memo[tuple[Prepared | None, Place], Plan] = Memo(_PLANS)
         self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
         self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
         self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
@@ -248,8 +267,9 @@ class Decider:
 
     def plan(self, prepared: Prepared, place: Place, *, private: bool) -> Plan:
         """Decide everything but chance; `private` says that the client asks for itself, with `ip=` or without."""
-        key = (prepared, place, private)
-        known = self.plans.get(key)
+        key = (prepared, place)
+        plans = self.plans if private else self._plans_for_others
+        known = plans.get(key)
         if known is None:
             choice = self.choice(prepared, place, private=private)
             comment = b""
@@ -258,7 +278,7 @@ class Decider:
                 comment = self.settings.preset.comment(prepared.query, prepared.target, case, choice) + prepared.times
             manner = Manner(200, TEXT_HEADERS, choice.first_code, TEXT.name)
             dealers = self._dealers(prepared, choice)
-            known = self.plans.remember(key, Plan(choice, comment, manner, *dealers, prepared.separator))
+            known = plans.remember(key, Plan(choice, comment, manner, *dealers, prepared.separator))
         return known
 
     def _dealers(self, prepared: Prepared, choice: Choice) -> tuple[Dealer[int], Dealer[bytes]]:

@@ -213,7 +213,6 @@ class Guard(asyncio.Protocol):
 
     def _answered(self) -> None:
         """Go on after an answer of uvicorn's."""
-        self.server_state.total_requests += 1
         self.since = perf_counter()
         if self.transport.is_closing():
             self._set_alarm(STALL_SECONDS, only_sooner=True)

@@ -15,6 +15,7 @@ from mirrorlistd.address import client_address
 from mirrorlistd.answer import Around, Asker, reply
 from mirrorlistd.logs import get_logger
 from mirrorlistd.render import TEXT
+from mirrorlistd.state import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,20 +29,28 @@ LONGEST_REMEMBERED: Final = 256
 """Longer forwarding headers are read every time: bytes; three or four proxies in a row are less."""
 
 
+def peer_of(state: State, address: str | None) -> Peer:
+    """Tell what is known of a socket's other end, remembered; None is that of a unix socket."""
+    return state.peers.get(address) or state.peers.remember(
+        address, Peer(state.trust.believes(address), _asker(state, address, ()))
+    )
+
+
 def asker_of(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Asker:
     """Tell who asks, remembered. `forwarded` are the values of the trusted header, all legal ones."""
-    if not state.trust.anyone:
-        forwarded = ()
-    if len(forwarded) > 1:
-        return _asker(state, peer, forwarded)
-    key = (peer, forwarded[0] if forwarded else b"")  # an empty value says as much as none
-    return state.askers.get(key) or _remembered(state, key)
+    known = peer_of(state, peer)
+    if not forwarded or not known.believed:
+        return known.asker
+    return state.named.get(forwarded[-1] if len(forwarded) == 1 else b"") or _named(state, peer, forwarded)
 
 
-def _remembered(state: State, key: tuple[str | None, bytes]) -> Asker:
-    peer, value = key
-    asker = _asker(state, peer, (value,) if value else ())
-    return state.askers.remember(key, asker) if len(value) <= LONGEST_REMEMBERED else asker
+def _named(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Asker:
+    asker = _asker(state, peer, forwarded)
+    value = forwarded[0]
+    # A blank value says that the peer itself asks: another peer, another asker.
+    if len(forwarded) == 1 and not asker.failed and len(value) <= LONGEST_REMEMBERED and value.strip():
+        state.named.remember(value, asker)
+    return asker
 
 
 def _asker(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Asker:
@@ -55,6 +64,11 @@ def respond(service: Service, state: State, asked: Asked, asker: Asker, started:
     given = reply(state.decider, asked.query, asker, service.random, around)
     note(service, state, asked, asker, given[0], started)
     return given
+
+
+def tells_more(service: Service, state: State) -> bool:
+    """Whether `note` does more about a plain list than to count it."""
+    return service.recorder is not None or state.count_countries or state.access_log
 
 
 def note(service: Service, state: State, asked: Asked, asker: Asker, manner: Manner, started: float) -> None:  # noqa: PLR0913, PLR0917 - called for each answer: no tuple is made for it

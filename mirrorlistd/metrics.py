@@ -40,6 +40,9 @@ COUNTRIES: Final = (*sorted(CONTINENT_OF), OTHER, UNKNOWN)
 LIMITS: Final = ("head_size", "head_time", "stalled")
 """Limits at which a connection is closed (see `guard`)."""
 
+Plain = dict[int, list[int]]
+"""Tier code of the first mirror -> plain lists per bucket of BUCKETS, until `settle` counts them everywhere."""
+
 
 class Counters:
     """The server's running totals; everything is public, and only ever grows unless it says otherwise."""
@@ -59,6 +62,7 @@ class Counters:
         "last_reload_seconds",
         "last_success_at",
         "plain",
+        "plain_fast",
         "refused",
         "reload_seconds",
         "reloads_failed",
@@ -73,14 +77,15 @@ class Counters:
         """Format -> status -> answers. The names of formats are the server's own words, never a client's."""
         self.first_tiers: dict[str, int] = dict.fromkeys(TIER_NAMES, 0)
         """Tier of the first mirror -> lists."""
-        self.plain: list[int] = [0] * 256
-        """Tier code of the first mirror -> plain lists that are not in the two above yet (see `settle`)."""
         self.buckets: list[int] = [0] * (len(BUCKETS) + 1)
         """Answers per bucket of BUCKETS, not cumulated; the last for all that took longer."""
         self.seconds: float = 0.0
         """Time spent on all answers."""
         self.fast: int = 0
         """Answers that the fast lane gave; the ASGI lane gave the others."""
+        self.plain: Plain = {tier: [0] * len(self.buckets) for tier in NAME_OF}
+        self.plain_fast: Plain = {tier: [0] * len(self.buckets) for tier in NAME_OF}
+        """Those of the fast lane."""
         self.countries: dict[str, int] = {}
         """Country of the client, one of COUNTRIES -> answers; only where an operator wants to know."""
         self.connections: int = 0
@@ -124,17 +129,21 @@ class Counters:
 
     def observe_plain(self, tier: int, seconds: float) -> None:
         """Count one plain list (status 200, format text) by the code of its first tier."""
-        self.plain[tier] += 1
-        self.buckets[bisect_left(BUCKETS, seconds)] += 1
+        self.plain[tier][bisect_left(BUCKETS, seconds)] += 1
         self.seconds += seconds
 
     def settle(self) -> None:
-        """Bring `answers` and `first_tiers` up to date; for whoever reads them."""
-        for tier, count in enumerate(self.plain):
-            if count:
+        """Bring everything up to date with the plain lists; for whoever reads it."""
+        for lists in (self.plain, self.plain_fast):
+            for tier, row in lists.items():
+                if not (count := sum(row)):
+                    continue
                 self.answers[TEXT.name][200] += count
                 self.first_tiers[NAME_OF[tier]] += count
-                self.plain[tier] = 0
+                self.fast += count if lists is self.plain_fast else 0
+                for bucket, answers in enumerate(row):
+                    self.buckets[bucket] += answers
+                    row[bucket] = 0
 
     def observe_country(self, country: str | None) -> None:
         """Count one answer by its client's country; None where nobody can tell."""

@@ -47,6 +47,18 @@ class Known:
     head: Head
     prepared: Prepared | None
     """Of a plain list (see `Prepared`); None for everything else."""
+    usual: Prepared | None
+    """The same where the body is wanted and the connection kept: what almost all clients ask."""
+
+
+@dataclass(slots=True)  # not frozen: one is made for each new connection, and that would take thrice as long
+class Peer:
+    """The other end of a socket."""
+
+    believed: bool
+    """It is a trusted proxy."""
+    asker: Asker
+    """Who asks where no proxy says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +85,10 @@ class State:
     """Seconds after its compilation from which the snapshot counts as stale; 0: never."""
     heads: Memo[bytes, Known] = field(default_factory=lambda: Memo(_HEADS))
     """The fast lane's: raw head, without the forwarded address -> what it asks for."""
-    askers: Memo[tuple[str | None, bytes], Asker] = field(default_factory=lambda: Memo(_ASKERS))
-    """The lanes': peer, what its forwarding header says -> who asks, and where they are."""
+    peers: Memo[str | None, Peer] = field(default_factory=lambda: Memo(_ASKERS))
+    """The lanes': address of a socket's other end (see `address.client_address`) -> what is known of it."""
+    named: Memo[bytes, Asker] = field(default_factory=lambda: Memo(_ASKERS))
+    """The lanes': what a trusted proxy's forwarding header says, legibly -> who asks, and where they are."""
 
     @property
     def serial(self) -> int:

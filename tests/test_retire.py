@@ -31,14 +31,14 @@ def test_a_replaced_state_is_freed_in_small_parts() -> None:
     """A turn of the loop frees some hundred entries at most, and in the end nothing is left."""
     service = worked()
     assert service.state is not None
-    askers, memos = service.state.askers, service.state.decider.memos
+    peers, memos = service.state.peers, service.state.decider.memos
     mirrors = len(service.state.decider.index.snapshot.mirrors)
     sizes: list[int] = []
 
     async def reload() -> None:
         freeing = asyncio.create_task(service.adopt(load_state(Config())).free())
         while not freeing.done():
-            sizes.append(len(askers) + sum(map(len, memos)))
+            sizes.append(len(peers) + sum(map(len, memos)))
             await asyncio.sleep(0)
 
     asyncio.run(reload())
