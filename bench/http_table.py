@@ -147,9 +147,10 @@ def run(options: Options) -> dict[str, Any]:
             plan.name: running.enter_context(started(plan, folder, target))
             for plan in _plans(folder, snapshot, requests)
         }
+        others = {plan.name: running.enter_context(started(plan, folder, target)) for plan in _lanes(snapshot)}
         todo = [c for c in COMPARISONS if c.ours in servers and c.theirs in servers]
         schedule = Schedule([c.name for c in todo], options.pairs, options.tries, Machine())
-        runs = _measure(schedule, {c.name: c for c in todo}, servers, requests, options.seconds)
+        runs = _measure(schedule, {c.name: c for c in todo}, servers, others, requests, options.seconds)
         used = {name: memory(server.process.pid) for name, server in servers.items()}
     clear_terminal()
     return {
@@ -174,6 +175,10 @@ def _plans(folder: Path, snapshot: Path, requests: Requests) -> Iterator[Plan]:
     yield nginx(folder, requests.body)
     yield nginx(folder, requests.body, debian=True)
     yield bare(folder, requests.body)
+    yield from _lanes(snapshot)
+
+
+def _lanes(snapshot: Path) -> Iterator[Plan]:
     if serve_has("--lane"):
         yield mirrorlistd(snapshot, "--lane", "fast", name=FAST)
         yield mirrorlistd(snapshot, "--lane", "asgi", name=ASGI)
@@ -181,26 +186,32 @@ def _plans(folder: Path, snapshot: Path, requests: Requests) -> Iterator[Plan]:
         yield mirrorlistd(snapshot, name=ASGI)
 
 
-def _measure(
+def _measure(  # noqa: PLR0913, PLR0917 - called once
     schedule: Schedule,
     comparisons: dict[str, Comparison],
     servers: dict[str, Server],
+    others: dict[str, Server],
     requests: Requests,
     seconds: float,
 ) -> dict[str, int]:
-    """Fill the schedule; give the number of runs of each server."""
+    """Fill the schedule; give the number of runs of each server.
+
+    Of `others` new addresses are asked: where these have emptied a server's memory, the next run would begin with
+    learning all addresses again.
+    """
     loads = {WARM: requests.keep_alive, COLD: requests.cold, CLOSE: requests.close}
     turns = dict.fromkeys(servers, 0)
 
     def once(name: str, mode: str) -> Run:
         turns[name] += 1
-        server = servers[name]
+        server = others.get(name, servers[name]) if mode == COLD else servers[name]
         return measure(server.url, server.process.pid, loads[mode], RUN_SECONDS, turns[name])
 
     end = time.monotonic() + seconds
     for name in servers:
         say_on_terminal(f"warming up {name}")
-        once(name, WARM)
+        for mode in (WARM, COLD) if name in others else (WARM,):
+            once(name, mode)
     while time.monotonic() < end and (due := schedule.next()) is not None:
         comparison = comparisons[due]
         left = f"{max(0, end - time.monotonic()):.0f} s left"

@@ -45,10 +45,10 @@ class Known:
     """A head, and what the decider has made of it."""
 
     head: Head
-    prepared: Prepared | None
-    """Of a plain list (see `Prepared`); None for everything else."""
     usual: Prepared | None
-    """The same where the body is wanted and the connection kept: what almost all clients ask."""
+    """What is asked, if that is a plain list (see `Prepared`) with its body; None for everything else."""
+    farewell: bytes
+    """What an answer says where the client wishes to close: a header, and the line break before it."""
 
 
 @dataclass(slots=True)  # not frozen: one is made for each new connection, and that would take thrice as long
