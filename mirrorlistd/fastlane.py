@@ -278,7 +278,7 @@ class FastLane(Guard):
 
     def _meet(self, state: State) -> None:
         """Find out what this state makes of the peer."""
-        # Not by `get_remote_addr` of uvicorn: the event loop makes a socket object for it, a tenth of what connecting costs.
+        # Not by uvicorn's `get_remote_addr`: the loop makes a socket object for it, a tenth of what connecting costs.
         peer = self.transport.get_extra_info("peername")
         self._peer = peer[0] if peer and isinstance(peer, tuple) else None  # that of a unix socket is a string
         self._scheme = b"https" if self.transport.get_extra_info("sslcontext") else b"http"
