@@ -87,7 +87,8 @@ def reply(
     if not isinstance(prepared, Prepared):
         return _refuse(decider, prepared)
     if prepared.plain:
-        plan = decider.plan(prepared, asker.place, private=True)
+        place = asker.place
+        plan = decider.plans.get((prepared, place)) or decider.plan(prepared, place, private=True)
         body = plan.body(random)
         return (plan.manner, body) if body else _nobody(decider, prepared)
     if prepared.renderer.stable:

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
 
+_LONGEST_REMEMBERED: Final = 512
+"""Longer targets are understood every time: bytes."""
 _NO_STORE: Final = {"cache-control": "no-store"}
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _NOT_LOADED: Final = b"the first snapshot is not loaded yet\n"
@@ -92,29 +94,27 @@ class App:
         """Serve one ASGI scope."""
         if scope["type"] == "http":
             state = self.service.state
-            routes = state.decider.settings.routes if state else Routes()
-            path = scope.get("raw_path") or scope["path"].encode()
-            query = routes.query(path, scope["query_string"])
-            if query is not None:
-                status, headers, body = self._list(scope, state, path, query)
+            target = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
+            asked = (state.asked.get(target) if state else None) or _read(state, *target)
+            if asked is not None:
+                status, headers, body = self._list(scope, state, asked)
                 length = (b"content-length", b"%d" % len(body))
                 await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
                 await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
                 return
         await self._others(scope, receive, send)
 
-    def _list(self, scope: Scope, state: State | None, path: bytes, query: bytes) -> Rendered:
+    def _list(self, scope: Scope, state: State | None, asked: Asked) -> Rendered:
         started = perf_counter()
         if state is None:
             return Rendered(503, (_TEXT, (b"retry-after", b"1")), _NOT_LOADED)
         if scope["method"] not in ("GET", "HEAD"):
             return Rendered(405, (_TEXT, (b"allow", b"GET, HEAD")), _WRONG_METHOD)
-        asked = Asked(path, scope["query_string"], query)
-        if is_redirect(query):
+        if asked.redirect:
             headers = dict(scope["headers"])
             scheme = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(peer_of(scope)) else b""
             https = over_https(scheme, scope["scheme"].encode())
-            asked = replace(asked, redirect=True, accept=headers.get(b"accept", b""), https=https)
+            asked = replace(asked, accept=headers.get(b"accept", b""), https=https)
         try:
             manner, body = respond(self.service, state, asked, asker_in(scope, state), started)
         except Exception:  # a defect: uvicorn logs it and answers 500, which an operator must see
@@ -196,6 +196,18 @@ class App:
         return Response(
             exposition(totals, facts_of(service), workers, service.pulls), headers={"content-type": CONTENT_TYPE}
         )
+
+
+def _read(state: State | None, path: bytes, query_string: bytes) -> Asked | None:
+    """Tell what a target asks for; None where it is no list."""
+    routes = state.decider.settings.routes if state else Routes()
+    query = routes.query(path, query_string)
+    if query is None:
+        return None
+    asked = Asked(path, query_string, query, is_redirect(query))
+    if state is not None and len(path) + len(query_string) <= _LONGEST_REMEMBERED:
+        state.asked.remember((path, query_string), asked)
+    return asked
 
 
 def facts_of(service: Service) -> Facts | None:

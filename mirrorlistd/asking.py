@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mirrorlistd.lane import asker_of
+from mirrorlistd import lane
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 def asker_in(scope: Scope, state: State) -> Asker:
     """Who asks: the peer, or whom a trusted proxy names; see `address`."""
-    trust = state.trust
-    forwarded = [value for name, value in scope["headers"] if name == trust.header] if trust.anyone else ()
-    return asker_of(state, peer_of(scope), forwarded)
+    peer = peer_of(scope)
+    known = state.peers.get(peer) or lane.peer_of(state, peer)
+    if known.believed:
+        header = state.trust.header
+        if forwarded := [value for name, value in scope["headers"] if name == header]:
+            return lane.named(state, peer, forwarded)
+    return known.asker
 
 
 def peer_of(scope: Scope) -> str | None:

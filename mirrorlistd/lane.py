@@ -38,10 +38,14 @@ def peer_of(state: State, address: str | None) -> Peer:
 
 def asker_of(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Asker:
     """Tell who asks, remembered. `forwarded` are the values of the trusted header, all legal ones."""
-    known = peer_of(state, peer)
-    if not forwarded or not known.believed:
-        return known.asker
-    return state.named.get(forwarded[-1] if len(forwarded) == 1 else b"") or _named(state, peer, forwarded)
+    known = state.peers.get(peer) or peer_of(state, peer)
+    return named(state, peer, forwarded) if forwarded and known.believed else known.asker
+
+
+def named(state: State, proxy: str | None, forwarded: Sequence[bytes]) -> Asker:
+    """Tell whom a trusted proxy names, remembered."""
+    value = forwarded[0] if len(forwarded) == 1 else b""
+    return state.named.get(value) or _named(state, proxy, forwarded)
 
 
 def _named(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Asker:

@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from mirrorlistd.answer import Asker
     from mirrorlistd.config import Config
     from mirrorlistd.decision import Prepared
-    from mirrorlistd.head import Head
+    from mirrorlistd.head import Asked, Head
     from mirrorlistd.overlay import Overlay
 
 _PROBES: Final = ("193.0.6.139", "202.12.29.205", "2001:db8::1", "127.0.0.1")
 """One address of each kind that must be answerable before a State serves."""
 # Memo sizes, in entries. Heads: clients of one kind send the same bytes for a repository; up to 2 kB each.
 _HEADS: Final = 4_096
+_TARGETS: Final = 4_096
 # Who asks: some 400 bytes each.
 _ASKERS: Final = 16_384
 
@@ -85,6 +86,8 @@ class State:
     """Seconds after its compilation from which the snapshot counts as stale; 0: never."""
     heads: Memo[bytes, Known] = field(default_factory=lambda: Memo(_HEADS))
     """The fast lane's: raw head, without the forwarded address -> what it asks for."""
+    asked: Memo[tuple[bytes, bytes], Asked] = field(default_factory=lambda: Memo(_TARGETS))
+    """The ASGI lane's: raw path and query string -> what they ask for, if that is a list."""
     peers: Memo[str | None, Peer] = field(default_factory=lambda: Memo(_ASKERS))
     """The lanes': address of a socket's other end (see `address.client_address`) -> what is known of it."""
     named: Memo[bytes, Asker] = field(default_factory=lambda: Memo(_ASKERS))
