@@ -141,7 +141,6 @@ class FastLane(Guard):
             super().data_received(data)
             return
         if self.open:
-            answer, known, plan = b"", None, None
             try:
                 if state.trust is not self._trust:
                     self._meet(state)
@@ -172,19 +171,18 @@ class FastLane(Guard):
                             separator,
                         )
                     )
+                    counters = service.counters
+                    elapsed = perf_counter() - started
+                    counters.plain_fast[plan.tier][bisect_left(BUCKETS, elapsed)] += 1
+                    counters.seconds += elapsed
+                    self.since = started
+                    self._head_since = 0.0
+                    self.transport.write(answer)
+                    if known.farewell:
+                        self.close()
+                    return
             except Exception:  # noqa: BLE001, S110 - a defect: the other lane will meet it again
                 pass
-            if answer and known is not None and plan is not None:
-                counters = service.counters
-                elapsed = perf_counter() - started
-                counters.plain_fast[plan.tier][bisect_left(BUCKETS, elapsed)] += 1
-                counters.seconds += elapsed
-                self.since = started
-                self._head_since = 0.0
-                self.transport.write(answer)
-                if known.farewell:
-                    self.close()
-                return
         if not (self.open and self._answer(state, data, started)):
             super().data_received(data)
 

@@ -40,8 +40,8 @@ COUNTRIES: Final = (*sorted(CONTINENT_OF), OTHER, UNKNOWN)
 LIMITS: Final = ("head_size", "head_time", "stalled")
 """Limits at which a connection is closed (see `guard`)."""
 
-Plain = dict[int, list[int]]
-"""Tier code of the first mirror -> plain lists per bucket of BUCKETS, until `settle` counts them everywhere."""
+Plain = list[list[int]]
+"""By tier code of the first mirror: plain lists per bucket of BUCKETS, until `settle` counts them everywhere."""
 
 
 class Counters:
@@ -83,8 +83,8 @@ class Counters:
         """Time spent on all answers."""
         self.fast: int = 0
         """Answers that the fast lane gave; the ASGI lane gave the others."""
-        self.plain: Plain = {tier: [0] * len(self.buckets) for tier in NAME_OF}
-        self.plain_fast: Plain = {tier: [0] * len(self.buckets) for tier in NAME_OF}
+        self.plain: Plain = [[0] * len(self.buckets) for _ in range(max(NAME_OF) + 1)]
+        self.plain_fast: Plain = [[0] * len(self.buckets) for _ in range(max(NAME_OF) + 1)]
         """Those of the fast lane."""
         self.countries: dict[str, int] = {}
         """Country of the client, one of COUNTRIES -> answers; only where an operator wants to know."""
@@ -135,7 +135,7 @@ class Counters:
     def settle(self) -> None:
         """Bring everything up to date with the plain lists; for whoever reads it."""
         for lists in (self.plain, self.plain_fast):
-            for tier, row in lists.items():
+            for tier, row in enumerate(lists):
                 if not (count := sum(row)):
                     continue
                 self.answers[TEXT.name][200] += count
