@@ -161,6 +161,8 @@ def _probe(decider: Decider) -> None:
     random = Random(0)  # noqa: S311 - a throw-away shuffle, not a secret
     addresses = [parse_address(text) for text in _PROBES]
     for number, repository in enumerate(decider.index.snapshot.repositories):
+        for memo in decider.memos:
+            memo.clear()
         query = f"repo={repository.name}&arch={repository.directories[0].arch}".encode()
         try:
             answer(decider, query, addresses[number % len(addresses)], random)
