@@ -102,7 +102,7 @@ def reply(
     if renderer.stable and (client or asked_for):
         order = plan.choice.draw(prepared.limit, decider.rendezvous(asked_for or client, (around or Around()).now))
     else:
-        order = plan.numbers.draw(random)
+        order = decider.numbers(prepared, plan.choice).draw(random)
     if not order:
         return _nobody(decider, prepared)
     listing = Listing(

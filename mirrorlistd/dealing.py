@@ -2,8 +2,7 @@
 
 A choice that is asked for again and again draws its next answers together, with numpy, and deals them out, each once.
 The rows of a batch are independent draws from the same distribution as a single one: the tests hold both ways to the
-same statistics. All chance still comes from the generator that is passed in, which seeds a dealer's own when it turns
-hot. So a dealer must not be hot before a process forks: its children would deal alike.
+same statistics. What drawing a tier takes is made once, for all choices that have the tier.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from mirrorlistd.selection import Choice, Tier
 
     Orders = NDArray[np.integer]
-    """A row for each list: positions of mirrors, best first."""
+    """A row for each list: numbers of mirrors, best first."""
 
 T = TypeVar("T")
 
@@ -35,30 +34,62 @@ _MOST_DRAWN: Final = 2_048
 _SORT_BELOW: Final = 128
 """Mirrors up to which sorting keys of all of them beats drawing one by one."""
 _ABOVE_ANY_KEY: Final = 64.0
-"""What a tier's keys lie above those of the tier before: numpy's exponentials of 53 random bits are below 45.
-
-With a position in its lowest bits a key has 38 bits left behind the point: enough for weights a million times apart.
-"""
+"""What a tier's keys lie above those of the tier before: numpy's exponentials of 53 random bits are below 45."""
 
 
-_POSITIONS: Final = 256
-"""Positions that fit into the bits of a key that are free for them."""
+class Chance:
+    """numpy's generator: begins where the one that is passed in happens to be when a first batch is drawn.
+
+    All chance comes from that one. So there must be no batches before a process forks: its children would deal alike.
+    """
+
+    __slots__ = ("_generator",)
+
+    def __init__(self) -> None:
+        self._generator: np.random.Generator | None = None
+
+    def seeded(self, random: Random) -> np.random.Generator:
+        """Give it."""
+        if self._generator is None:
+            self._generator = np.random.Generator(np.random.SFC64(random.getrandbits(128)))
+        return self._generator
+
+
+class Deck(Generic[T]):
+    """What is dealt, by mirror number; one for all who deal the same."""
+
+    __slots__ = ("_array", "items")
+
+    def __init__(self, items: Sequence[T]) -> None:
+        self.items: Final = items
+        self._array: NDArray[np.object_] | None = None
+
+    @property
+    def array(self) -> NDArray[np.object_]:
+        """The items as numpy takes them; made when first needed."""
+        if self._array is None:
+            self._array = np.empty(len(self.items), object)
+            self._array[:] = self.items
+        return self._array
 
 
 class Dealer(Generic[T]):
     """Orders of one choice at one length, drawn ahead once the choice is hot."""
 
-    __slots__ = ("_batches", "_choice", "_items", "_limit", "_uses", "ready")
+    __slots__ = ("_chance", "_choice", "_deck", "_limit", "_most", "_parts", "_uses", "ready")
 
-    def __init__(self, choice: Choice, limit: int, items: Sequence[T]) -> None:
-        """Begin cold: nothing is drawn before it is asked for. What is dealt are `items`, by mirror number."""
+    def __init__(self, choice: Choice, limit: int, deck: Deck[T], chance: Chance) -> None:
+        """Begin cold: nothing is drawn before it is asked for."""
         self._choice = choice
         self._limit = limit
-        self._items = items
+        self._deck = deck
+        self._chance = chance
         self.ready: Final[list[list[T]]] = []
         """What `draw` gives next, the last one first; for who cannot afford to call it."""
         self._uses = 0
-        self._batches: _Batches[T] | None = None
+        self._parts: list[tuple[_Keys | _Aliases, int]] | None = None
+        """What draws some of the places, and how many; once it is hot."""
+        self._most = LATER_BATCHES
 
     def draw(self, random: Random) -> list[T]:
         """Give the items of mirrors, best first, as `Choice.draw` does; the caller may keep the list."""
@@ -66,39 +97,22 @@ class Dealer(Generic[T]):
             return self.ready.pop()
         self._uses += 1
         if self._uses <= HOT:
-            return [*map(self._items.__getitem__, self._choice.draw(self._limit, random))]
+            return [*map(self._deck.items.__getitem__, self._choice.draw(self._limit, random))]
         rows = LATER_BATCHES
-        if self._batches is None:
-            self._batches = _Batches(self._choice, self._limit, self._items, random)
+        if self._parts is None:
+            self._parts = [*map(_part, _runs(self._choice.places(self._limit)))]
+            self._most = max(1, _MOST_DRAWN // max(1, sum(count for _, count in self._parts)))
             rows = FIRST_BATCH
-        self.ready.extend(self._batches.draw(rows))
+        self.ready.extend(self._batch(min(rows, self._most), self._parts, random))
         return self.ready.pop()
 
-
-class _Batches(Generic[T]):
-    """What drawing batches of one choice takes, made once."""
-
-    __slots__ = ("_chance", "_items", "_most", "_parts")
-
-    def __init__(self, choice: Choice, limit: int, items: Sequence[T], random: Random) -> None:
-        self._chance = np.random.Generator(np.random.SFC64(random.getrandbits(128)))
-        self._parts: list[_Part] = []
-        mirrors: list[int] = []
-        for run, count in _runs(choice.places(limit)):
-            self._parts.append(_Part(run, count, len(mirrors)))
-            mirrors += (mirror for tier in run for mirror in tier.mirrors)
-        self._most = max(1, _MOST_DRAWN // max(1, sum(part.count for part in self._parts)))
-        self._items = np.empty(len(mirrors), object)
-        self._items[:] = [items[mirror] for mirror in mirrors]
-
-    def draw(self, rows: int) -> list[list[T]]:
-        """Draw so many orders, or fewer long ones."""
-        rows = min(rows, self._most)
-        if not self._parts:
+    def _batch(self, rows: int, parts: list[tuple[_Keys | _Aliases, int]], random: Random) -> list[list[T]]:
+        if not parts:
             return [[] for _ in range(rows)]
-        orders = [part.draw(rows, self._chance) for part in self._parts]
+        chance = self._chance.seeded(random)
+        orders = [draw(rows, count, chance) for draw, count in parts]
         order = orders[0] if len(orders) == 1 else np.concatenate(orders, axis=1)
-        drawn: list[list[T]] = self._items.take(order).tolist()
+        drawn: list[list[T]] = self._deck.array.take(order).tolist()
         return drawn
 
 
@@ -117,59 +131,53 @@ def _runs(places: Iterable[tuple[Tier, int]]) -> Iterator[tuple[list[Tier], int]
         yield run, count
 
 
-class _Part:
-    """The share of a list that some tiers have which are drawn together."""
-
-    __slots__ = ("_draw", "_start", "count")
-
-    def __init__(self, tiers: Sequence[Tier], count: int, start: int) -> None:
-        self.count = count
-        """How many mirrors of these tiers a list has."""
-        self._start = start
-        """Where their mirrors begin among those of the choice."""
-        size = sum(len(tier.mirrors) for tier in tiers)
-        long = size > _SORT_BELOW and 2 * count < size
-        self._draw = _aliases(tiers[0]) if long else _Keys(tiers)  # a long tier is alone
-
-    def draw(self, rows: int, chance: np.random.Generator) -> Orders:
-        """Draw the first mirrors of so many weighted shuffles, as positions among the mirrors of the choice."""
-        order = self._draw(rows, self.count, chance)
-        return order + self._start if self._start else order
+def _part(run: tuple[list[Tier], int]) -> tuple[_Keys | _Aliases, int]:
+    tiers, count = run
+    if len(tiers) > 1:
+        return _Keys(tiers), count
+    tier = tiers[0]
+    kind = _Aliases if len(tier.mirrors) > max(_SORT_BELOW, 2 * count) else _Keys
+    if not isinstance(tier.ahead, kind):
+        tier.ahead = kind(tiers)  # a table of aliases takes half a millisecond to make for 700 mirrors
+    return tier.ahead, count
 
 
 class _Keys:
     """Draws by sorting a random key for each mirror, tier after tier in one sort."""
 
-    __slots__ = ("_exponents", "_offsets", "_positions", "_size")
+    __slots__ = ("_exponents", "_mirrors", "_offsets", "_spare")
 
     def __init__(self, tiers: Sequence[Tier]) -> None:
-        sizes = [len(tier.mirrors) for tier in tiers]
-        self._size = sum(sizes)
-        self._positions = np.arange(self._size)
+        self._mirrors = _mirrors(tiers)
+        self._spare = 1 << int(self._mirrors.max()).bit_length()
         even = all(tier.exponents is None for tier in tiers)
         self._exponents = None if even else np.concatenate([_exponents(tier) for tier in tiers])
+        sizes = [len(tier.mirrors) for tier in tiers]
         self._offsets = np.repeat(np.arange(len(tiers)) * _ABOVE_ANY_KEY, sizes) if len(tiers) > 1 else None
 
     def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
+        """Draw the first mirrors of so many weighted shuffles."""
         keys = self.keys(rows, chance)
-        if self._size > _POSITIONS:
-            return keys.argsort(axis=1)[:, :count]
-        # Positive numbers sort as their bits do. The lowest ones, which say nothing, carry the mirror's position
-        # along: sorting in place takes half as long as finding out the order.
+        # Positive numbers sort as their bits do. The lowest ones, 16 at most of 52, carry the mirror's number along:
+        # sorting in place takes half as long as finding out the order.
         bits = keys.view(np.int64)
-        bits &= -_POSITIONS
-        bits |= self._positions
+        bits &= -self._spare
+        bits |= self._mirrors
         keys.sort(axis=1)
-        return bits[:, :count] & (_POSITIONS - 1)
+        return bits[:, :count] & (self._spare - 1)
 
     def keys(self, rows: int, chance: np.random.Generator) -> NDArray[np.floating]:
         """Give numbers that make a weighted shuffle when sorted: -log(u) / weight, as `Tier` has u ** (1 / weight)."""
-        keys = chance.standard_exponential((rows, self._size))
+        keys = chance.standard_exponential((rows, len(self._mirrors)))
         if self._exponents is not None:
             keys *= self._exponents
         if self._offsets is not None:
             keys += self._offsets
         return keys
+
+
+def _mirrors(tiers: Sequence[Tier]) -> NDArray[np.int64]:
+    return np.array([mirror for tier in tiers for mirror in tier.mirrors], np.int64)
 
 
 def _exponents(tier: Tier) -> NDArray[np.floating]:
@@ -183,13 +191,14 @@ class _Aliases:
     so that each comes up by its weight (Vose, 1991).
     """
 
-    __slots__ = ("_aliases", "_keys", "_own")
+    __slots__ = ("_aliases", "_mirrors", "_own", "_tiers")
 
-    def __init__(self, tier: Tier) -> None:
+    def __init__(self, tiers: Sequence[Tier]) -> None:
+        (tier,) = self._tiers = tiers
         weights = np.array(tier.weights, float)
         size = len(weights)
         own = weights * (size / weights.sum())
-        aliases = np.arange(size)
+        aliases = np.arange(size, dtype=np.uint16 if size <= 1 << 16 else np.intp)
         light = [*np.flatnonzero(own < 1)]
         heavy = [*np.flatnonzero(own >= 1)]
         while light and heavy:
@@ -199,35 +208,29 @@ class _Aliases:
             if own[other] < 1:
                 light.append(heavy.pop())
         own[light] = 1  # what rounding has left over
-        self._own, self._aliases, self._keys = own, aliases, _Keys((tier,))
+        self._own, self._aliases, self._mirrors = own, aliases, _mirrors(tiers)
 
     def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
+        """Draw the first mirrors of so many weighted shuffles."""
         spots = chance.random((rows, count + count // 2 + 4)) * len(self._own)
-        mirrors = spots.astype(np.intp)
-        mirrors = np.where(spots - mirrors < self._own[mirrors], mirrors, self._aliases[mirrors])
-        first = _first_times(mirrors)
+        places = spots.astype(np.intp)
+        places = np.where(spots - places < self._own[places], places, self._aliases[places])
+        first = _first_times(places)
         found = first.cumsum(axis=1)
         first &= found <= count
         if (short := np.flatnonzero(found[:, -1] < count)).size == 0:
-            return mirrors[first].reshape(rows, count)
+            return self._mirrors.take(places[first].reshape(rows, count))
         orders = np.empty((rows, count), np.intp)
         for row in range(rows):
-            drawn = mirrors[row, first[row]]
+            drawn = places[row, first[row]]
             orders[row] = self._finish(drawn, count, chance) if row in short else drawn
-        return orders
+        return self._mirrors.take(orders)
 
     def _finish(self, drawn: NDArray[np.integer], count: int, chance: np.random.Generator) -> NDArray[np.integer]:
         """Finish a draw that met too many repetitions: the rest is a weighted shuffle of what is left."""
-        keys = self._keys.keys(1, chance)[0]
+        keys = _Keys(self._tiers).keys(1, chance)[0]
         keys[drawn] = np.inf
         return np.concatenate([drawn, keys.argsort()[: count - len(drawn)]])
-
-
-def _aliases(tier: Tier) -> _Aliases:
-    """Give a tier's table of aliases, which takes half a millisecond to make for 700 mirrors."""
-    made = tier.ahead if isinstance(tier.ahead, _Aliases) else _Aliases(tier)
-    tier.ahead = made
-    return made
 
 
 def _first_times(rows: NDArray[np.integer]) -> NDArray[np.bool_]:

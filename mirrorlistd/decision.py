@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot.tiers import tier_map
-from mirrorlistd.dealing import Dealer
+from mirrorlistd.dealing import Chance, Dealer, Deck
 from mirrorlistd.errors import NotServedError, QueryError, Reason
 from mirrorlistd.geo import UNKNOWN
 from mirrorlistd.index import PROTOCOLS
@@ -94,8 +94,6 @@ class Plan:
     """Comment lines, each ending in LF; empty where the client wants none."""
     manner: Manner
     """Of the plain list."""
-    numbers: Dealer[int]
-    """Deals mirror numbers."""
     lines: Dealer[bytes]
     """Deals base URLs: the first of each mirror."""
     separator: bytes
@@ -144,7 +142,9 @@ class Decider:
     __slots__ = (
         "__weakref__",  # what others make of it goes with it
         "_candidates",
+        "_chance",
         "_choices",
+        "_decks",
         "_equal_choices",
         "_lines",
         "_mirrors",
@@ -166,7 +166,8 @@ class Decider:
     def __init__(self, index: Index, geo: Geo, settings: Settings) -> None:
         """Take the parts as they are; nothing is computed before it is asked for."""
         self.index = index
-        self._mirrors = range(len(index.snapshot.mirrors))
+        self._mirrors = Deck(range(len(index.snapshot.mirrors)))
+        self._chance = Chance()
         self.geo = geo
         self.settings = settings
         self.limit: Final = settings.limit or settings.preset.limit
@@ -180,6 +181,7 @@ class Decider:
         self._equal_choices: Memo[tuple[object, ...], Choice] = Memo(few)
         self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(_CHOICES)
         self._numbers: Memo[tuple[Choice, int], Dealer[int]] = Memo(few)
+        self._decks: Memo[Offers, Deck[bytes]] = Memo(_CANDIDATES)
         self._lines: Memo[tuple[Choice, int, Offers], Dealer[bytes]] = Memo(few)
         self.plans: Final[Memo[tuple[Prepared | None, Place], Plan]] = Memo(_PLANS)
         """What `plan` has made for those who ask for themselves; for who cannot afford to call it."""
@@ -277,17 +279,23 @@ class Decider:
                 case = self._case(prepared, place, private=private)
                 comment = self.settings.preset.comment(prepared.query, prepared.target, case, choice) + prepared.times
             manner = Manner(200, TEXT_HEADERS, choice.first_code, TEXT.name)
-            dealers = self._dealers(prepared, choice)
-            known = plans.remember(key, Plan(choice, comment, manner, *dealers, prepared.separator))
+            lines = self._dealt(prepared, choice)
+            known = plans.remember(key, Plan(choice, comment, manner, lines, prepared.separator))
         return known
 
-    def _dealers(self, prepared: Prepared, choice: Choice) -> tuple[Dealer[int], Dealer[bytes]]:
-        """Give those of a choice, which plans share: directories by the hundred have the same mirrors."""
+    def _dealt(self, prepared: Prepared, choice: Choice) -> Dealer[bytes]:
+        """Give the dealer of base URLs, which plans share: directories by the hundred have the same mirrors."""
+        offers = prepared.offers
+        key = (choice, prepared.limit, offers)
+        if (known := self._lines.get(key)) is not None:
+            return known
+        deck = self._decks.get(offers) or self._decks.remember(offers, Deck(offers.first))
+        return self._lines.remember(key, Dealer(choice, prepared.limit, deck, self._chance))
+
+    def numbers(self, prepared: Prepared, choice: Choice) -> Dealer[int]:
+        """Give the dealer of mirror numbers, for whatever is not a plain list."""
         key = (choice, prepared.limit)
-        dealt = (*key, prepared.offers)
-        numbers = self._numbers.get(key) or self._numbers.remember(key, Dealer(*key, self._mirrors))
-        lines = self._lines.get(dealt) or self._lines.remember(dealt, Dealer(*key, prepared.offers.first))
-        return numbers, lines
+        return self._numbers.get(key) or self._numbers.remember(key, Dealer(*key, self._mirrors, self._chance))
 
     def choice(self, prepared: Prepared, place: Place, *, private: bool = True) -> Choice:
         """The tiers for a place; `private` as for `plan`."""

@@ -76,30 +76,34 @@ class Rendezvous:
 class Tier:
     """Mirrors that are equally near, with what drawing them by weight needs."""
 
-    __slots__ = ("_cumulative", "ahead", "code", "exponents", "mirrors", "weights")
+    __slots__ = ("_cumulative", "_weights", "ahead", "code", "exponents", "mirrors")
 
     def __init__(self, code: int, mirrors: Iterable[int], weights: Sequence[int]) -> None:
         """Prepare `mirrors` (numbers) for drawing by `weights` (Mbit/s, by mirror number)."""
         self.code = code
         """Tier code, see `mirrorlist_snapshot.tiers`."""
         self.mirrors = tuple(mirrors)
-        # Arrays, because a memo may hold thousands of tiers: nothing for the collector.
-        self.weights = array("I", map(weights.__getitem__, self.mirrors))
-        """Mbit/s of each of them."""
-        lightest = min(self.weights)
+        self._weights = weights
+        own = self.weights
+        lightest = min(own)
         # A mirror's key is a uniform number to the power of 1 / weight; the keys in descending order are a weighted
         # shuffle (Efraimidis and Spirakis, 2006). Scaled so that exponents stay in (0, 1]: nothing underflows.
-        even = lightest == max(self.weights)
-        self.exponents = None if even else array("d", (lightest / weight for weight in self.weights))
+        # An array of the right size, because a memo may hold thousands of tiers.
+        self.exponents = None if lightest == max(own) else array("d", [lightest / weight for weight in own])
         self._cumulative: array[int] | None = None
         self.ahead: object = None
         """What `dealing` has made of it, to draw it in batches: once for all choices that have the tier."""
 
     @property
+    def weights(self) -> list[int]:
+        """Mbit/s of each mirror."""
+        return [*map(self._weights.__getitem__, self.mirrors)]
+
+    @property
     def cumulative(self) -> array[int]:
         """Sums of the weights so far; made when first needed, which is for long tiers alone."""
         if self._cumulative is None:
-            self._cumulative = array("Q", accumulate(self.weights))
+            self._cumulative = array("Q", [*accumulate(self.weights)])
         return self._cumulative
 
     def draw(self, count: int, random: Random | Rendezvous) -> Sequence[int]:

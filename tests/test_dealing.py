@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK
-from mirrorlistd.dealing import FIRST_BATCH, HOT, LATER_BATCHES, Dealer
+from mirrorlistd.dealing import FIRST_BATCH, HOT, LATER_BATCHES, Chance, Dealer, Deck
 from mirrorlistd.selection import Choice, Tier
 from test_selection import chi_square
 from worlds import DE, ask, decider, mirror, network
@@ -22,7 +22,7 @@ LIMITS = {1: 10.83, 2: 13.82, 3: 16.27, 8: 26.12, 9: 27.88, 98: 147.0, 399: 494.
 
 def hot(choice: Choice, limit: int, random: Random) -> Dealer[int]:
     """A dealer that deals batches from now on."""
-    dealer = Dealer(choice, limit, range(1_000))
+    dealer = Dealer(choice, limit, Deck(range(1_000)), Chance())
     for _ in range(HOT):
         dealer.draw(random)
     return dealer
