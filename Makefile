@@ -37,8 +37,9 @@ unit: $(STAMPS)/dev ## the tests alone
 
 bench: $(STAMPS)/dev ## measure beside nginx and bare ASGI, and all that has a target; see bench/README.md
 	@tests/debian/install bench/debian-packages.txt
-	@for script in http_table memory_and_reload bad_clients bench_answer; do \
-	  echo "== bench/$$script.py" && $(BIN)/python bench/$$script.py || exit; done
+	@$(MAKE) --no-print-directory VENV=$(VENV)-run $(VENV)-run/.stamps/run
+	@for script in http_table memory_and_reload bad_clients bench_answer; do echo "== bench/$$script.py" && \
+	  BENCH_PYTHON=$(abspath $(VENV))-run/bin/python $(BIN)/python bench/$$script.py || exit; done
 
 format: $(STAMPS)/dev ## let ruff arrange the code
 	$(BIN)/ruff check --fix-only --quiet
@@ -56,7 +57,7 @@ lock: $(STAMPS)/dev ## renew requirements*.txt from pyproject.toml
 	$(LOCK) pyproject.toml --group build --extra pull -c requirements-dev.txt -o deploy/container/requirements.txt
 
 clean: ## remove what all of the above made
-	rm -rf $(VENV) build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-run build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 debian:

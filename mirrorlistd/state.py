@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _PROBES: Final = ("193.0.6.139", "202.12.29.205", "2001:db8::1", "127.0.0.1")
 """One address of each kind that must be answerable before a State serves."""
+_PROBED_AT_ONCE: Final = 32
+"""Repositories after which what was remembered is forgotten: what a process once needed it seldom gives back."""
 # Memo sizes, in entries. Heads: clients of one kind send the same bytes for a repository; up to 2 kB each.
 _HEADS: Final = 4_096
 _TARGETS: Final = 4_096
@@ -161,8 +163,9 @@ def _probe(decider: Decider) -> None:
     random = Random(0)  # noqa: S311 - a throw-away shuffle, not a secret
     addresses = [parse_address(text) for text in _PROBES]
     for number, repository in enumerate(decider.index.snapshot.repositories):
-        for memo in decider.memos:
-            memo.clear()
+        if number % _PROBED_AT_ONCE == 0:
+            for memo in decider.memos:
+                memo.clear()
         query = f"repo={repository.name}&arch={repository.directories[0].arch}".encode()
         try:
             answer(decider, query, addresses[number % len(addresses)], random)
