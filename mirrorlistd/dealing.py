@@ -106,6 +106,16 @@ class Dealer(Generic[T]):
         self.ready.extend(self._batch(min(rows, self._most), self._parts, random))
         return self.ready.pop()
 
+    @property
+    def hot(self) -> bool:
+        """Whether it draws batches."""
+        return self._parts is not None
+
+    def heat(self, random: Random) -> None:
+        """Draw a first batch now, as if it had been asked often enough."""
+        self._uses = max(self._uses, HOT)
+        self.ready.append(self.draw(random))
+
     def _batch(self, rows: int, parts: list[tuple[_Keys | _Aliases, int]], random: Random) -> list[list[T]]:
         if not parts:
             return [[] for _ in range(rows)]

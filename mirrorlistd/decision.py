@@ -152,13 +152,13 @@ class Decider:
         "_offers",
         "_places",
         "_plans_for_others",
-        "_queries",
         "_tier_maps",
         "_tiers",
         "geo",
         "index",
         "limit",
         "plans",
+        "queries",
         "refuse",
         "settings",
     )
@@ -175,7 +175,8 @@ class Decider:
         self.refuse: Final = settings.preset.refusals(index)
         """Turns what `prepare` refuses into an answer."""
         few = min(_TIERS, max(64, _MIRRORS_IN_TIERS // max(1, len(index.snapshot.mirrors))))
-        self._queries: Memo[bytes, Prepared | Refused] = Memo(_QUERIES)
+        self.queries: Final[Memo[bytes, Prepared | Refused]] = Memo(_QUERIES)
+        """What `prepare` has made."""
         self._places: Memo[Place, Place] = Memo(_PLANS)
         self._tiers: Memo[tuple[int, tuple[int, ...]], Tier] = Memo(few)
         self._equal_choices: Memo[tuple[object, ...], Choice] = Memo(few)
@@ -197,7 +198,7 @@ class Decider:
 
     def prepare(self, query_string: bytes) -> Prepared | Refused:
         """Understand what stands after the `?`; mistakes are values here, because they too are remembered."""
-        known = self._queries.get(query_string)
+        known = self.queries.get(query_string)
         if known is not None:
             return known
         prepared: Prepared | Refused
@@ -208,7 +209,7 @@ class Decider:
         except (QueryError, NotServedError) as error:
             prepared = Refused(error.with_traceback(None), query, format_of(query_string))
         if len(query_string) <= _LONGEST_REMEMBERED:
-            self._queries.remember(query_string, prepared)
+            self.queries.remember(query_string, prepared)
         return prepared
 
     def _prepare(self, query: Query) -> Prepared:

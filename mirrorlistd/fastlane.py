@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from mirrorlistd.decision import Prepared
 from mirrorlistd.guard import Guard
 from mirrorlistd.head import over_https, understand
-from mirrorlistd.lane import asker_of, peer_of, respond, tells_more
+from mirrorlistd.lane import FAREWELL, asker_of, known_of, peer_of, respond, tells_more
 from mirrorlistd.metrics import BUCKETS
 from mirrorlistd.render import TEXT_HEADERS
-from mirrorlistd.state import Known
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,14 +36,13 @@ if TYPE_CHECKING:
     from mirrorlistd.answer import Asker
     from mirrorlistd.decision import Manner
     from mirrorlistd.service import Service
-    from mirrorlistd.state import Peer, State
+    from mirrorlistd.state import Known, Peer, State
 
     Defaults = list[tuple[bytes, bytes]]
 
 _SHORT: Final = 4_096
 _LENGTHS: Final = tuple(b"%d" % length for length in range(_SHORT))
 """Lengths of lists, in digits: looked up in a tenth of the time that writing one takes."""
-_FAREWELL: Final = b"\r\nconnection: close"
 _LONGEST_REMEMBERED: Final = 2_048
 """Longer heads are answered, not remembered: bytes."""
 _ADDRESSES: Final = re.compile(rb"[0-9A-Fa-f.:, ]{1,256}")
@@ -221,7 +218,7 @@ class FastLane(Guard):
                 (
                     self.shared.top(manner, self.server_state.default_headers),
                     _LENGTHS[length] if (length := len(body)) < _SHORT else b"%d" % length,
-                    b"" if keep_alive else _FAREWELL,
+                    b"" if keep_alive else FAREWELL,
                     b"\r\n\r\n",
                     body if head.wants_body else b"",
                 )
@@ -264,9 +261,7 @@ class FastLane(Guard):
         head = understand(raw, state.decider.settings.routes, trust.header)
         if head is None:
             return None
-        prepared = state.decider.prepare(head.asked.query)
-        plain = prepared if isinstance(prepared, Prepared) and prepared.plain else None
-        known = Known(head, plain if head.wants_body else None, b"" if head.keep_alive else _FAREWELL)
+        known = known_of(state.decider, head)
         key, value = self._cut(state, raw)
         # An address that no needle found must not become a part of what is remembered.
         told = value is not None or not (head.forwarded and trust.anyone)
@@ -277,8 +272,8 @@ class FastLane(Guard):
     def _meet(self, state: State) -> None:
         """Find out what this state makes of the peer."""
         # Not by uvicorn's `get_remote_addr`: the loop makes a socket object for it, a tenth of what connecting costs.
-        peer = self.transport.get_extra_info("peername")
-        self._peer = peer[0] if peer and isinstance(peer, tuple) else None  # that of a unix socket is a string
+        name: tuple[str, int] | str | None = self.transport.get_extra_info("peername")
+        self._peer = name[0] if isinstance(name, tuple) else None  # that of a unix socket is a string
         self._scheme = b"https" if self.transport.get_extra_info("sslcontext") else b"http"
         self._who = peer_of(state, self._peer)
         self._needle = self.shared.needles(state.trust)[0] if self._who.believed else b""

@@ -13,20 +13,30 @@ from urllib.parse import unquote
 from mirrorlist_snapshot.tiers import NAME_OF
 from mirrorlistd.address import client_address
 from mirrorlistd.answer import Around, Asker, reply
+from mirrorlistd.decision import Prepared
 from mirrorlistd.logs import get_logger
 from mirrorlistd.render import TEXT
-from mirrorlistd.state import Peer
+from mirrorlistd.state import Known, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mirrorlistd.decision import Manner
-    from mirrorlistd.head import Asked
+    from mirrorlistd.decision import Decider, Manner
+    from mirrorlistd.head import Asked, Head
     from mirrorlistd.service import Service
     from mirrorlistd.state import State
 
+FAREWELL: Final = b"\r\nconnection: close"
+"""The header of an answer after which the connection is closed, and the line break before it."""
 LONGEST_REMEMBERED: Final = 256
 """Longer forwarding headers are read every time: bytes; three or four proxies in a row are less."""
+
+
+def known_of(decider: Decider, head: Head) -> Known:
+    """Make of a head what is remembered of it."""
+    prepared = decider.prepare(head.asked.query)
+    usual = prepared if head.wants_body and isinstance(prepared, Prepared) and prepared.plain else None
+    return Known(head, usual, b"" if head.keep_alive else FAREWELL)
 
 
 def peer_of(state: State, address: str | None) -> Peer:

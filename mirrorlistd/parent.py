@@ -11,7 +11,6 @@ is left of a turn of an event loop; when the log says `reloaded`, all have swapp
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
@@ -34,6 +33,7 @@ from mirrorlistd.notify import notify
 from mirrorlistd.pull.watching import PullWatch
 from mirrorlistd.reload import Outcomes, keep
 from mirrorlistd.service import Service
+from mirrorlistd.steady import settle
 from mirrorlistd.watch import TICK
 from mirrorlistd.worker import Worker, run
 
@@ -155,8 +155,7 @@ class Parent:
         server = self._means.make_server(self._service)
         server.config.load()
         server.config.get_loop_factory()
-        gc.collect()
-        gc.freeze()
+        settle()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)

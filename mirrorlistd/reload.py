@@ -18,6 +18,8 @@ from mirrorlistd.config import changed_needing_restart
 from mirrorlistd.errors import MirrorlistdError
 from mirrorlistd.importing import import_meanwhile
 from mirrorlistd.notify import notify
+from mirrorlistd.steady import making_what_stays
+from mirrorlistd.warming import warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +149,7 @@ class Reloader:
                 follow(config)
             await import_meanwhile(config)
             state = await asyncio.to_thread(self._load, config)
+            await warm(state, self._service.state, self._service.random)
         except Exception as error:  # noqa: BLE001 - a defect must not end the reloader: the next push may be fine
             self._outcomes.kept(error, clock)
         else:
@@ -155,7 +158,7 @@ class Reloader:
             await remains.free()
 
     def _load(self, config: Config) -> State:
-        with admit(config, self._service.state) as (state, _files):
+        with making_what_stays(), admit(config, self._service.state) as (state, _files):
             return state
 
 

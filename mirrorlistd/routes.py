@@ -18,13 +18,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mirrorlistd.errors import ConfigError
 from mirrorlistd.query import MAX_QUERY, PARAMETERS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _METALINK_SUFFIXES: Final = ((b".meta4", b"metalink4"), (b".metalink", b"metalink"))
 """What stands after a file's path to ask for its metalink, as MirrorBrain and mirrorbits have it."""
@@ -104,14 +101,12 @@ class Template:
         return b"&".join(name + b"=" + fill.sub(lambda found: values[found[1]], value) for name, value in self._result)
 
 
+@dataclass(frozen=True, slots=True)
 class Routes:
     """The paths of one configuration."""
 
-    __slots__ = ("_templates",)
-
-    def __init__(self, templates: Sequence[Template] = ()) -> None:
-        """`templates` are tried in order, before our own paths."""
-        self._templates = tuple(templates)
+    templates: tuple[Template, ...] = ()
+    """Tried in order, before our own paths."""
 
     def query(self, path: bytes, query: bytes) -> bytes | None:
         """Turn a raw path and a raw query string into a canonical query string; None where the path is no list.
@@ -121,7 +116,7 @@ class Routes:
         """
         if len(path) > MAX_QUERY:
             return None
-        for template in self._templates:
+        for template in self.templates:
             if (fixed := template.apply(path, query)) is not None:
                 return query + b"&" + fixed
         if path.endswith(b"/mirrorlist"):

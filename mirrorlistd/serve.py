@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import ctypes
 import fcntl
-import gc
 import os
 import signal
 import sys
@@ -42,6 +41,7 @@ from mirrorlistd.pull.watching import PullWatch
 from mirrorlistd.reload import Outcomes, Reloader, facts, keep, warn
 from mirrorlistd.server import Server
 from mirrorlistd.service import Service
+from mirrorlistd.steady import be_steady, settle
 from mirrorlistd.watch import TICK, Watch
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> i
     MirrorlistdError where there is nothing to serve or nowhere to listen.
     """
     configure_logs(config)
-    _be_steady()
+    be_steady()
     watch = Watch(config, reread) if config.watch else None  # before anything is read: no change is missed
     state = _first_state(config, hangups)
     _give_back_memory()
@@ -73,14 +73,6 @@ def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> i
             _serve_alone(start, stack)
     logs.get_logger().info("stopped")
     return 0
-
-
-def _be_steady() -> None:
-    """Keep the interpreter from stopping requests for long (measured by bench/memory_and_reload.py)."""
-    # What requests leave behind is freed by counting references; a full collection walks all memos, 30 to 70 ms.
-    gc.set_threshold(100_000, 50, 1_000)
-    # A reload loads in a thread: it must give way after half a millisecond, not after the usual five.
-    sys.setswitchinterval(0.000_5)
 
 
 def _give_back_memory() -> None:
@@ -154,8 +146,7 @@ def _prepare_folder(file: Path) -> None:
 
 
 def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
-    gc.collect()
-    gc.freeze()  # what was imported and loaded stays: no collection needs to look at it again
+    settle()
     config = start.config
     service = Service(state=start.state)
     sockets = handed_over(os.environ, stack)

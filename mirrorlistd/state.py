@@ -133,7 +133,7 @@ def load_state(config: Config, files: Files | None = None, snapshot: Snapshot | 
         limit=config.limit,
         sticky=config.sticky,
         public_url=config.public_url or "",
-        routes=Routes([Template.parse(text) for text in config.url_templates]),
+        routes=Routes(tuple(Template.parse(text) for text in config.url_templates)),
     )
     _probe(Decider(index, geo, settings))  # a twin: what chance put into its memos must not be served
     return State(

@@ -17,6 +17,8 @@ from mirrorlistd import logs
 from mirrorlistd.channel import Adopt, Done, GiveBack, Keep, Lend, Prepare, Pulled, Ready, Reopen, Stop, Up
 from mirrorlistd.files import Files
 from mirrorlistd.state import load_state
+from mirrorlistd.steady import making_what_stays
+from mirrorlistd.warming import warm
 
 if TYPE_CHECKING:
     from asyncio.base_events import Server as Listening
@@ -123,8 +125,9 @@ class Worker:
     async def _prepare(self, order: Prepare, descriptors: list[int]) -> None:
         error = None
         try:
-            with Files.received(order.config, descriptors, order.origin) as files:
+            with Files.received(order.config, descriptors, order.origin) as files, making_what_stays():
                 state = await asyncio.to_thread(load_state, order.config, files)
+            await warm(state, self._service.state, self._service.random)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the parent must know
             error = str(failure) or repr(failure)
         else:

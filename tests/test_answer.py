@@ -366,10 +366,10 @@ def test_memory_is_bounded() -> None:
         assert ask(world, query, DE).status == 200
     assert len(world.memos) == 13
     assert all(0 < len(memo) <= memo.limit for memo in world.memos)
-    assert len(world._queries) < 5_000
-    before = len(world._queries)
+    assert len(world.queries) < 5_000
+    before = len(world.queries)
     answer(world, b"repo=r&junk=" + b"x" * 600, None, Random(1))
-    assert len(world._queries) == before  # long ones are answered, not kept
+    assert len(world.queries) == before  # long ones are answered, not kept
 
 
 def test_consecutive_answers_are_independent() -> None:

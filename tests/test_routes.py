@@ -76,7 +76,7 @@ def test_other_paths_are_no_lists(path: str) -> None:
 def test_templates(template: str, target: str, expected: dict[str, object]) -> None:
     """An operator's template maps another network's paths to our parameters; the rest of the query stays."""
     path, _, query = target.partition("?")
-    canonical = Routes([Template.parse(template)]).query(path.encode(), query.encode())
+    canonical = Routes((Template.parse(template),)).query(path.encode(), query.encode())
     assert canonical is not None
     parsed = parse_query(canonical)
     assert {name: getattr(parsed, name) for name in expected} == expected
@@ -84,7 +84,7 @@ def test_templates(template: str, target: str, expected: dict[str, object]) -> N
 
 def test_a_template_that_does_not_fit_leaves_the_path_alone() -> None:
     """Another number of segments, a missing or an empty query name: not this template's."""
-    routes = Routes([Template.parse("/l/{a}/{b} -> repo={a}-{b}"), Template.parse("/q?release={v} -> repo=os-{v}")])
+    routes = Routes((Template.parse("/l/{a}/{b} -> repo={a}-{b}"), Template.parse("/q?release={v} -> repo=os-{v}")))
     for path, query in ((b"/l/a", b""), (b"/l/a/b/c", b""), (b"/l/a/", b""), (b"/q", b""), (b"/q", b"release=")):
         assert routes.query(path, query) is None
     assert routes.query(b"/mirrorlist", b"repo=a") == b"repo=a"
@@ -113,7 +113,7 @@ def test_dangerous_templates_are_refused(text: str) -> None:
 def test_any_bytes(path: bytes, query: bytes, start: bytes) -> None:
     """Whatever is asked: a canonical query that parses or is refused by the parser's one error, or no list at all."""
     template = Template.parse("/{a}/{b}?c={c} -> repo={a}-{b}&arch={c}")
-    for routes in (Routes(), Routes([template])):
+    for routes in (Routes(), Routes((template,))):
         canonical = routes.query(start + path, query)
         if canonical is not None:
             try:
