@@ -18,9 +18,10 @@ from mirrorlist_snapshot.tiers import continent_of
 from mirrorlistd.errors import NotServedError, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mirrorlist_snapshot.model import FileDetails, NetblockMatch, Repository, Snapshot
+    from mirrorlist_snapshot.tables import NetTable
     from mirrorlistd.address import Address
     from mirrorlistd.geo import Location
     from mirrorlistd.overlay import Standing
@@ -92,6 +93,7 @@ class Index:
         "_asns",
         "_base_urls",
         "_known",
+        "_netblocks",
         "_repositories",
         "_repository_directories",
         "_tops",
@@ -138,6 +140,8 @@ class Index:
             key=lambda pair: (-len(pair[0]), pair[0]),
         )
         self._known = _known(snapshot)
+        tables = snapshot.asn_netblocks, snapshot.client_netblocks, snapshot.country_netblocks
+        self._netblocks = {4: _finders(table.v4 for table in tables), 16: _finders(table.v6 for table in tables)}
 
     def resolve(self, query: Query) -> Target:
         """What the query asks for; raise NotServedError with the status and a line for people.
@@ -171,10 +175,13 @@ class Index:
         asn = location.asn
         chain = 0
         if address is not None:
-            asn = snapshot.asn_netblocks.find(address.packed) or asn
-            chain = snapshot.client_netblocks.find(address.packed)
-            override = snapshot.country_netblocks.find(address.packed)
-            if override:
+            packed = address.packed
+            announcers, clients, countries = self._netblocks[len(packed)]
+            if announcers is not None:
+                asn = announcers(packed) or asn
+            if clients is not None:
+                chain = clients(packed)
+            if countries is not None and (override := countries(packed)):
                 country = snapshot.netblock_countries[override - 1]
                 continent = None  # the database spoke of another country
         asn = asn if asn in self._asns else 0
@@ -291,6 +298,11 @@ class Index:
         if self.snapshot.categories[category].kind is CategoryKind.LISTED:
             return directories.find(category, path)
         return directories.nearest(category, path)
+
+
+def _finders(tables: Iterable[NetTable]) -> tuple[Callable[[bytes], int] | None, ...]:
+    """Give what looks an address up in each table; None for an empty one, so that nobody asks it for every client."""
+    return tuple(table.find if len(table) else None for table in tables)
 
 
 def _base_urls(snapshot: Snapshot) -> tuple[Mapping[int, Mapping[str, bytes]], ...]:

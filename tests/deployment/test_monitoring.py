@@ -80,6 +80,8 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             eventually(lambda: server.get("/readyz").status == 200, "it is ready")
             for target in ("/mirrorlist?repo=r", "/mirrorlist?repo=nothing", "/r/r/file", "/metalink?repo=r&file=x"):
                 server.get(target)
+            if flags[: len(several)] == several:  # the worker that is asked may not know yet what the other has counted
+                eventually(lambda: "mirrorlistd_country_answers_total" in server.get("/metrics").text, "it is told")
             texts.append(server.get("/metrics").text)
     return texts
 
