@@ -15,7 +15,7 @@ from mirrorlist_snapshot.tiers import tier_map
 from mirrorlistd.dealing import Chance, Dealer, Deck
 from mirrorlistd.errors import NotServedError, QueryError, Reason
 from mirrorlistd.geo import UNKNOWN
-from mirrorlistd.index import PROTOCOLS
+from mirrorlistd.index import NOWHERE, PROTOCOLS
 from mirrorlistd.memo import Memo
 from mirrorlistd.presets import DEFAULT, Refused
 from mirrorlistd.query import Query, format_of
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from random import Random
 
     from mirrorlistd.address import Address
-    from mirrorlistd.geo import Geo
-    from mirrorlistd.index import Index, Offers, Place, Target
+    from mirrorlistd.geo import Geo, Location
+    from mirrorlistd.index import Index, Networks, Offers, Place, Target
     from mirrorlistd.presets import Preset
 
 # Memo sizes, in entries. Queries: some hundred distinct ones are normal, a key is at most the longest target.
@@ -146,6 +146,7 @@ class Decider:
         "_choices",
         "_decks",
         "_equal_choices",
+        "_equal_places",
         "_lines",
         "_mirrors",
         "_numbers",
@@ -177,7 +178,8 @@ class Decider:
         few = min(_TIERS, max(64, _MIRRORS_IN_TIERS // max(1, len(index.snapshot.mirrors))))
         self.queries: Final[Memo[bytes, Prepared | Refused]] = Memo(_QUERIES)
         """What `prepare` has made."""
-        self._places: Memo[Place, Place] = Memo(_PLANS)
+        self._places: Memo[tuple[Location, Networks], Place] = Memo(_PLANS)
+        self._equal_places: Memo[Place, Place] = Memo(_PLANS)
         self._tiers: Memo[tuple[int, tuple[int, ...]], Tier] = Memo(few)
         self._equal_choices: Memo[tuple[object, ...], Choice] = Memo(few)
         self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(_CHOICES)
@@ -264,9 +266,16 @@ class Decider:
 
     def place(self, address: Address | None) -> Place:
         """Where a client is; None is an address nobody could tell."""
-        location = UNKNOWN if address is None else self.geo.locate(address)
-        place = self.index.place(address, location)
-        return self._places.get(place) or self._places.remember(place, place)  # the same one is found quicker
+        if address is None:
+            location, networks = UNKNOWN, NOWHERE
+        else:
+            location, networks = self.geo.locate(address), self.index.networks(address)
+        key = (location, networks)
+        return self._places.get(key) or self._places.remember(key, self._same(self.index.place(*key)))
+
+    def _same(self, place: Place) -> Place:
+        """Give the one place that stands for all that are equal: it is found quicker in memos."""
+        return self._equal_places.get(place) or self._equal_places.remember(place, place)
 
     def plan(self, prepared: Prepared, place: Place, *, private: bool) -> Plan:
         """Decide everything but chance; `private` says that the client asks for itself, with `ip=` or without."""

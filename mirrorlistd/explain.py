@@ -116,7 +116,7 @@ def _no_country(country: str | None) -> QueryError | None:
 
 
 def _somewhere_in(decider: Decider, country: str) -> Place:
-    return decider.index.place(None, Location(country.upper(), None, 0))
+    return decider.index.place(Location(country.upper(), None, 0))
 
 
 def _tier(code: int) -> dict[str, object]:

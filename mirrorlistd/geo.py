@@ -65,8 +65,7 @@ _MAX_FIELDS: Final = 12
 """Fields named in an error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """What a database knows of an address; overrides are not applied yet."""
 
     country: str | None

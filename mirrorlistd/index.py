@@ -61,6 +61,11 @@ class Target:
         return not self.suffix or self.suffix.endswith(b"/")
 
 
+Networks = tuple[int, int, int]
+"""Of an address: AS that announces it, netblock chain, number of the overriding country; 0 where nothing is known."""
+NOWHERE: Final[Networks] = (0, 0, 0)
+
+
 class Place(NamedTuple):
     """Everything about a client that a choice of mirrors may depend on; equal places get equal choices."""
 
@@ -167,25 +172,22 @@ class Index:
         path = directory.path or self.snapshot.categories[directory.category].top.encode()
         return rest if rest and path.rpartition(b"/")[2] == folder else file.encode()
 
-    def place(self, address: Address | None, location: Location) -> Place:
+    def networks(self, address: Address) -> Networks:
+        """What the snapshot says of an address's network."""
+        packed = address.packed
+        asns, clients, countries = self._netblocks[len(packed)]
+        return (asns(packed) if asns else 0, clients(packed) if clients else 0, countries(packed) if countries else 0)
+
+    def place(self, location: Location, networks: Networks = NOWHERE) -> Place:
         """Where a client is, with the snapshot's overrides on top of what the geo databases say."""
-        snapshot = self.snapshot
-        country = location.country
-        continent = location.continent
-        asn = location.asn
-        chain = 0
-        if address is not None:
-            packed = address.packed
-            announcers, clients, countries = self._netblocks[len(packed)]
-            if announcers is not None:
-                asn = announcers(packed) or asn
-            if clients is not None:
-                chain = clients(packed)
-            if countries is not None and (override := countries(packed)):
-                country = snapshot.netblock_countries[override - 1]
-                continent = None  # the database spoke of another country
+        country, continent, asn = location
+        announced, chain, override = networks
+        if override:
+            country = self.snapshot.netblock_countries[override - 1]
+            continent = None  # the database spoke of another country
+        asn = announced or asn
         asn = asn if asn in self._asns else 0
-        return Place(country, continent_of(country, continent, snapshot.overrides), asn, chain)
+        return Place(country, continent_of(country, continent, self.snapshot.overrides), asn, chain)
 
     def matches(self, chain: int) -> tuple[NetblockMatch, ...]:
         """The client netblocks of a chain, longest prefix first."""

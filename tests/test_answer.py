@@ -364,7 +364,7 @@ def test_memory_is_bounded() -> None:
         assert reply.status == 200
     for query in (f"repo=r&ip={FR}", "repo=r&format=json"):
         assert ask(world, query, DE).status == 200
-    assert len(world.memos) == 13
+    assert len(world.memos) == 14
     assert all(0 < len(memo) <= memo.limit for memo in world.memos)
     assert len(world.queries) < 5_000
     before = len(world.queries)

@@ -223,14 +223,11 @@ class NetTable:
     def find(self, packed: bytes) -> int:
         """Return the value of the range that holds the address; `packed` has this table's width."""
         leads = self._leads
-        if not leads:
-            return 0
         lead = int.from_bytes(packed[:8], "big")
-        row = bisect_right(leads, lead) - 1
-        if row >= 0 and leads[row] == lead and self._width > 8:  # noqa: PLR2004 - bytes in a lead
-            low = bisect_left(leads, lead)
-            row = bisect_right(range(row + 1), packed, low, row + 1, key=self._start) - 1
-        return self._values[row] if row >= 0 else 0
+        after = bisect_right(leads, lead)
+        if self._width > 8 and after and leads[after - 1] == lead:  # noqa: PLR2004 - bytes in a lead
+            after = bisect_right(range(after), packed, bisect_left(leads, lead), after, key=self._start)
+        return self._values[after - 1] if after else 0
 
     def _start(self, row: int) -> bytes:
         return bytes(self._starts[row * self._width : (row + 1) * self._width])
