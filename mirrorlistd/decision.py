@@ -266,11 +266,7 @@ class Decider:
 
     def place(self, address: Address | None) -> Place:
         """Where a client is; None is an address nobody could tell."""
-        if address is None:
-            location, networks = UNKNOWN, NOWHERE
-        else:
-            location, networks = self.geo.locate(address), self.index.networks(address)
-        key = (location, networks)
+        key = (UNKNOWN, NOWHERE) if address is None else (self.geo.locate(address), self.index.networks(address.packed))
         return self._places.get(key) or self._places.remember(key, self._same(self.index.place(*key)))
 
     def _same(self, place: Place) -> Place:

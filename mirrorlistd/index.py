@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from mirrorlist_snapshot.model import FileDetails, NetblockMatch, Repository, Snapshot
     from mirrorlist_snapshot.tables import NetTable
-    from mirrorlistd.address import Address
     from mirrorlistd.geo import Location
     from mirrorlistd.overlay import Standing
     from mirrorlistd.query import Query
@@ -98,10 +97,11 @@ class Index:
         "_asns",
         "_base_urls",
         "_known",
-        "_netblocks",
         "_repositories",
         "_repository_directories",
         "_tops",
+        "_v4",
+        "_v6",
         "hashes",
         "snapshot",
         "standings",
@@ -146,7 +146,8 @@ class Index:
         )
         self._known = _known(snapshot)
         tables = snapshot.asn_netblocks, snapshot.client_netblocks, snapshot.country_netblocks
-        self._netblocks = {4: _finders(table.v4 for table in tables), 16: _finders(table.v6 for table in tables)}
+        self._v4 = _finders(table.v4 for table in tables)
+        self._v6 = _finders(table.v6 for table in tables)
 
     def resolve(self, query: Query) -> Target:
         """What the query asks for; raise NotServedError with the status and a line for people.
@@ -172,10 +173,9 @@ class Index:
         path = directory.path or self.snapshot.categories[directory.category].top.encode()
         return rest if rest and path.rpartition(b"/")[2] == folder else file.encode()
 
-    def networks(self, address: Address) -> Networks:
-        """What the snapshot says of an address's network."""
-        packed = address.packed
-        asns, clients, countries = self._netblocks[len(packed)]
+    def networks(self, packed: bytes) -> Networks:
+        """What the snapshot says of the network of an address of 4 or 16 bytes."""
+        asns, clients, countries = self._v4 if len(packed) == 4 else self._v6  # noqa: PLR2004 - bytes of an IPv4 address
         return (asns(packed) if asns else 0, clients(packed) if clients else 0, countries(packed) if countries else 0)
 
     def place(self, location: Location, networks: Networks = NOWHERE) -> Place:

@@ -324,7 +324,7 @@ PLACES = indexed(
 )
 def test_places(address: str, location: Location, country: str | None, continent: str | None) -> None:
     """Country: the longest netblock override, else the database. Continent: override, else database, else ISO."""
-    place = PLACES.place(location, PLACES.networks(at(address)))
+    place = PLACES.place(location, PLACES.networks(at(address).packed))
     assert (place.country, place.continent) == (country, continent)
 
 
@@ -344,7 +344,7 @@ def test_autonomous_systems(address: str, database: int, asn: int) -> None:
     announced = {"192.0.2.0/24": 680, "192.0.2.128/25": 65_000, "2001:db8::/32": 680}
     table = netblocks({ip_network(prefix): number for prefix, number in announced.items()})
     index = Index(replace(PLACES.snapshot, asn_netblocks=table))
-    assert index.place(Location(None, None, database), index.networks(at(address))).asn == asn
+    assert index.place(Location(None, None, database), index.networks(at(address).packed)).asn == asn
 
 
 def test_an_unknown_address_is_nowhere() -> None:
@@ -365,7 +365,7 @@ def test_an_unknown_address_is_nowhere() -> None:
 )
 def test_netblocks(address: str, chain: list[tuple[int, int, bool]]) -> None:
     """All netblocks that hold an address, the longest prefix first; families do not mix."""
-    place = PLACES.place(UNKNOWN, PLACES.networks(at(address)))
+    place = PLACES.place(UNKNOWN, PLACES.networks(at(address).packed))
     assert [(match.length, match.mirror, match.exclusive) for match in PLACES.matches(place.chain)] == chain
 
 
@@ -374,8 +374,8 @@ def test_defect_4_and_5_autonomous_systems() -> None:
     assert PLACES.mirrors_of_asn(680) == {0}
     assert PLACES.mirrors_of_asn(0) == frozenset()
     assert PLACES.mirrors_of_asn(7018) == frozenset()
-    assert PLACES.place(Location("DE", "EU", 680), PLACES.networks(at("203.0.113.1"))).asn == 680
-    assert PLACES.place(Location("DE", "EU", 7018), PLACES.networks(at("203.0.113.1"))).asn == 0
+    assert PLACES.place(Location("DE", "EU", 680), PLACES.networks(at("203.0.113.1").packed)).asn == 680
+    assert PLACES.place(Location("DE", "EU", 7018), PLACES.networks(at("203.0.113.1").packed)).asn == 0
 
 
 @pytest.mark.parametrize(
