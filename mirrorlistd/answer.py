@@ -83,7 +83,7 @@ def reply(
     decider: Decider, query_string: bytes, asker: Asker, random: Random, around: Around | None = None
 ) -> tuple[Manner, bytes]:
     """Do the same for one whose place is known already: what stands around the body, and the body."""
-    prepared = decider.prepare(query_string)
+    prepared = decider.queries.get(query_string) or decider.prepare(query_string)
     if not isinstance(prepared, Prepared):
         return _refuse(decider, prepared)
     if prepared.plain:

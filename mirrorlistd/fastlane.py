@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _SHORT: Final = 4_096
 _LENGTHS: Final = tuple(b"%d" % length for length in range(_SHORT))
 """Lengths of lists, in digits: looked up in a tenth of the time that writing one takes."""
+_QUICK: Final = BUCKETS[0]
+"""Seconds; most answers take less, and need not be looked for among the buckets."""
 _LONGEST_REMEMBERED: Final = 2_048
 """Longer heads are answered, not remembered: bytes."""
 _ADDRESSES: Final = re.compile(rb"[0-9A-Fa-f.:, ]{1,256}")
@@ -170,7 +172,7 @@ class FastLane(Guard):
                     )
                     counters = service.counters
                     elapsed = perf_counter() - started
-                    counters.plain_fast[plan.tier][bisect_left(BUCKETS, elapsed)] += 1
+                    counters.plain_fast[plan.tier][bisect_left(BUCKETS, elapsed) if elapsed > _QUICK else 0] += 1
                     counters.seconds += elapsed
                     self.since = started
                     self._head_since = 0.0
