@@ -63,12 +63,14 @@ def _processor() -> str:
 
 
 def _optimizations() -> str:
-    """Say how CPython was built: that moves every ratio to a server in C."""
+    """Say how CPython was built, as far as it tells: that moves every ratio to a server in C."""
     flags = " ".join(str(sysconfig.get_config_var(name) or "") for name in ("CONFIG_ARGS", "PY_CFLAGS_NODIST"))
     guided = "--enable-optimizations" in flags or "-fprofile-use" in flags
     linked = "--with-lto" in flags or "-flto" in flags
+    shared = "libpython" in Path("/proc/self/maps").read_text(encoding="utf-8")
     return (
-        f"{'with' if guided else 'without'} profile-guided and {'with' if linked else 'without'} link-time optimization"
+        f"{'with' if guided else 'without'} profile-guided and {'with' if linked else 'without'} link-time optimization, "
+        f"the interpreter in {'a shared library' if shared else 'the program itself'}"
     )
 
 
