@@ -68,10 +68,8 @@ def _optimizations() -> str:
     guided = "--enable-optimizations" in flags or "-fprofile-use" in flags
     linked = "--with-lto" in flags or "-flto" in flags
     shared = "libpython" in Path("/proc/self/maps").read_text(encoding="utf-8")
-    return (
-        f"{'with' if guided else 'without'} profile-guided and {'with' if linked else 'without'} link-time optimization, "
-        f"the interpreter in {'a shared library' if shared else 'the program itself'}"
-    )
+    facts = {"profile-guided optimization": guided, "link-time optimization": linked, "a shared library": shared}
+    return ", ".join(f"{'with' if so else 'without'} {fact}" for fact, so in facts.items())
 
 
 def _said(program: str, flag: str) -> str:
