@@ -201,10 +201,10 @@ class _Aliases:
     so that each comes up by its weight (Vose, 1991).
     """
 
-    __slots__ = ("_aliases", "_mirrors", "_own", "_tiers")
+    __slots__ = ("_aliases", "_exponents", "_mirrors", "_own")
 
     def __init__(self, tiers: Sequence[Tier]) -> None:
-        (tier,) = self._tiers = tiers
+        (tier,) = tiers  # which refers to us: keeping it would leave both to the collector, which never comes
         weights = np.array(tier.weights, float)
         size = len(weights)
         own = weights * (size / weights.sum())
@@ -218,7 +218,7 @@ class _Aliases:
             if own[other] < 1:
                 light.append(heavy.pop())
         own[light] = 1  # what rounding has left over
-        self._own, self._aliases, self._mirrors = own, aliases, _mirrors(tiers)
+        self._own, self._aliases, self._mirrors, self._exponents = own, aliases, _mirrors(tiers), _exponents(tier)
 
     def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
         """Draw the first mirrors of so many weighted shuffles."""
@@ -238,7 +238,7 @@ class _Aliases:
 
     def _finish(self, drawn: NDArray[np.integer], count: int, chance: np.random.Generator) -> NDArray[np.integer]:
         """Finish a draw that met too many repetitions: the rest is a weighted shuffle of what is left."""
-        keys = _Keys(self._tiers).keys(1, chance)[0]
+        keys = chance.standard_exponential(len(self._exponents)) * self._exponents
         keys[drawn] = np.inf
         return np.concatenate([drawn, keys.argsort()[: count - len(drawn)]])
 

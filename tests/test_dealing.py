@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from itertools import pairwise
 from random import Random
@@ -114,6 +115,22 @@ def test_each_dealt_list_is_the_callers_own() -> None:
         order = dealer.draw(random)
         assert order == [4]
         order.clear()
+
+
+@pytest.mark.parametrize("size", [1, 30, 400])
+def test_nothing_is_left_to_the_collector(size: int) -> None:
+    """A hot choice that is given up is freed at once, with all that draws it: no collector comes (see `steady`)."""
+    random = Random(1)
+    gc.collect()
+    gc.disable()
+    try:
+        dealer = hot(Choice((Tier(COUNTRY, range(size), list(range(1, size + 1))),), None), 10, random)
+        assert dealer.draw(random)
+        assert dealer.hot
+        del dealer
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_all_chance_comes_from_the_generator() -> None:
