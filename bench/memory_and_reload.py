@@ -204,6 +204,7 @@ def _under_load(
         "reload under load, p99.9 ms": median(p99_9) / 1e3,
         "no reload under load, p99.9 ms": quiet.p99_9 / 1e3,
         "reload under load, p99.9 to that without": median(p99_9) / quiet.p99_9,
+        "one worker after all these reloads, RSS MB": memory(server.process.pid) / 1e6,
     }
 
 

@@ -146,7 +146,7 @@ class FastLane(Guard):
                 if needle := self._needle:
                     before, _, after = data.partition(needle)
                     value, _, rest = after.partition(b"\r\n")
-                    known, asker = state.heads.get(b"\0".join((before, rest))), state.named.get(value)
+                    known, asker = state.proxied.get(b"\0".join((before, rest))), state.named.get(value)
                 else:
                     known, asker = state.heads.get(data), self._asker
                 if (
@@ -240,14 +240,11 @@ class FastLane(Guard):
         key, value = self._cut(state, raw)
         if value is None:
             return state.heads.get(raw), self._who.asker
-        known = state.heads.get(key)
+        known = state.proxied.get(key)
         return known, asker_of(state, self._peer, (value,)) if _ADDRESSES.fullmatch(value) else None
 
     def _cut(self, state: State, raw: bytes) -> tuple[bytes, bytes | None]:
-        """Give what to remember a head by, that is the head without the forwarded address, and that; None without one.
-
-        NUL marks the place: no head that llhttp takes has one, so this is never the key of another head.
-        """
+        """Give what to remember a head by: itself, and None; or it with NUL for the forwarded address, and that."""
         for needle in self.shared.needles(state.trust):
             before, found, after = raw.partition(needle)
             if found:
@@ -268,7 +265,7 @@ class FastLane(Guard):
         # An address that no needle found must not become a part of what is remembered.
         told = value is not None or not (head.forwarded and trust.anyone)
         if head.lasting and told and len(key) <= _LONGEST_REMEMBERED:
-            state.heads.remember(key, known)
+            (state.heads if value is None else state.proxied).remember(key, known)
         return known, asker_of(state, self._peer, head.forwarded)
 
     def _meet(self, state: State) -> None:

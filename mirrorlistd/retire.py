@@ -29,7 +29,7 @@ class Remains:
         self._values: list[object] = []
         if state is not None:
             snapshot = state.decider.index.snapshot
-            self._memos += state.heads, state.asked, state.peers, state.named, *state.decider.memos  # type: ignore[arg-type] # pyright: ignore[reportAttributeAccessIssue] - of anything
+            self._memos += state.heads, state.proxied, state.asked, state.peers, state.named, *state.decider.memos  # type: ignore[arg-type] # pyright: ignore[reportAttributeAccessIssue] - of anything
             self._values += [*snapshot.mirrors, *snapshot.netblock_chains]
 
     async def free(self) -> None:

@@ -87,7 +87,10 @@ class State:
     max_age: float
     """Seconds after its compilation from which the snapshot counts as stale; 0: never."""
     heads: Memo[bytes, Known] = field(default_factory=lambda: Memo(_HEADS))
-    """The fast lane's: raw head, without the forwarded address -> what it asks for."""
+    """The fast lane's: raw head -> what it asks for."""
+    proxied: Memo[bytes, Known] = field(default_factory=lambda: Memo(_HEADS))
+    """The fast lane's: raw head with NUL in place of the forwarded address -> the same. No head has NUL, but bytes that
+    claim to be one may: nobody can write a key of this memo into the other."""
     asked: Memo[tuple[bytes, bytes], Asked] = field(default_factory=lambda: Memo(_TARGETS))
     """The ASGI lane's: raw path and query string -> what they ask for, if that is a list."""
     peers: Memo[str | None, Peer] = field(default_factory=lambda: Memo(_ASKERS))

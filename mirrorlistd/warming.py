@@ -64,9 +64,10 @@ def _questions(state: State, before: State, random: Random) -> Iterator[None]:  
         if decider.settings.routes == old.settings.routes:
             for target, asked in [*before.asked.items()]:
                 state.asked.remember(target, asked)
-            for raw, known in [*before.heads.items()]:
-                state.heads.remember(raw, known_of(decider, known.head))
-                yield
+            for heads, old_heads in ((state.heads, before.heads), (state.proxied, before.proxied)):
+                for raw, known in [*old_heads.items()]:
+                    heads.remember(raw, known_of(decider, known.head))
+                    yield
     texts = {prepared: text for text, prepared in old.queries.items() if isinstance(prepared, Prepared)}
     for (prepared, place), plan in [*old.plans.items()]:
         text, there = texts.get(prepared) if prepared else None, places.get(place)

@@ -291,8 +291,9 @@ def test_what_is_remembered(raw: bytes, remembered: bool) -> None:
     serving = service(PROXY)
     converse("fast", [[(raw, True)]], serving)
     assert serving.state is not None
-    assert len(serving.state.heads) == remembered
-    assert all(DE.encode() not in key for key in serving.state.heads)
+    keys = [*serving.state.heads, *serving.state.proxied]
+    assert len(keys) == remembered
+    assert all(DE.encode() not in key for key in keys)
 
 
 def test_a_remembered_head_does_not_lend_its_address() -> None:
@@ -306,6 +307,22 @@ def test_a_remembered_head_does_not_lend_its_address() -> None:
         assert b"country = FR" in proxied
         for said in (stranger, again):
             assert {*re.findall(rb"country = (\w\w)", said)} == {b"US"}
+
+
+@pytest.mark.parametrize("behind", [[], ["User-Agent: a"]])
+@pytest.mark.parametrize("peer", ["127.0.0.1", FR])
+def test_no_client_can_write_what_a_head_is_remembered_by(behind: list[str], peer: str) -> None:
+    """Bytes with NUL where a remembered head had its address are what they are in the other lane: no request."""
+    serving = service(PROXY)
+    head = request("/mirrorlist?repo=r", f"X-Forwarded-For: {DE}", *behind)
+    for lane in ("fast", "asgi"):
+        converse(lane, [[(head, True)] * 2], serving)
+    assert serving.state is not None
+    (key,) = serving.state.proxied
+    assert key.count(b"\0") == 1
+    said = [converse(lane, [[(key, True)]], serving, peer=(peer, 5)) for lane in ("fast", "asgi")]
+    assert said[0] == said[1]
+    assert b" 200 " not in said[0][0][0]
 
 
 def test_a_blank_address_is_each_proxys_own() -> None:

@@ -56,10 +56,11 @@ def test_the_next_state_remembers_what_the_last_one_was_asked() -> None:
     """Heads, targets, peers, forwarded addresses, queries and plans; and what was hot has its batches."""
     before, after = asked(state(WORLD)), state(WORLD)
     asyncio.run(warm(after, before, Random(2)))
-    for name in ("heads", "asked", "peers", "named"):
+    for name in ("heads", "proxied", "asked", "peers", "named"):
         assert getattr(before, name)
         assert getattr(after, name).keys() == getattr(before, name).keys(), name
     assert all(known.head is before.heads[raw].head for raw, known in after.heads.items())
+    assert all(known.head is before.proxied[raw].head for raw, known in after.proxied.items())
     assert len(after.decider.plans) == len(before.decider.plans) > len(CLIENTS)
     hot = [plan.lines for plan in after.decider.plans.values() if plan.lines.hot]
     assert len(hot) == sum(plan.lines.hot for plan in before.decider.plans.values()) > 0
@@ -108,6 +109,7 @@ def test_other_settings_make_old_questions_meaningless(other: dict[str, str]) ->
     before, after = asked(state(WORLD)), state(WORLD, **other)
     asyncio.run(warm(after, before, Random(2)))
     assert not after.heads
+    assert not after.proxied
     assert not after.asked
     assert bool(after.named) is bool(after.peers) is ("template" in other)
 
