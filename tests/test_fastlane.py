@@ -317,6 +317,7 @@ def test_no_client_can_write_what_a_head_is_remembered_by(behind: list[str], pee
     head = request("/mirrorlist?repo=r", f"X-Forwarded-For: {DE}", *behind)
     for lane in ("fast", "asgi"):
         converse(lane, [[(head, True)] * 2], serving)
+    converse("fast", [[(request("/mirrorlist?repo=r"), True)]], serving, peer=(peer, 5))  # his list is known, too
     assert serving.state is not None
     (key,) = serving.state.proxied
     assert key.count(b"\0") == 1
