@@ -75,7 +75,7 @@ def answer(
     only source of chance. With `ip=` the list is for that address, and private mirrors are left out unless it is the
     client's own.
     """
-    manner, body = reply(decider, query_string, Asker(client, False, decider.place(client)), random, around)  # noqa: FBT003 - called for each answer: names would take as long as a lookup
+    manner, body = reply(decider, query_string, Asker.at(decider, client), random, around)
     return Answer(manner.status, manner.headers, body, manner.tier, manner.format)
 
 

@@ -28,7 +28,7 @@ from mirrorlistd.errors import StateError
 from mirrorlistd.explain import explain
 from mirrorlistd.exposition import CONTENT_TYPE, exposition
 from mirrorlistd.head import Asked, is_redirect, over_https
-from mirrorlistd.lane import respond
+from mirrorlistd.lane import peer_at, respond
 from mirrorlistd.metrics import Facts
 from mirrorlistd.pages import Pages
 from mirrorlistd.render import Rendered
@@ -112,7 +112,7 @@ class App:
             return Rendered(405, (_TEXT, (b"allow", b"GET, HEAD")), _WRONG_METHOD)
         if asked.redirect:
             headers = dict(scope["headers"])
-            scheme = headers.get(b"x-forwarded-proto", b"") if state.trust.believes(peer_of(scope)) else b""
+            scheme = headers.get(b"x-forwarded-proto", b"") if peer_at(state, peer_of(scope)).believed else b""
             https = over_https(scheme, scope["scheme"].encode())
             asked = replace(asked, accept=headers.get(b"accept", b""), https=https)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mirrorlistd import lane
+from mirrorlistd.lane import asker_of, peer_at
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -17,13 +17,9 @@ if TYPE_CHECKING:
 
 def asker_in(scope: Scope, state: State) -> Asker:
     """Who asks: the peer, or whom a trusted proxy names; see `address`."""
-    peer = peer_of(scope)
-    known = state.peers.get(peer) or lane.peer_of(state, peer)
-    if known.believed:
-        header = state.trust.header
-        if forwarded := [value for name, value in scope["headers"] if name == header]:
-            return lane.named(state, peer, forwarded)
-    return known.asker
+    trust = state.trust
+    forwarded = [value for name, value in scope["headers"] if name == trust.header] if trust.anyone else ()
+    return asker_of(state, peer_of(scope), forwarded)
 
 
 def peer_of(scope: Scope) -> str | None:
@@ -44,7 +40,7 @@ def is_insider(scope: Scope, state: State) -> bool:
     trust = state.trust
     names = {name for name, _ in scope["headers"]}
     if trust.header in names:
-        return trust.believes(peer_of(scope))
+        return peer_at(state, peer_of(scope)).believed
     return not names & _FORWARDING
 
 

@@ -76,7 +76,7 @@ class Deck(Generic[T]):
 class Dealer(Generic[T]):
     """Orders of one choice at one length, drawn ahead once the choice is hot."""
 
-    __slots__ = ("_chance", "_choice", "_deck", "_limit", "_most", "_parts", "_uses", "ready")
+    __slots__ = ("_chance", "_choice", "_deck", "_limit", "_parts", "_uses", "ready")
 
     def __init__(self, choice: Choice, limit: int, deck: Deck[T], chance: Chance) -> None:
         """Begin cold: nothing is drawn before it is asked for."""
@@ -89,7 +89,6 @@ class Dealer(Generic[T]):
         self._uses = 0
         self._parts: list[tuple[_Keys | _Aliases, int]] | None = None
         """What draws some of the places, and how many; once it is hot."""
-        self._most = LATER_BATCHES
 
     def draw(self, random: Random) -> list[T]:
         """Give the items of mirrors, best first, as `Choice.draw` does; the caller may keep the list."""
@@ -101,9 +100,8 @@ class Dealer(Generic[T]):
         rows = LATER_BATCHES
         if self._parts is None:
             self._parts = [*map(_part, _runs(self._choice.places(self._limit)))]
-            self._most = max(1, _MOST_DRAWN // max(1, sum(count for _, count in self._parts)))
             rows = FIRST_BATCH
-        self.ready.extend(self._batch(min(rows, self._most), self._parts, random))
+        self.ready.extend(self._batch(rows, self._parts, random))
         return self.ready.pop()
 
     @property
@@ -119,6 +117,7 @@ class Dealer(Generic[T]):
     def _batch(self, rows: int, parts: list[tuple[_Keys | _Aliases, int]], random: Random) -> list[list[T]]:
         if not parts:
             return [[] for _ in range(rows)]
+        rows = min(rows, max(1, _MOST_DRAWN // sum(count for _, count in parts)))
         chance = self._chance.seeded(random)
         orders = [draw(rows, count, chance) for draw, count in parts]
         order = orders[0] if len(orders) == 1 else np.concatenate(orders, axis=1)
@@ -167,7 +166,12 @@ class _Keys:
 
     def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
         """Draw the first mirrors of so many weighted shuffles."""
-        keys = self.keys(rows, chance)
+        # As `Tier` has u ** (1 / weight), but ascending: -log(u) / weight.
+        keys = chance.standard_exponential((rows, len(self._mirrors)))
+        if self._exponents is not None:
+            keys *= self._exponents
+        if self._offsets is not None:
+            keys += self._offsets
         # Positive numbers sort as their bits do. The lowest ones, 16 at most of 52, carry the mirror's number along:
         # sorting in place takes half as long as finding out the order.
         bits = keys.view(np.int64)
@@ -175,15 +179,6 @@ class _Keys:
         bits |= self._mirrors
         keys.sort(axis=1)
         return bits[:, :count] & (self._spare - 1)
-
-    def keys(self, rows: int, chance: np.random.Generator) -> NDArray[np.floating]:
-        """Give numbers that make a weighted shuffle when sorted: -log(u) / weight, as `Tier` has u ** (1 / weight)."""
-        keys = chance.standard_exponential((rows, len(self._mirrors)))
-        if self._exponents is not None:
-            keys *= self._exponents
-        if self._offsets is not None:
-            keys += self._offsets
-        return keys
 
 
 def _mirrors(tiers: Sequence[Tier]) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from mirrorlistd.guard import Guard
 from mirrorlistd.head import over_https, understand
-from mirrorlistd.lane import FAREWELL, asker_of, known_of, peer_of, respond, tells_more
+from mirrorlistd.lane import FAREWELL, asker_of, known_of, peer_at, respond, tells_more
 from mirrorlistd.metrics import BUCKETS
 from mirrorlistd.render import TEXT_HEADERS
 
@@ -274,7 +274,7 @@ class FastLane(Guard):
         name: tuple[str, int] | str | None = self.transport.get_extra_info("peername")
         self._peer = name[0] if isinstance(name, tuple) else None  # that of a unix socket is a string
         self._scheme = b"https" if self.transport.get_extra_info("sslcontext") else b"http"
-        self._who = peer_of(state, self._peer)
+        self._who = peer_at(state, self._peer)
         self._needle = self.shared.needles(state.trust)[0] if self._who.believed else b""
         self._trust = state.trust
         self._asker = None if self._who.asker.failed or self._who.believed else self._who.asker

@@ -39,7 +39,7 @@ def known_of(decider: Decider, head: Head) -> Known:
     return Known(head, usual, b"" if head.keep_alive else FAREWELL)
 
 
-def peer_of(state: State, address: str | None) -> Peer:
+def peer_at(state: State, address: str | None) -> Peer:
     """Tell what is known of a socket's other end, remembered; None is that of a unix socket."""
     return state.peers.get(address) or state.peers.remember(
         address, Peer(state.trust.believes(address), _asker(state, address, ()))
@@ -48,14 +48,11 @@ def peer_of(state: State, address: str | None) -> Peer:
 
 def asker_of(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Asker:
     """Tell who asks, remembered. `forwarded` are the values of the trusted header, all legal ones."""
-    known = state.peers.get(peer) or peer_of(state, peer)
-    return named(state, peer, forwarded) if forwarded and known.believed else known.asker
-
-
-def named(state: State, proxy: str | None, forwarded: Sequence[bytes]) -> Asker:
-    """Tell whom a trusted proxy names, remembered."""
+    known = peer_at(state, peer)
+    if not (forwarded and known.believed):
+        return known.asker
     value = forwarded[0] if len(forwarded) == 1 else b""
-    return state.named.get(value) or _named(state, proxy, forwarded)
+    return state.named.get(value) or _named(state, peer, forwarded)
 
 
 def _named(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Asker:
