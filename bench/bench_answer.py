@@ -17,19 +17,19 @@ import pyperf
 from corpus import DESIGN, snapshot_file
 from geography import client_networks, database_file
 from mirrorlist_snapshot.format import decode, encode
-from mirrorlistd.address import Trust, client_address, parse_address
-from mirrorlistd.answer import answer
+from mirrorlistd.answering.answer import answer
+from mirrorlistd.answering.decider import Decider, Settings
 from mirrorlistd.config import Config
-from mirrorlistd.decision import Decider, Settings
-from mirrorlistd.geo import Geo
-from mirrorlistd.index import Index
-from mirrorlistd.query import parse_query
-from mirrorlistd.state import load_state
+from mirrorlistd.geo.locate import Geo
+from mirrorlistd.request.client_address import Trust, client_address, parse_address
+from mirrorlistd.request.query import parse_query
+from mirrorlistd.selection.index import Index
+from mirrorlistd.state.state import load_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mirrorlistd.address import Address
+    from mirrorlistd.request.client_address import Address
 
 ADDRESSES = 10_000
 NETWORKS = 10_007

@@ -19,11 +19,11 @@ from corpus import Size, snapshot_file
 from geography import client_networks, database_file
 from measuring import Machine, Schedule, measure
 from mirrorlist_snapshot.format import decode
-from mirrorlistd.address import parse_address
-from mirrorlistd.answer import answer
-from mirrorlistd.decision import Decider, Settings
-from mirrorlistd.geo import Geo
-from mirrorlistd.index import Index
+from mirrorlistd.answering.answer import answer
+from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.geo.locate import Geo
+from mirrorlistd.request.client_address import parse_address
+from mirrorlistd.selection.index import Index
 from servers import Server, mirrorlistd, prepare, started
 
 if TYPE_CHECKING:

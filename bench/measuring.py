@@ -2,7 +2,7 @@
 
 Machines change speed while one measures, by more than what is to be seen. So two servers are measured in adjacent runs,
 A B B A, only the ratio of the two counts, and a pair counts only if a fixed piece of Python took about as long before
-and after it as it ever did. The decisions here are pure functions; `tests/test_bench.py` holds them.
+and after it as it ever did. The decisions here are pure functions; `tests/project/test_bench.py` holds them.
 """
 
 from __future__ import annotations

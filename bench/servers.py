@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Final
 from geography import client_networks, database_file
 from measuring import BenchError, Load
 from mirrorlist_snapshot.format import decode
-from mirrorlistd.address import parse_address
-from mirrorlistd.answer import answer
-from mirrorlistd.decision import Decider, Settings
-from mirrorlistd.geo import Geo
-from mirrorlistd.index import Index
+from mirrorlistd.answering.answer import answer
+from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.geo.locate import Geo
+from mirrorlistd.request.client_address import parse_address
+from mirrorlistd.selection.index import Index
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence

@@ -23,26 +23,26 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from mirrorlist_snapshot.stores import NO_CLIENT, have_client
+from mirrorlist_snapshot.publishing.stores import NO_CLIENT, have_client
 from mirrorlistd import logs
-from mirrorlistd.activation import handed_over
-from mirrorlistd.admission import LAST_GOOD, admit
-from mirrorlistd.app import create_app
-from mirrorlistd.copies import is_there
 from mirrorlistd.errors import StateError
-from mirrorlistd.fastlane import fast_lane
-from mirrorlistd.guard import guarded
-from mirrorlistd.importing import import_now
-from mirrorlistd.listeners import Addresses, bind_tcp, bind_unix, url
-from mirrorlistd.notify import notify
-from mirrorlistd.parent import Means, Parent
-from mirrorlistd.processors import processors
+from mirrorlistd.lanes.connection import guarded
+from mirrorlistd.lanes.fast.lane import fast_lane
+from mirrorlistd.private_copy import is_there
+from mirrorlistd.process.file_watch import TICK, Watch
+from mirrorlistd.process.gc_policy import be_steady, settle
+from mirrorlistd.process.mirrormanager_import import import_now
+from mirrorlistd.process.reload import Outcomes, Reloader, facts, keep, warn
+from mirrorlistd.process.sockets import Addresses, bind_tcp, bind_unix, url
+from mirrorlistd.process.systemd_activation import handed_over
+from mirrorlistd.process.systemd_notify import notify
+from mirrorlistd.process.uvicorn_server import Server
 from mirrorlistd.pull.watching import PullWatch
-from mirrorlistd.reload import Outcomes, Reloader, facts, keep, warn
-from mirrorlistd.server import Server
-from mirrorlistd.service import Service
-from mirrorlistd.steady import be_steady, settle
-from mirrorlistd.watch import TICK, Watch
+from mirrorlistd.state.admission import LAST_GOOD, admit
+from mirrorlistd.state.service import Service
+from mirrorlistd.web.app import create_app
+from mirrorlistd.workers.cpu_count import processors
+from mirrorlistd.workers.supervisor import Means, Parent
 
 if TYPE_CHECKING:
     import socket
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from mirrorlistd.config import Config
-    from mirrorlistd.state import State
+    from mirrorlistd.state.state import State
 
 
 def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> int:

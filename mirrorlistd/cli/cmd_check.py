@@ -9,7 +9,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot.errors import ServingError
-from mirrorlist_snapshot.serving import Readyz
+from mirrorlist_snapshot.publishing.running_server import Readyz
 from mirrorlistd.cli.console import add_verb, load
 from mirrorlistd.cli.verdict import Level, judge, unreachable
 from mirrorlistd.config import add_arguments

@@ -95,9 +95,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    from mirrorlistd.address import parse_address  # noqa: PLC0415 - as above
     from mirrorlistd.compare.asking import AskError  # noqa: PLC0415 - as above
     from mirrorlistd.compare.requests import plan  # noqa: PLC0415 - as above
+    from mirrorlistd.request.client_address import parse_address  # noqa: PLC0415 - as above
     from mirrorlistd.usage.reading import lines_of  # noqa: PLC0415 - as above
 
     for asker in arguments.askers:

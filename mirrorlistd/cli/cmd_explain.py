@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from mirrorlistd.address import Address
     from mirrorlistd.cli.console import Verbs
+    from mirrorlistd.request.client_address import Address
 
 _EXAMPLES: Final = """\
 examples:
@@ -61,9 +61,9 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace, _: list[int]) -> int:
     """Decide, and tell of it."""
-    from mirrorlistd.address import parse_address  # noqa: PLC0415 - `--help` must not pay for the server
-    from mirrorlistd.explain import explain  # noqa: PLC0415 - as above
-    from mirrorlistd.telling import text  # noqa: PLC0415 - as above
+    from mirrorlistd.answering.explain import explain  # noqa: PLC0415 - as above
+    from mirrorlistd.answering.explain_text import text  # noqa: PLC0415 - as above
+    from mirrorlistd.request.client_address import parse_address  # noqa: PLC0415 - `--help` must not pay for the server
 
     state = load(arguments)
     client: Address | str | None = arguments.country

@@ -102,7 +102,7 @@ def _number(least: float, most: float, what: str) -> Callable[[str], float]:
 
 def _puller(arguments: argparse.Namespace) -> Puller:
     from mirrorlist_snapshot.errors import MirrorlistSnapshotError  # noqa: PLC0415 - as above
-    from mirrorlist_snapshot.stores import StoredObject  # noqa: PLC0415 - as above
+    from mirrorlist_snapshot.publishing.stores import StoredObject  # noqa: PLC0415 - as above
     from mirrorlistd.pull.attempt import Puller  # noqa: PLC0415 - as above
 
     def trusted() -> TrustedKeys | None:

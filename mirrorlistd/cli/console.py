@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mirrorlistd.config import load_config
 
 if TYPE_CHECKING:
-    from mirrorlistd.state import State
+    from mirrorlistd.state.state import State
 
 Verb = Callable[[argparse.Namespace, list[int]], int]
 """Arguments, SIGHUPs that came before -> exit status."""
@@ -39,9 +39,9 @@ def load(arguments: argparse.Namespace, *, afresh: bool = False) -> State:
     With --mirrormanager that is what a server has imported last; `afresh`, or where nobody has, it is imported now.
     """
     from mirrorlistd import logs  # noqa: PLC0415 - `--help` must not pay for the server
-    from mirrorlistd.admission import admit  # noqa: PLC0415 - as above
-    from mirrorlistd.copies import is_there  # noqa: PLC0415 - as above
-    from mirrorlistd.importing import imported_aside  # noqa: PLC0415 - as above
+    from mirrorlistd.private_copy import is_there  # noqa: PLC0415 - as above
+    from mirrorlistd.process.mirrormanager_import import imported_aside  # noqa: PLC0415 - as above
+    from mirrorlistd.state.admission import admit  # noqa: PLC0415 - as above
 
     config = load_config(arguments, os.environ)
     logs.configure(config.log_format, config.log_level, sys.stderr)

@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlencode
 
-from mirrorlistd.address import parse_address
+from mirrorlistd.request.client_address import parse_address
 from mirrorlistd.usage.line import LineError, read
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.errors import StoreError
-from mirrorlist_snapshot.stores import split_url
+from mirrorlist_snapshot.publishing.stores import split_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE
 from mirrorlistd.presets.preset import Preset
-from mirrorlistd.query import parse_query
 from mirrorlistd.render import TEXT_HEADERS, Rendered
+from mirrorlistd.request.query import parse_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mirrorlistd.index import Index, Target
     from mirrorlistd.presets.preset import Refused
-    from mirrorlistd.query import Query
-    from mirrorlistd.selection import Case, Choice
+    from mirrorlistd.request.query import Query
+    from mirrorlistd.selection.index import Index, Target
+    from mirrorlistd.selection.rank import Case, Choice
 
 
 def _comment(query: Query, target: Target, case: Case, _: Choice) -> bytes:

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, GLOBAL, NETBLOCK
 from mirrorlistd.errors import Reason
-from mirrorlistd.index import quoted
 from mirrorlistd.presets.preset import UNLIMITED, Preset
-from mirrorlistd.query import parse_query
 from mirrorlistd.render import METALINK, TEXT_HEADERS, Rendered, not_a_metalink
-from mirrorlistd.selection import of_asn
+from mirrorlistd.request.query import parse_query
+from mirrorlistd.selection.index import quoted
+from mirrorlistd.selection.rank import of_asn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mirrorlist_snapshot.model import Snapshot
-    from mirrorlistd.index import Index, Target
     from mirrorlistd.presets.preset import Refused
-    from mirrorlistd.query import Query
-    from mirrorlistd.selection import Case, Choice
+    from mirrorlistd.request.query import Query
+    from mirrorlistd.selection.index import Index, Target
+    from mirrorlistd.selection.rank import Case, Choice
 
 _SOURCE: Final = "source"
 """A repository whose name holds this has this one architecture, whatever clients say."""

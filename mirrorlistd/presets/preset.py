@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mirrorlistd.errors import NotServedError, QueryError
-    from mirrorlistd.index import Index, Target
-    from mirrorlistd.query import Query
     from mirrorlistd.render import Rendered
-    from mirrorlistd.selection import Case, Choice
+    from mirrorlistd.request.query import Query
+    from mirrorlistd.selection.index import Index, Target
+    from mirrorlistd.selection.rank import Case, Choice
 
 
 UNLIMITED: Final = MAX_MIRRORS

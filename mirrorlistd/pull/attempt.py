@@ -22,7 +22,7 @@ from mirrorlist_snapshot.errors import (
     StoreError,
 )
 from mirrorlist_snapshot.loss import DEFAULT_LIMIT, check_loss
-from mirrorlist_snapshot.publish import write_snapshot
+from mirrorlist_snapshot.publishing.file_target import write_snapshot
 from mirrorlistd.errors import PullError
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mirrorlist_snapshot.model import Snapshot
+    from mirrorlist_snapshot.publishing.stores import StoredObject, Version
     from mirrorlist_snapshot.signing import TrustedKeys
-    from mirrorlist_snapshot.stores import StoredObject, Version
 
 A_SECOND: Final = 1.1
 """By which two ETags differ that are times."""

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from mirrorlistd import logs
-from mirrorlistd.child import Child
+from mirrorlistd.pull.child import Child
 from mirrorlistd.pull.report import Report
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mirrorlist_snapshot.model import FileDetails, Mirror
-    from mirrorlistd.index import Index, Offers, Target
-    from mirrorlistd.selection import Choice
+    from mirrorlistd.selection.index import Index, Offers, Target
+    from mirrorlistd.selection.rank import Choice
 
 LIST_HEADERS: Final = ((b"cache-control", b"private, no-store"),)
 """No list client uses ETag or 304, and a shared cache would mix up places (clients.md, trap 5)."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clients.repositories import build_all
-from clients.world import world
+from support.clients.repositories import build_all
+from support.clients.world import world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from clients.world import World
+    from support.clients.world import World
 
 
 @pytest.fixture(scope="session")

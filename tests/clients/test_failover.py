@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from clients.cases import fetch
-from clients.programs import ProgramError
-from clients.repositories import HELLO
+from support.clients.cases import fetch
+from support.clients.programs import ProgramError
+from support.clients.repositories import HELLO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from clients.world import World
+    from support.clients.world import World
 
 _PLAIN: Final = ("refused", "reset", "404", "500", "truncated")
 SURVIVED: Final[Mapping[str, tuple[str, ...]]] = {

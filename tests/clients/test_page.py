@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clients.cases import SNIPPETS, fetch
-from clients.drivers import CLIENTS
-from clients.repositories import HELLO
-from clients.world import GOOD
+from support.clients.cases import SNIPPETS, fetch
+from support.clients.drivers import CLIENTS
+from support.clients.repositories import HELLO
+from support.clients.world import GOOD
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clients.world import World
+    from support.clients.world import World
 
 
 def test_every_client_has_a_snippet() -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clients.page import Snippet
-from clients.programs import ProgramError, need, run
+from support.clients.page import Snippet
+from support.clients.programs import ProgramError, need, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,16 +7,16 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from clients.cases import fetch
-from clients.repositories import HELLO
-from clients.world import GOOD, description
-from processes import Server, write_snapshot
+from support.clients.cases import fetch
+from support.clients.repositories import HELLO
+from support.clients.world import GOOD, description
+from support.processes import Server, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from clients.world import World
+    from support.clients.world import World
 
 
 @contextlib.contextmanager

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from clients.cases import SNIPPETS, fetch, prepare
-from clients.drivers import CLIENTS, apt_download, apt_get
-from clients.programs import ProgramError
-from clients.repositories import HELLO, MACHINE
-from clients.world import GOOD, description, world
-from processes import eventually, write_snapshot
+from support.clients.cases import SNIPPETS, fetch, prepare
+from support.clients.drivers import CLIENTS, apt_download, apt_get
+from support.clients.programs import ProgramError
+from support.clients.repositories import HELLO, MACHINE
+from support.clients.world import GOOD, description, world
+from support.processes import eventually, write_snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clients.world import World
+    from support.clients.world import World
 
 MOST_REQUESTS: Final = {"dnf": 12}
 """How often a client asks for a list that does not exist before it gives up; others ask once."""

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deployment.images import CONTAINERFILE, IMAGE, ROOT, Store, container
-from deployment.manifests import options_here
-from processes import SECONDS, At, eventually, listens, stamped, write_snapshot
+from support.deployment.images import CONTAINERFILE, IMAGE, Store, container
+from support.deployment.manifests import options_here
+from support.paths import ROOT
+from support.processes import SECONDS, At, eventually, listens, stamped, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

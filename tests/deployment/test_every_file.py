@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support.paths import ROOT
+
 TESTED = {
     "container/Containerfile": "tests/deployment/test_container.py",
-    "container/Containerfile.dockerignore": "tests/deployment/images.py",
+    "container/Containerfile.dockerignore": "tests/support/deployment/images.py",
     "container/requirements.txt": "tests/deployment/test_container.py",
     "grafana/mirrorlistd.json": "tests/deployment/test_monitoring.py",
-    "haproxy/haproxy.cfg": "tests/deployment/proxies.py",
-    "kubernetes/mirrorlistd.yaml": "tests/deployment/manifests.py",
+    "haproxy/haproxy.cfg": "tests/support/deployment/proxies.py",
+    "kubernetes/mirrorlistd.yaml": "tests/support/deployment/manifests.py",
     "logrotate": "tests/deployment/test_systemd.py",
     "mirrorlistd.toml": "tests/deployment/test_systemd.py",
-    "nginx/mirrorlistd.conf": "tests/deployment/proxies.py",
+    "nginx/mirrorlistd.conf": "tests/support/deployment/proxies.py",
     "prometheus/alerts.yml": "tests/deployment/test_monitoring.py",
     "prometheus/prometheus.yml": "tests/deployment/test_monitoring.py",
     "systemd/mirrorlistd.service": "tests/deployment/test_systemd.py",

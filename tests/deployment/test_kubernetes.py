@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import kubernetes_validate
 import pytest
 
-from deployment.manifests import manifests, options, options_here, pod, server
-from processes import SECONDS, Server, eventually, stamped, write_snapshot
+from support.deployment.manifests import manifests, options, options_here, pod, server
+from support.processes import SECONDS, Server, eventually, stamped, write_snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from ruamel.yaml import YAML
 
-from geo_databases import COUNTRY_TEST
-from processes import SECONDS, Server, eventually, stamped, write_snapshot
+from support.geo_databases import COUNTRY_TEST
+from support.paths import DATA, ROOT
+from support.processes import SECONDS, Server, eventually, stamped, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-TOP = Path(__file__).parents[2]
-ALERTS = TOP / "deploy" / "prometheus" / "alerts.yml"
-SCRAPE = TOP / "deploy" / "prometheus" / "prometheus.yml"
-ALERT_TESTS = TOP / "tests" / "data" / "prometheus" / "alerts_test.yml"
-DASHBOARD = TOP / "deploy" / "grafana" / "mirrorlistd.json"
-HANDBOOK = TOP / "docs" / "operating.md"
+ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
+SCRAPE = ROOT / "deploy" / "prometheus" / "prometheus.yml"
+ALERT_TESTS = DATA / "prometheus" / "alerts_test.yml"
+DASHBOARD = ROOT / "deploy" / "grafana" / "mirrorlistd.json"
+HANDBOOK = ROOT / "docs" / "operating.md"
 FROM_PROMETHEUS = {"up"}
 """Names that Prometheus adds by itself."""
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from deployment.proxies import proxy
-from processes import SECONDS, Response, Server, eventually, exchange, load, wait_for_more, write_snapshot
+from support.deployment.proxies import proxy
+from support.processes import SECONDS, Response, Server, eventually, exchange, load, wait_for_more, write_snapshot
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from deployment.proxies import Proxy
-    from processes import At
+    from support.deployment.proxies import Proxy
+    from support.processes import At
 
 LIST = "/mirrorlist?repo=r"
 DUTCH, AUSTRALIAN, EAGER = "127.0.0.77", "127.0.0.78", "127.0.0.79"

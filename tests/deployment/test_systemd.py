@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deployment.manager import booted
 from mirrorlistd.config import load_config
-from processes import SECONDS, At, eventually, listens, load, stamped, wait_for_more, write_snapshot
+from support.deployment.manager import booted
+from support.paths import ROOT
+from support.processes import SECONDS, At, eventually, listens, load, stamped, wait_for_more, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deployment.manager import Manager
-    from processes import Response
+    from support.deployment.manager import Manager
+    from support.processes import Response
 
-ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy/systemd"
 SERVICE, SOCKET = "mirrorlistd.service", "mirrorlistd.socket"
 STATISTICS = "/var/log/mirrorlistd/statistics.log"

@@ -26,7 +26,7 @@ from mirrorlist_snapshot.cli.console import (
 )
 from mirrorlist_snapshot.cli.keys import add_sign_key, signing_key
 from mirrorlist_snapshot.errors import PublishError, SnapshotError, SourceError
-from mirrorlist_snapshot.publish import write_snapshot
+from mirrorlist_snapshot.publishing.file_target import write_snapshot
 from mirrorlist_snapshot.report.text import plural
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.cli.console import add_verb, load
 from mirrorlist_snapshot.cli.putting import EXIT_CODES, add_flags, add_target, put
-from mirrorlist_snapshot.publication import publish
+from mirrorlist_snapshot.publishing.rules import publish
 
 if TYPE_CHECKING:
     import argparse
 
     from mirrorlist_snapshot.cli.console import Verbs
-    from mirrorlist_snapshot.publication import Publication, Rules, Target
+    from mirrorlist_snapshot.publishing.rules import Publication, Rules, Target
 
 _EPILOG: Final = f"""\
 Writes aside, flushes, reads back and verifies, renames: whoever opens TARGET sees the old snapshot or the new one.

@@ -8,14 +8,14 @@ from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.cli.console import Trouble, add_verb, show, show_json
 from mirrorlist_snapshot.cli.putting import EXIT_CODES, add_flags, add_target, put, target_of
 from mirrorlist_snapshot.errors import PublishError, SnapshotError
-from mirrorlist_snapshot.publication import rollback
+from mirrorlist_snapshot.publishing.rules import rollback
 from mirrorlist_snapshot.report.text import moment, plural
 
 if TYPE_CHECKING:
     import argparse
 
     from mirrorlist_snapshot.cli.console import Verbs
-    from mirrorlist_snapshot.publication import Publication, Rules, Target
+    from mirrorlist_snapshot.publishing.rules import Publication, Rules, Target
 
 _COUNTED: Final = {
     "active_mirrors": ("active mirror", "active mirrors"),

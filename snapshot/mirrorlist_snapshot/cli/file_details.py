@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot import tree
 from mirrorlist_snapshot.cli.console import YELLOW, Progress, Trouble, load, say
 from mirrorlist_snapshot.errors import Complaint, SnapshotError
-from mirrorlist_snapshot.history import MAX_ALTERNATES, Earlier, directories_of, fill
+from mirrorlist_snapshot.file_details import tree
+from mirrorlist_snapshot.file_details.alternates import MAX_ALTERNATES, Earlier, directories_of, fill
 from mirrorlist_snapshot.report.text import plural
 
 if TYPE_CHECKING:

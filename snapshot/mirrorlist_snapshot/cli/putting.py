@@ -11,16 +11,16 @@ from urllib.parse import unquote, urlsplit
 from mirrorlist_snapshot.cli.console import YELLOW, Trouble, add_max_loss, error, max_loss, number, say, show_json
 from mirrorlist_snapshot.cli.keys import add_sign_key, signing_key
 from mirrorlist_snapshot.errors import LossError, PublishError, ServingError, SnapshotError, StoreError
-from mirrorlist_snapshot.publication import DEFAULT_KEEP, Rules
-from mirrorlist_snapshot.publish import FileTarget
-from mirrorlist_snapshot.serving import READYZ, Readyz, reload_until_served
-from mirrorlist_snapshot.store_target import StoreTarget
-from mirrorlist_snapshot.stores import StoredObject, is_url, split_url
+from mirrorlist_snapshot.publishing.file_target import FileTarget
+from mirrorlist_snapshot.publishing.rules import DEFAULT_KEEP, Rules
+from mirrorlist_snapshot.publishing.running_server import READYZ, Readyz, reload_until_served
+from mirrorlist_snapshot.publishing.store_target import StoreTarget
+from mirrorlist_snapshot.publishing.stores import StoredObject, is_url, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mirrorlist_snapshot.publication import Publication, Target
+    from mirrorlist_snapshot.publishing.rules import Publication, Target
 
 NOT_SERVED: Final = 3
 """Exit code: it is published, and the server that was told to does not serve it."""

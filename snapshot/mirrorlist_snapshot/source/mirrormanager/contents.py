@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.history import HASHES
+from mirrorlist_snapshot.file_details.alternates import HASHES
 from mirrorlist_snapshot.model import FileDetails, FileVersion
 from mirrorlist_snapshot.records import PlaceRecord, RepositoryRecord
 from mirrorlist_snapshot.source import rules

@@ -1,0 +1,1 @@
+"""The product in one call: query and client -> answer; the same decision explained."""

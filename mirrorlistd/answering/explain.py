@@ -1,0 +1,282 @@
+"""Why did I get this, and why does that mirror get no traffic? One decision, told in full.
+
+Uses the very parts that answer requests, so an explanation cannot drift from what is served. The order within tiers
+is drawn anew: it shows one possible list. Everything is plain data, ready for JSON.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.model import CategoryKind
+from mirrorlist_snapshot.tiers import (
+    DENIED,
+    EXCLUDED_PAIR,
+    FALLBACK,
+    INACTIVE,
+    NEIGHBOURS,
+    NOT_ALLOWED,
+    PRIVATE,
+    tier_name,
+)
+from mirrorlistd.answering.decider import Prepared
+from mirrorlistd.errors import QueryError
+from mirrorlistd.geo.locate import UNKNOWN, Location
+from mirrorlistd.presets import UNLIMITED
+from mirrorlistd.render import tiers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from random import Random
+
+    from mirrorlistd.answering.decider import Decider
+    from mirrorlistd.errors import NotServedError
+    from mirrorlistd.request.client_address import Address
+    from mirrorlistd.request.query import Query
+    from mirrorlistd.selection.index import Place
+    from mirrorlistd.selection.rank import Choice, Tier
+
+_ORDINAL: Final = {1: "st", 2: "nd", 3: "rd"}
+_REASONS: Final = {
+    INACTIVE: "inactive: switched off in the sources",
+    DENIED: "denied: the mirror denies the client's country",
+    NOT_ALLOWED: "not allowed: the client's country is not among those the mirror serves",
+    EXCLUDED_PAIR: "excluded pair: an override never serves the client's country from the mirror's",
+    PRIVATE: "private: offered only to its own networks",
+}
+
+
+def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how much of it
+    decider: Decider, query_string: bytes, client: Address | str | None, random: Random, *, full: bool, now: float = 0.0
+) -> dict[str, Any]:
+    """Explain the answer to `/mirrorlist?query_string` for a client: an address, or a country for anyone there.
+
+    With `full` every mirror that was left out is named with its reason; without it only what the client's own list
+    shows, because a stranger must not learn of private mirrors. Keys: `status`, `client`, `place`, and either `error`
+    or `asked`, `format`, `serial`, `exclusive`, `by_country`, `tiers`, `list`, with `full` also `left_out`. A country
+    (two letters) wins over `ip=`; nothing is known of the client's address then: no AS, no netblock.
+    `now` (seconds since 1970 UTC) tells which turn it is of the steady choice that redirects make.
+    """
+    country, client = (client, None) if isinstance(client, str) else (None, client)
+    if (no_country := _no_country(country)) is not None:
+        return _refused(decider, no_country, client)
+    prepared = decider.prepare(query_string)
+    if not isinstance(prepared, Prepared):
+        return _refused(decider, prepared.error, client)
+    asked_for = prepared.query.ip
+    address = None if country else asked_for or client
+    place = _somewhere_in(decider, country) if country else decider.place(address)
+    private = asked_for is None or asked_for == client
+    choice = decider.choice(prepared, place, private=private)
+    steady = prepared.renderer.stable and address is not None
+    order = choice.draw(prepared.limit, decider.rendezvous(address, now) if steady else random)
+    told: dict[str, Any] = {
+        "status": 200 if order else 404,
+        "asked": _asked(decider, prepared),
+        "client": _client(address, on_behalf=bool(country or asked_for)),
+        "place": tell_place(
+            decider, address, place, range(len(decider.index.snapshot.mirrors)) if full else frozenset(order)
+        ),
+        "format": prepared.renderer.name,
+        "serial": decider.index.snapshot.serial,
+        "exclusive": choice.exclusive,
+        "by_country": choice.by_country,
+        "tiers": _tiers(choice, order, full=full),
+        "list": list(_listed(decider, prepared, choice, order, full=full)),
+    }
+    if full:
+        told["left_out"] = list(_left_out(decider, prepared, place, choice, frozenset(order)))
+    return told
+
+
+def _refused(decider: Decider, error: QueryError | NotServedError, client: Address | None) -> dict[str, Any]:
+    return {
+        "status": error.reason.status,
+        "error": error.message,
+        "client": _client(client, on_behalf=False),
+        "place": tell_place(decider, client, decider.place(client), ()),
+    }
+
+
+def tier_words(tier: Mapping[str, object]) -> str:
+    """What people call a tier that was told: its name, and which of the neighbour groups it is."""
+    group = tier["group"]
+    if not isinstance(group, int):
+        return str(tier["tier"])
+    teens = group // 10 == 1
+    return f"{tier['tier']} {group}{'th' if teens else _ORDINAL.get(group % 10, 'th')} group"
+
+
+def _no_country(country: str | None) -> QueryError | None:
+    if country is None or (country.isascii() and country.upper() in CONTINENT_OF):
+        return None
+    return QueryError("from= takes the two-letter code of one country, as in from=PL")
+
+
+def _somewhere_in(decider: Decider, country: str) -> Place:
+    return decider.index.place(Location(country.upper(), None, 0))
+
+
+def _tier(code: int) -> dict[str, object]:
+    """Name a tier; of neighbours also the group, as it is numbered in the sources' list, from 1."""
+    name = tier_name(code)
+    return {"tier": name, "group": code - NEIGHBOURS + 1 if name == tier_name(NEIGHBOURS) else None}
+
+
+def _all_tiers(choice: Choice) -> tuple[Tier, ...]:
+    return (*choice.tiers, *((choice.fallback,) if choice.fallback else ()))
+
+
+def _tiers(choice: Choice, order: list[int], *, full: bool) -> list[dict[str, object]]:
+    """Tell the tiers, nearest first; to strangers only those of their list, and no count: it would tell of others."""
+    if full:
+        return [_tier(tier.code) | {"mirrors": len(tier.mirrors)} for tier in _all_tiers(choice)]
+    codes = tiers_of(choice)
+    return [_tier(code) for code in dict.fromkeys(codes[mirror] for mirror in order)]
+
+
+def _shares(decider: Decider, choice: Choice) -> dict[int, float]:
+    """Mirror -> percent of the first places within its tier that the weighted shuffle gives it, over many answers."""
+    weights = decider.index.weights
+    return {
+        mirror: round(100 * weights[mirror] / tier.cumulative[-1], 1)
+        for tier in _all_tiers(choice)
+        for mirror in tier.mirrors
+    }
+
+
+def _listed(
+    decider: Decider, prepared: Prepared, choice: Choice, order: list[int], *, full: bool
+) -> Iterator[dict[str, object]]:
+    """Yield a row for each mirror of the list; the shares are for insiders, as the counts are."""
+    codes, shares = tiers_of(choice), _shares(decider, choice)
+    for position, number in enumerate(order, start=1):
+        mirror = decider.index.snapshot.mirrors[number]
+        row: dict[str, object] = {"place": position, "mirror": mirror.name}
+        row |= _tier(codes[number]) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
+        if full:
+            row |= {"share": shares[number], "said": _said(decider, number)}
+        yield row | {"urls": [(url + prepared.target.suffix).decode() for url in prepared.offers.urls[number]]}
+
+
+def _client(address: Address | None, *, on_behalf: bool) -> dict[str, object]:
+    return {"address": address.text if address else None, "on_behalf": on_behalf}
+
+
+def _asked(decider: Decider, prepared: Prepared) -> dict[str, object]:
+    query, target = prepared.query, prepared.target
+    category = decider.index.snapshot.categories[target.category]
+    return {
+        "query": _query_string(query),
+        "what": target.label.decode().removeprefix("# "),
+        "category": category.name,
+        "directory": target.suffix.decode(),
+        "countries": [*query.countries, *(["global"] if query.everywhere else [])],
+        "protocols": list(query.protocols),
+        "limit": prepared.limit if prepared.limit < UNLIMITED else None,
+        "minimum": decider.settings.minimum,
+    }
+
+
+def _query_string(query: Query) -> str:
+    """Write a query string that asks for the same list, made of canonical values."""
+    slash = b"/" if query.directory else b""
+    asked: dict[str, str | bytes | int | None] = (
+        {"path": query.path + slash}
+        if query.path is not None
+        else {"repo": query.repo, "arch": query.arch, "file": query.file + slash if query.file else None}
+    )
+    asked |= {
+        "country": ",".join([*query.countries, *(["global"] if query.everywhere else [])]),
+        "protocol": ",".join(query.protocols),
+        "limit": query.limit,
+        "ip": query.ip.text if query.ip else None,
+        "netblock": None if query.netblock else "0",
+    }
+    # The server reads `+` as a plus, so a space must not become one.
+    return urlencode({key: value for key, value in asked.items() if value}, safe="/,:", quote_via=quote)
+
+
+def tell_place(decider: Decider, address: Address | None, place: Place, shown: Collection[int]) -> dict[str, object]:
+    """Say where the client is; of netblocks only those of the mirrors `shown`: a private one's is private, too."""
+    location = decider.geo.locate(address) if address else UNKNOWN
+    matches = decider.index.matches(place.chain)
+    return {
+        "country": place.country,
+        "continent": place.continent,
+        "asn": place.asn or location.asn or None,
+        "netblock_prefix_lengths": sorted({match.length for match in matches if match.mirror in shown}, reverse=True),
+        "database": {"country": location.country, "continent": location.continent},
+    }
+
+
+def _left_out(
+    decider: Decider, prepared: Prepared, place: Place, choice: Choice, listed: frozenset[int]
+) -> Iterator[dict[str, object]]:
+    """Yield a row for every mirror that is not in the list: its share where it stands in a tier, and the reason."""
+    shares = _shares(decider, choice)
+    for number, reason in _reasons(decider, prepared, place, choice):
+        if number not in listed:
+            mirror = decider.index.snapshot.mirrors[number]
+            said = _said(decider, number)
+            yield {
+                "mirror": mirror.name,
+                "country": mirror.country,
+                "bandwidth": mirror.bandwidth,
+                "share": shares.get(number),
+                "said": said,
+                "reason": (f"{reason}, share {shares[number]:.1f} %" if number in shares else reason)
+                + (f"; {said}" if said and mirror.active else ""),
+            }
+
+
+def _reasons(decider: Decider, prepared: Prepared, place: Place, choice: Choice) -> Iterator[tuple[int, str]]:
+    """Yield every mirror with the first reason that would hold if it were not in the list."""
+    carrying = frozenset(decider.index.snapshot.sets.members(prepared.ask.carriers))
+    carried = frozenset(decider.candidates(prepared))
+    ranked = tiers_of(choice)
+    codes = decider.codes(place)
+    own = {match.mirror for match in decider.index.matches(place.chain)} | decider.index.mirrors_of_asn(place.asn)
+    for mirror, code in enumerate(codes):
+        if mirror in ranked:
+            yield mirror, f"beyond the limit of {prepared.limit}: tier {tier_words(_tier(ranked[mirror]))}"
+        elif code == INACTIVE:
+            yield mirror, _said(decider, mirror) or _REASONS[code]
+        elif mirror not in carrying:
+            yield mirror, _not_carrying(decider, prepared, mirror)
+        elif mirror not in carried:
+            yield mirror, "no URL of a wanted protocol"
+        elif code == PRIVATE and mirror in own and not choice.exclusive:
+            yield mirror, "private: in its own networks, but not with country=, netblock=0 or another client's ip="
+        else:
+            yield mirror, _not_ranked(code, choice, decider.settings.minimum)
+
+
+def _said(decider: Decider, mirror: int) -> str | None:
+    """Give what the status file says of a mirror."""
+    standing = decider.index.standings.get(decider.index.snapshot.mirrors[mirror].name)
+    return f"{standing} (by the status file)" if standing is not None else None
+
+
+def _not_carrying(decider: Decider, prepared: Prepared, mirror: int) -> str:
+    """Say why a mirror is not among the carriers; a snapshot of a listed category does not keep which of its two."""
+    snapshot = decider.index.snapshot
+    category = snapshot.categories[prepared.target.category]
+    if all(content.category != prepared.target.category for content in snapshot.mirrors[mirror].contents):
+        return f"does not carry the category {category.name}"
+    if category.kind is CategoryKind.OPEN:
+        return "its include or exclude prefixes leave this path out"
+    return "not up to date for this directory, or its include or exclude prefixes leave it out"
+
+
+def _not_ranked(code: int, choice: Choice, minimum: int) -> str:
+    """Say why a mirror that could serve the content stands in no tier."""
+    if choice.exclusive:
+        return "an exclusive netblock serves this client"
+    if code in _REASONS:
+        return _REASONS[code]
+    if choice.by_country:
+        return "fallback: not with country=" if code == FALLBACK else "not in the countries asked for"
+    return f"far away, and at least {minimum} nearer mirrors were found"

@@ -1,0 +1,77 @@
+"""A URL that somebody typed -> the Source behind it: asks once, and looks at what comes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mirrorlistd.fetch.errors import ListError, MirrorError
+from mirrorlistd.fetch.exchange import OK, Answer, Limits, asked, receive
+from mirrorlistd.fetch.lists import ACCEPT, ENOUGH, MAX_DOCUMENT, from_headers, is_list_url, parse, sniff
+from mirrorlistd.fetch.source import Kind, Source, is_fetchable, name_of
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+class _FileItselfError(Exception):
+    """Ends the reading: no list begins so."""
+
+
+async def discover(
+    client: httpx2.AsyncClient, url: str, limits: Limits, *, path: str | None = None, kind: Kind | None = None
+) -> Source:
+    """Find out what a URL is, unless `kind` says so, and read it; MirrorError or ListError if it is of no use.
+
+    With `path` it must be a list (or a metalink with that file): the answer then is of that file.
+    """
+    if not is_fetchable(url):
+        raise ListError("expected an http or https URL")
+    if kind == "file":
+        return Source(kind="file", mirrors=from_headers(url, (), ()).mirrors, name=name_of(url))
+    may_be_file = kind is None and path is None and not is_list_url(url)
+    redirected: list[Source] = []
+
+    def redirects(redirect: Answer, target: str) -> bool:
+        """A redirect that names duplicates is a list already: asking the first mirror for more is waste."""
+        found = _from_headers(url, redirect, target)
+        if may_be_file and len(found.mirrors) > 1:
+            redirected.append(found)
+        return bool(redirected)
+
+    async with asked(client, url, {"Accept": ACCEPT}, limits, redirects) as answer:
+        if redirected:
+            return redirected[0]
+        document, found = await _read(answer, limits, kind, may_be_file=may_be_file)
+        if found != "file":
+            return parse(document, found, path)
+        if not may_be_file:
+            raise ListError(f"expected a list or a metalink, found {answer.content_type[:80]!a}")
+        return _from_headers(url, answer, answer.url)
+
+
+async def _read(answer: Answer, limits: Limits, kind: Kind | None, *, may_be_file: bool) -> tuple[bytes, Kind]:
+    """The whole of a list and what it is, or just enough of a file to know that it is one."""
+    if answer.status != OK:
+        raise MirrorError("status", f"answers {answer.status}")
+    document = bytearray()
+
+    def collect(piece: bytes) -> None:
+        document.extend(piece)
+        if may_be_file and len(document) >= ENOUGH and sniff(bytes(document[:ENOUGH]), answer.content_type) == "file":
+            raise _FileItselfError
+        if len(document) > MAX_DOCUMENT:
+            raise ListError(f"expected a list of up to {MAX_DOCUMENT} bytes, found a longer one")
+
+    try:
+        await receive(answer, collect, limits)
+    except _FileItselfError:
+        return b"", "file"
+    return bytes(document), kind or sniff(bytes(document[:ENOUGH]), answer.content_type)
+
+
+def _from_headers(url: str, answer: Answer, file_url: str) -> Source:
+    """A file and what headers say of it. A hash counts only from whom we asked: a mirror's own proves nothing."""
+    headers = answer.response.headers
+    digests = [*headers.get_list("digest"), *headers.get_list("repr-digest")] if answer.url == url else []
+    return replace(from_headers(file_url, headers.get_list("link"), digests), name=name_of(url))

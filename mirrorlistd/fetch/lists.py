@@ -1,0 +1,141 @@
+"""Any list in any format -> one Source: text, apt's text, libzypp's JSON, metalinks, headers of RFC 6249. Pure.
+
+Garbage either is read or raises ListError, never anything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urljoin
+
+from mirrorlistd.fetch.errors import ListError
+from mirrorlistd.fetch.metalink import parse_metalink
+from mirrorlistd.fetch.source import LAST, Kind, Mirror, Source, Version, collect, name_of, read_hashes, read_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_DOCUMENT: Final = 4 << 20
+"""Longest list in bytes; a thousand mirrors in the wordiest format take a tenth of it."""
+ENOUGH: Final = 4_096
+"""With so many first bytes `sniff` decides."""
+_METALINK_TYPES: Final = ("application/metalink4+xml", "application/metalink+xml")
+ACCEPT: Final = f"{_METALINK_TYPES[0]},{_METALINK_TYPES[1]};q=0.9,*/*;q=0.8"
+"""Asks for a metalink where a server has one of a file: it brings size and hashes."""
+_URL_LINE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^\s]")
+_LIST_ITEM: Final = re.compile(rb'\[\s*(\{\s*"url"|\])')
+_LINK: Final = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+\s*(?:=\s*(?:"[^"]*"|[^\s",;]*))?)*)')
+_PARAMETER: Final = re.compile(r';\s*([\w!#$&+.^`|~*-]+)\s*(?:=\s*(?:"([^"]*)"|([^\s",;]*)))?')
+_DIGEST: Final = re.compile(r"\s*([A-Za-z0-9-]+)\s*=\s*:?([A-Za-z0-9+/]+=*):?\s*")
+
+
+def sniff(head: bytes, content_type: str) -> Kind:
+    """Say what an answer is, by its type and its first ENOUGH bytes (or all, if it has fewer)."""
+    kind = content_type.partition(";")[0].strip().lower()
+    head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if kind in _METALINK_TYPES:
+        return "metalink"
+    if kind == "text/html":
+        return "file"
+    if head.startswith((b"<?xml", b"<metalink", b"<!--")) and re.search(rb"<metalink[\s>]", head):
+        return "metalink"
+    if _LIST_ITEM.match(head):
+        return "list"
+    lines = (line.strip() for line in head.split(b"\n"))
+    first = next((line for line in lines if line and not line.startswith(b"#")), b"")
+    return "list" if _URL_LINE.match(first) else "file"
+
+
+def is_list_url(url: str) -> bool:
+    """Whether a URL can only be meant as a list's: then an answer that is none (a login page) is no file either."""
+    name = name_of(url).lower()
+    return name in ("mirrorlist", "metalink") or name.endswith((".metalink", ".meta4"))
+
+
+def parse(document: bytes, kind: Kind, path: str | None = None) -> Source:
+    """Read a whole list or metalink; with `path`, the URLs of that file below the mirrors of a list."""
+    if kind == "metalink":
+        return parse_metalink(document, path)
+    listed = Source(kind="list", mirrors=_listed(document))
+    if path is not None:
+        return listed.below(path)
+    if listed.mirrors[0].url.endswith("/"):
+        raise ListError("expected a list of files, found one of folders; name the file below them with --path PATH")
+    return Source(kind="list", mirrors=listed.mirrors, name=name_of(listed.mirrors[0].url))
+
+
+def _listed(document: bytes) -> tuple[Mirror, ...]:
+    try:
+        text = document.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ListError(f"expected a list in UTF-8, found other bytes at {error.start}") from error
+    return collect(_json_rows(text) if text.lstrip().startswith("[") else _lines(text))
+
+
+def _lines(text: str) -> Iterator[Mirror]:
+    """One URL a line; comments start with `#`; apt's attributes follow after white space."""
+    for number, line in enumerate(text.split("\n"), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if "://" not in words[0]:
+            raise ListError(f"expected a URL in line {number}, found {line.strip()[:80]!a}")
+        given = [word.removeprefix("priority:") for word in words[1:] if word.startswith("priority:")]
+        yield Mirror(words[0], read_number(given[0], f"priority in line {number}", LAST) if given else LAST)
+
+
+def _json_rows(text: str) -> Iterator[Mirror]:
+    """Libzypp's shape: `[{"url": ..., "prio": 0}]`, other keys ignored."""
+    try:
+        rows: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ListError("expected a list as JSON, found malformed JSON") from error
+    for number, row in enumerate(cast("list[Any]", rows), 1):
+        item = cast("dict[str, Any]", row) if isinstance(row, dict) else {}
+        url, priority = item.get("url"), item.get("prio", LAST)
+        if not isinstance(url, str) or not isinstance(priority, int):
+            raise ListError(f'expected {{"url": "...", "prio": 0}} as item {number}, found {ascii(item)[:80]}')
+        yield Mirror(url, priority)
+
+
+def from_headers(url: str, links: Sequence[str], digests: Sequence[str]) -> Source:
+    """The file at a URL itself, with the mirrors and hashes that its answer's headers name (RFC 6249, 3230, 9530).
+
+    `links` are the values of `Link`, `digests` those of `Digest` and `Repr-Digest`. What is malformed there is passed
+    over: unlike a list, headers may speak of other things.
+    """
+    mirrors = [Mirror(url, 0)]
+    for value in links:
+        for link in _LINK.finditer(value):
+            parameters = {name.lower(): quoted or token for name, quoted, token in _PARAMETER.findall(link[2])}
+            if "duplicate" in parameters.get("rel", "").lower().split():
+                rank = parameters.get("pri", "")
+                priority = int(rank) if re.fullmatch(r"[0-9]{1,6}", rank) else LAST
+                mirrors.append(Mirror(_joined(url, link[1]), priority, parameters.get("geo", "").lower() or None))
+    hashes: dict[str, str] = {}
+    for item in ",".join(digests).split(","):
+        if found := _DIGEST.fullmatch(item):
+            hashes.setdefault(found[1].lower(), _hexadecimal(found[2]))
+    try:
+        known = read_hashes(("sha1" if name == "sha" else name, digest) for name, digest in hashes.items() if digest)
+    except ListError:
+        known = ()
+    return Source(kind="file", mirrors=collect(mirrors), name=name_of(url), version=Version(None, known))
+
+
+def _joined(base: str, target: str) -> str:
+    try:
+        return urljoin(base, target)
+    except ValueError:
+        return ""
+
+
+def _hexadecimal(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).hex()
+    except binascii.Error:
+        return ""

@@ -1,0 +1,1 @@
+"""Client address -> country, continent and AS, from databases or built-in registry data."""

@@ -1,0 +1,181 @@
+"""Files of the operator's -> opened geo databases that cannot hurt later, or one GeoError.
+
+The file is copied (see `copies`), because operators do overwrite these files in place. The copy is probed, because
+many corrupt files open well and fail on lookups.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_ntop
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import maxminddb_rust
+
+from mirrorlistd.errors import GeoError
+from mirrorlistd.private_copy import Copy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHUNK: Final = 1 << 20
+"""Bytes copied at a time."""
+_GZIP: Final = b"\x1f\x8b"
+_WALK_STEPS: Final = 4096
+"""Networks visited from a first address on, to find records in sparse databases (some 10 ms at most)."""
+_WALK_RECORDS: Final = 32
+_V6_START: Final = 0x2000 << 112
+"""First address of 2000::/3; IPv4 is below it."""
+_SPREAD: Final = 128
+"""Addresses probed in each family, spread over what the registries have given out."""
+_SPREAD_V6: Final = (0x2001_0000, 0x2400_0000, 0x2600_0000, 0x2800_0000, 0x2A00_0000, 0x2C00_0000)
+"""First 32 bits of the registries' blocks; /12 but for the first."""
+_AGAIN: Final = "download the database again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """A private copy of one file, opened."""
+
+    path: Path
+    """The file that was copied."""
+    reader: maxminddb_rust.Reader
+    database_type: str
+    """As the file names itself."""
+    build_epoch: int
+    """Seconds since 1970 UTC."""
+    ip_version: int
+    """4: the file knows no IPv6 addresses; 6: it can know both families."""
+
+
+def open_mmdb(source: Path | Copy) -> tuple[Database, list[object]]:
+    """Copy (unless it is a copy), open and probe a file: the database and a sample of its records, from both its ends.
+
+    GeoError says what is wrong with the file and how to mend it. The file may change or vanish afterwards.
+    """
+    if isinstance(source, Path):
+        with copy_mmdb(source) as copy:
+            return open_mmdb(copy)
+    path = source.path
+    reader = _open(source)
+    try:
+        metadata = reader.metadata()
+        database = Database(
+            path=path,
+            reader=reader,
+            database_type=metadata.database_type,
+            build_epoch=metadata.build_epoch,
+            ip_version=metadata.ip_version,
+        )
+        return database, _probe(database)
+    except BaseException as error:
+        raise_unless_reader_fault(error)
+        raise GeoError(path, "records that can be read", str(error), _AGAIN) from error
+
+
+def raise_unless_reader_fault(error: BaseException) -> None:
+    """Let pass what a reader raises on bad data; raise KeyboardInterrupt and the like again.
+
+    The reader's own errors are InvalidDatabaseError, ValueError, OSError, TypeError and UnicodeDecodeError, and a
+    Rust panic arrives as PanicException, which derives from BaseException and cannot be imported.
+    """
+    if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":
+        raise error
+
+
+def _probe(database: Database) -> list[object]:
+    """Decode whole records of the families that the file knows."""
+    get = database.reader.get
+    records = [*_walk(database.reader, AF_INET, 32, 0), *map(get, _spread(AF_INET))]
+    if database.ip_version != 4:  # noqa: PLR2004 - IPv4
+        records += _walk(database.reader, AF_INET6, 128, _V6_START)
+        records += map(get, _spread(AF_INET6))
+    return [record for record in records if record is not None]
+
+
+def _walk(reader: maxminddb_rust.Reader, family: int, bits: int, start: int) -> list[object]:
+    """Find the first records from an address on, network by network; a broken tree cannot make it longer."""
+    records: list[object] = []
+    address = start
+    for _ in range(_WALK_STEPS):
+        record, length = reader.get_with_prefix_len(inet_ntop(family, address.to_bytes(bits // 8, "big")))
+        if record is not None:
+            records.append(record)
+        address = (address | ((1 << (bits - min(max(length, 0), bits))) - 1)) + 1
+        if address >> bits or len(records) == _WALK_RECORDS:
+            break
+    return records
+
+
+def _spread(family: int) -> Iterator[str]:
+    """Yield addresses from all over the family's space, the same ones every time."""
+    for number in range(_SPREAD):
+        noise = (number * 0x9E37_79B1) & 0xFFFF_FFFF  # Knuth's multiplicative hash: even, without a pattern
+        if family == AF_INET:
+            yield inet_ntop(family, noise.to_bytes(4, "big"))
+        else:
+            first = _SPREAD_V6[number % len(_SPREAD_V6)] | noise >> 12
+            yield inet_ntop(family, first.to_bytes(4, "big") + bytes(12))
+
+
+def copy_mmdb(path: Path) -> Copy:
+    """Take a sealed copy of a file, to be closed by the caller; GeoError where it is no file or in motion."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise GeoError(path, "a regular file", "something else", "name the .mmdb file itself")
+        with path.open("rb") as file:
+            return _copy(path, file)
+    except (OSError, ValueError) as error:  # ValueError: NUL in the name
+        found = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise GeoError(path, "a readable file", found, "check the path and its permissions") from error
+
+
+def _copy(path: Path, file: BinaryIO) -> Copy:
+    """Read exactly what the file holds now; GeoError if somebody writes to it meanwhile.
+
+    A file renamed over this one is no concern: what is open stays the old file, whole.
+    """
+    before = os.fstat(file.fileno())
+    copy = Copy(path)
+    left = before.st_size
+    while left and (chunk := file.read(min(left, _CHUNK))):
+        copy.file.write(chunk)
+        left -= len(chunk)
+    after = os.fstat(file.fileno())
+    if left or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        copy.close()
+        raise GeoError(
+            path,
+            "a file that nobody is writing to",
+            f"one that changed while it was read ({before.st_size} bytes before, {after.st_size} after)",
+            "write the new database beside it, rename it over this one, then reload",
+        )
+    copy.seal()
+    return copy
+
+
+def _open(copy: Copy) -> maxminddb_rust.Reader:
+    """Open a copy."""
+    if bytes(copy.view()[: len(_GZIP)]) == _GZIP:
+        raise GeoError(copy.path, "an MMDB database", "a gzip file", "unpack it first")
+    try:
+        return _map(copy)
+    except BaseException as error:
+        raise_unless_reader_fault(error)
+        said = str(error).replace(f"/proc/self/fd/{copy.descriptor}", str(copy.path))
+        found = f"a truncated file, or none at all ({said})"
+        raise GeoError(copy.path, "a whole MMDB database", found, _AGAIN) from error
+
+
+def _map(copy: Copy) -> maxminddb_rust.Reader:
+    """Map a copy where that can be; the mapping outlives the descriptor."""
+    if copy.descriptor is not None:
+        try:
+            return maxminddb_rust.open_database(f"/proc/self/fd/{copy.descriptor}", maxminddb_rust.MODE_MMAP)
+        except FileNotFoundError:  # no /proc: a bare chroot
+            pass
+    return maxminddb_rust.open_database(io.BytesIO(copy.view()), maxminddb_rust.MODE_FD)

@@ -1,0 +1,1 @@
+"""One connection and its requests: limits, the two lanes, and what both do with a request."""

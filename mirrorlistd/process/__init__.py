@@ -1,0 +1,1 @@
+"""One process: its sockets, signals, reloads, systemd, and the interpreter's garbage collector."""

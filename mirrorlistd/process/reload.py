@@ -1,0 +1,198 @@
+"""Reload: build a State aside, then swap one reference; keep the old one and say so where that fails.
+
+A signal only sets a flag. Loading happens in a thread, so requests go on; the swap is one assignment, so a request
+sees the old State or the new, never a mixture. Signals that come during a reload lead to exactly one more: nothing
+is lost, nothing piles up (peers' defect 1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from time import perf_counter, time
+from typing import TYPE_CHECKING
+
+from mirrorlistd import logs
+from mirrorlistd.config import changed_needing_restart
+from mirrorlistd.errors import MirrorlistdError
+from mirrorlistd.process.gc_policy import making_what_stays
+from mirrorlistd.process.mirrormanager_import import import_meanwhile
+from mirrorlistd.process.systemd_notify import notify
+from mirrorlistd.state.admission import admit, keep_last_good
+from mirrorlistd.state.handover import warm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mirrorlistd.config import Config
+    from mirrorlistd.state.retirement import Remains
+    from mirrorlistd.state.service import Service
+    from mirrorlistd.state.state import State
+    from mirrorlistd.telemetry.counters import Counters
+
+
+class Outcomes:
+    """What a load leads to, whoever did it: the service, its counters, the log and the service manager know."""
+
+    def __init__(
+        self,
+        service: Service,
+        config: Config,
+        reconfigure: Callable[[Config], None],
+        publish: Callable[[Counters], None] | None = None,
+    ) -> None:
+        """`config` is the one that was loaded first; `reconfigure` applies the log settings of another.
+
+        `publish` shows the counts to other processes, before the log says anything.
+        """
+        self._service = service
+        self._started_with = config
+        self._reconfigure = reconfigure
+        self._publish = publish
+        self._log = logs.get_logger()
+
+    def begun(self) -> Clock:
+        """Say that a load begins, and note when."""
+        notify(os.environ, "RELOADING=1")
+        return Clock()
+
+    def adopted(self, config: Config, state: State, clock: Clock) -> Remains:
+        """Serve another State, and say so; give what is left of the one before."""
+        service = self._service
+        was = service.serial
+        waiting = changed_needing_restart(self._started_with, config)
+        remains = service.adopt(state)
+        self._count(clock, ok=state.origin.refused is None)
+        self._reconfigure(config)
+        self._log.info("reloaded", **facts(state), was=was, seconds=round(clock.seconds, 3))
+        if was is not None and state.serial < was:
+            self._log.warning("the snapshot is older than the one before", serial=state.serial, was=was)
+        warn(state)
+        if waiting:
+            self._log.warning("changed settings wait for a restart", settings=list(waiting))
+        self._ended()
+        return remains
+
+    def kept(self, error: Exception, clock: Clock) -> None:
+        """Go on with the old State, and say why."""
+        service = self._service
+        expected = isinstance(error, MirrorlistdError)
+        service.reload_error = str(error) if expected else repr(error)
+        self._count(clock, ok=False)
+        self._log.error(
+            "reload failed, the old state keeps serving" if service.state else "nothing to serve yet",
+            error=service.reload_error,
+            serial=service.serial,
+            seconds=round(clock.seconds, 3),
+        )
+        if not expected:
+            self._log.error("reload failed unexpectedly", exc_info=error)
+        self._ended()
+
+    def _ended(self) -> None:
+        state, error = self._service.state, self._service.reload_error
+        status = f"serving snapshot {state.serial}" if state else "nothing to serve"
+        if error:
+            status += "; last reload failed: " + error.replace("\n", "; ")
+        notify(os.environ, "READY=1", f"STATUS={status}")
+
+    def _count(self, clock: Clock, *, ok: bool) -> None:
+        counters = self._service.counters
+        counters.reloaded(ok=ok, at=clock.at, seconds=clock.seconds)
+        if self._publish:
+            self._publish(counters)
+
+
+class Clock:
+    """When something began, and how long ago that is."""
+
+    def __init__(self) -> None:
+        self.at = time()
+        """Unix time."""
+        self._started = perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since then."""
+        return perf_counter() - self._started
+
+
+class Reloader:
+    """Loads another State whenever it is asked to."""
+
+    def __init__(self, service: Service, outcomes: Outcomes, reread: Callable[[], Config]) -> None:
+        """`reread` gives the configuration as it is now."""
+        self._service = service
+        self._outcomes = outcomes
+        self._reread = reread
+        self._wanted = asyncio.Event()
+        self.followers: list[Callable[[Config], None]] = []
+        """Who is told of each configuration, before it is known whether what it names can be served."""
+
+    def request(self) -> None:
+        """Ask for a reload: what the signal handler does, and all it does."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Reload once for every request, or several that came together, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Read configuration, snapshot and databases anew, and serve them, or keep the old ones."""
+        clock = self._outcomes.begun()
+        try:
+            config = await asyncio.to_thread(self._reread)
+            for follow in self.followers:
+                follow(config)
+            await import_meanwhile(config)
+            state = await asyncio.to_thread(self._load, config)
+            await warm(state, self._service.state, self._service.random)
+        except Exception as error:  # noqa: BLE001 - a defect must not end the reloader: the next push may be fine
+            self._outcomes.kept(error, clock)
+        else:
+            remains = self._outcomes.adopted(config, state, clock)
+            await asyncio.to_thread(keep, config, state)
+            await remains.free()
+
+    def _load(self, config: Config) -> State:
+        with making_what_stays(), admit(config, self._service.state) as (state, _files):
+            return state
+
+
+def keep(config: Config, state: State) -> None:
+    """Keep a copy of what is served now for a bad day, or say why not: it is no reason to serve anything else."""
+    try:
+        keep_last_good(config, state)
+    except MirrorlistdError as error:
+        logs.get_logger().error("the last good snapshot is not kept", error=str(error))
+
+
+def warn(state: State) -> None:
+    """Say what is not as the configuration has it, of a State that is served all the same."""
+    log = logs.get_logger()
+    if state.origin.refused is not None:
+        log.error("the snapshot is refused, the old one keeps serving", error=state.origin.refused)
+    if state.origin.instead is not None:
+        log.error("the last good copy is served instead of the snapshot", error=state.origin.instead)
+    if state.origin.status_error is not None:
+        log.error("the status file is not used, but what it said before", error=state.origin.status_error)
+    if unknown := state.overlay.unknown(state.published):
+        log.warning("the status file names mirrors that the snapshot has not", count=len(unknown), mirrors=unknown[:10])
+
+
+def facts(state: State) -> dict[str, object]:
+    """What a log line says of a State."""
+    snapshot = state.decider.index.snapshot
+    return {
+        "snapshot": state.source,
+        "serial": snapshot.serial,
+        "built": snapshot.built,
+        "mirrors": len(snapshot.mirrors),
+        "repositories": len(snapshot.repositories),
+        "directories": len(snapshot.directories),
+        "status": state.overlay.counts(state.published) if state.overlay else None,
+        "geo": [f"{source.kind}: {source.database_type}" for source in state.decider.geo.sources],
+    }

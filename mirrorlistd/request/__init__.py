@@ -1,0 +1,1 @@
+"""Bytes of a request -> values: who asks, and for what. Pure."""

@@ -1,0 +1,202 @@
+"""What is asked: the bytes after `?` become a `Query`, or one `QueryError` that people understand. Pure.
+
+The rules are selection rules 1: values are percent-decoded and `+` is a plus; the order of parameters does
+not matter; unknown ones are ignored; a parameter with an empty value counts as absent, and of several with the
+same name the last counts; a value is everything after the first `=` (peers' defect 7 cut it at the second).
+Only `&` separates. Whatever the bytes, parsing is linear in them, and their number is bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
+
+from mirrorlistd.errors import QueryError
+from mirrorlistd.request.client_address import parse_address
+
+if TYPE_CHECKING:
+    from mirrorlistd.request.client_address import Address
+
+MAX_QUERY: Final = 8 * 1024
+"""Bytes; what common servers take (nginx `large_client_header_buffers`, Apache `LimitRequestLine`)."""
+MAX_LIMIT: Final = 100
+"""Mirrors that one client may ask for."""
+MAX_COUNTRIES: Final = 64
+"""Distinct countries in one `country=`; the largest continent has fewer."""
+MAX_PROTOCOLS: Final = 8
+_MAX_WORD: Final = 32
+"""Characters of a protocol's or format's name."""
+
+PARAMETERS: Final = frozenset(
+    [
+        "repo",
+        "arch",
+        "path",
+        "file",
+        "country",
+        "protocol",
+        "limit",
+        "ip",
+        "netblock",
+        "redirect",
+        "time",
+        "comments",
+        "format",
+    ]
+)
+"""Every parameter that means something."""
+_OFF: Final = frozenset((b"0", b"false", b"no", b"off"))
+_BY_PRESENCE: Final = frozenset((b"netblock", b"redirect", b"time"))
+_DIGITS: Final = len(str(MAX_LIMIT))
+_COUNTRY_LETTERS: Final = 2
+_WORD: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
+_SCHEME: Final = _WORD | frozenset(b"+.")
+"""Characters of a URL scheme (RFC 3986 3.1), in lower case."""
+_PREFERRED: Final = {"https": 0, "http": 1}
+_CONTROL: Final = bytes((*range(0x20), 0x7F))
+_DOTS: Final = frozenset((b".", b".."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One request for a list, in canonical form: equal wishes are equal queries, however they are spelled."""
+
+    repo: str | None = None
+    """Any text: bytes that are no UTF-8 are U+FFFD, which is in no name but can be looked up and encoded."""
+    arch: str | None = None
+    """The same."""
+    path: bytes | None = None
+    """Percent-decoded; no slash at either end, none doubled, no dot segments or control bytes. Empty: the top."""
+    file: bytes | None = None
+    """What is meant below the repository's directory, in the form of `path`; None for the directory itself."""
+    directory: bool = False
+    """Whether the path, or else the file, was written with a slash at its end."""
+    countries: tuple[str, ...] = ()
+    """Two upper-case letters each, distinct, as ordered by the client."""
+    everywhere: bool = False
+    """Whether `global` stood among the countries."""
+    protocols: tuple[str, ...] = ()
+    """Lower case, distinct: https, http, then the others sorted; empty for the default."""
+    limit: int | None = None
+    """1 to MAX_LIMIT mirrors."""
+    ip: Address | None = None
+    """The address that the list is asked for on behalf of."""
+    netblock: bool = True
+    """False: without the tiers of client netblocks and autonomous systems."""
+    redirect: bool = False
+    time: bool = False
+    """Whether the list states when the snapshot was built."""
+    comments: bool = True
+    format: str = ""
+    """Lower-case name, not checked against the formats that exist; empty for the default."""
+
+
+def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
+    """Parse the bytes after `?`; QueryError says what is malformed.
+
+    `flags_by_presence` is MirrorManager's reading of three of them: `redirect` and `time` are on where they stand,
+    even as `time=0`, and `netblock` is off with any other value than 1, none included.
+    """
+    if len(raw) > MAX_QUERY:
+        raise QueryError(f"the query is too long: at most {MAX_QUERY} bytes, as in ?repo=debian&arch=amd64")
+    values: dict[bytes, bytes] = {}
+    for part in raw.split(b"&"):
+        name, _, value = part.partition(b"=")
+        if b"%" in part:
+            name, value = unquote_to_bytes(name), unquote_to_bytes(value)
+        if flags_by_presence and name in _BY_PRESENCE:
+            value = b"0" if name == b"netblock" and value != b"1" else b"1"
+        if value:
+            values[name] = value
+    get = values.get
+    path, file = get(b"path"), get(b"file")
+    countries, everywhere = _countries(given) if (given := get(b"country")) else ((), False)
+    return Query(
+        repo=_text(given) if (given := get(b"repo")) else None,
+        arch=_text(given) if (given := get(b"arch")) else None,
+        path=_path(path) if path else None,
+        file=_path(file) if file else None,
+        directory=(path or file or b"").endswith(b"/"),
+        countries=countries,
+        everywhere=everywhere,
+        protocols=_protocols(given) if (given := get(b"protocol")) else (),
+        limit=_limit(given) if (given := get(b"limit")) else None,
+        ip=_ip(given) if (given := get(b"ip")) else None,
+        netblock=_flag(get(b"netblock"), absent=True),
+        redirect=_flag(get(b"redirect"), absent=False),
+        time=_flag(get(b"time"), absent=False),
+        comments=_flag(get(b"comments"), absent=True),
+        format=_format(given) if (given := get(b"format")) else "",
+    )
+
+
+def format_of(raw: bytes) -> str:
+    """Name the format that a query asks for, whatever else is wrong with it; empty where it names none."""
+    values = [part.removeprefix(b"format=") for part in raw.split(b"&") if part.startswith(b"format=")]
+    return next((value.decode("latin-1").lower() for value in reversed(values) if value), "")
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _flag(value: bytes | None, *, absent: bool) -> bool:
+    return absent if value is None else value.lower() not in _OFF
+
+
+def _path(value: bytes) -> bytes:
+    """Normalise a path. Dot segments are refused, not resolved: no client of ours writes them."""
+    if value.translate(None, _CONTROL) != value:
+        raise QueryError("a path holds a control character; a path is written as path=pub/debian/dists")
+    segments = [segment for segment in value.split(b"/") if segment]
+    if not _DOTS.isdisjoint(segments):
+        raise QueryError("a path holds a `.` or `..` segment; write the path itself, as in path=pub/debian/dists")
+    return b"/".join(segments)
+
+
+def _countries(value: bytes) -> tuple[tuple[str, ...], bool]:
+    """Distinct codes and whether `global` was among them; empty items count as absent, as empty values do."""
+    # A dictionary is an ordered set. Bytes that are not ASCII fail isalpha() and stay out of the text.
+    items = dict.fromkeys(value.upper().split(b","))
+    items.pop(b"", None)
+    everywhere = b"GLOBAL" in items
+    items.pop(b"GLOBAL", None)
+    if not all(len(item) == _COUNTRY_LETTERS and item.isalpha() for item in items):
+        raise QueryError("country= takes two-letter codes or `global`, separated by commas, as in country=DE,FR")
+    if len(items) > MAX_COUNTRIES:
+        raise QueryError(f"country= takes at most {MAX_COUNTRIES} countries, as in country=DE,FR; ask for global")
+    return tuple(item.decode("ascii") for item in items), everywhere
+
+
+def _protocols(value: bytes) -> tuple[str, ...]:
+    """Distinct protocols in canonical order: the order asked in makes no difference. Empty items as above."""
+    items = set(value.lower().split(b","))
+    items.discard(b"")
+    if not all(len(item) <= _MAX_WORD and _SCHEME.issuperset(item) for item in items):
+        raise QueryError("protocol= takes names separated by commas, as in protocol=https,http")
+    if len(items) > MAX_PROTOCOLS:
+        raise QueryError(f"protocol= takes at most {MAX_PROTOCOLS} protocols, as in protocol=https,http")
+    names = (item.decode("ascii") for item in items)
+    return tuple(sorted(names, key=lambda name: (_PREFERRED.get(name, len(_PREFERRED)), name)))
+
+
+def _limit(value: bytes) -> int:
+    # isdigit() of bytes is about ASCII alone.
+    if len(value) <= _DIGITS and value.isdigit() and 1 <= (number := int(value)) <= MAX_LIMIT:
+        return number
+    raise QueryError(f"limit= takes a whole number from 1 to {MAX_LIMIT}, as in limit=20")
+
+
+def _ip(value: bytes) -> Address:
+    address = parse_address(value.decode("latin-1"))  # never fails; what is not ASCII is no address
+    if address is None:
+        raise QueryError("ip= takes one IPv4 or IPv6 address, as in ip=192.0.2.1 or ip=2001:db8::1")
+    return address
+
+
+def _format(value: bytes) -> str:
+    name = value.lower()
+    if len(name) > _MAX_WORD or not _WORD.issuperset(name):
+        raise QueryError("format= takes a name of letters, digits and hyphens, as in format=json")
+    return name.decode("ascii")

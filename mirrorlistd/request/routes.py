@@ -1,0 +1,148 @@
+"""Which paths are lists, and what each says before any parameter: path + query -> one canonical query. Pure.
+
+Every way of asking ends in the same parameters, so nothing behind this module knows of paths:
+
+    /mirrorlist?repo=debian                the query as it is; any path that ends so
+    /metalink?repo=epel-9&arch=x86_64      format=metalink; any path that ends so
+    /mirrors/debian.txt                    repo=debian, format=apt: for clients that take no query
+    /mirrors/debian/amd64.txt              the same with arch=amd64
+    /r/debian/dists/stable/InRelease       repo=debian, file=dists/stable/InRelease, format=redirect
+    /r/epel-9:x86_64/repodata/repomd.xml   the same with arch=x86_64
+    /r/debian/dists/stable/InRelease.meta4 format=metalink4 of that file (.metalink: version 3)
+
+and paths of an operator's own, by templates: what other networks already gave their clients. A path's own words
+cannot be overridden by parameters, but its format can.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from mirrorlistd.errors import ConfigError
+from mirrorlistd.request.query import MAX_QUERY, PARAMETERS
+
+_METALINK_SUFFIXES: Final = ((b".meta4", b"metalink4"), (b".metalink", b"metalink"))
+"""What stands after a file's path to ask for its metalink, as MirrorBrain and mirrorbits have it."""
+PAGES: Final = ("/repos", "/mirrors", "/explain", "/healthz", "/readyz", "/metrics")
+"""Paths that are never lists: a template that swallowed one would blind whoever watches the server."""
+_VARIABLE: Final = re.compile(r"\{([a-z]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One rule of an operator's own: a path, and query names, to our parameters.
+
+    Written `/mirrorlist/{version}/{repo} -> repo={repo}-{version}`, or with query names on the left:
+    `/?release={version}&arch={arch}&repo={name} -> repo={name}-{version}&arch={arch}`. A variable in a path is one
+    segment; all query names on the left must be there.
+    """
+
+    text: str
+    _path: re.Pattern[bytes]
+    _names: tuple[tuple[bytes, str], ...]
+    """Query name on the left -> variable."""
+    _result: tuple[tuple[bytes, bytes], ...]
+    """Our parameter -> value with variables."""
+
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """Read a template; ConfigError says what is wrong with it."""
+        left, arrow, right = text.partition("->")
+        path, _, names = left.strip().partition("?")
+        example = "write it as /mirrorlist/{version}/{repo} -> repo={repo}-{version}"
+        if not arrow or not path.startswith("/"):
+            raise ConfigError(f"{text!r}: expected a path, `->` and parameters; {example}")
+        variables: list[str] = _VARIABLE.findall(path)
+        pairs: list[tuple[bytes, str]] = []
+        for part in filter(None, names.split("&")):
+            name, _, value = part.partition("=")
+            if (found := _VARIABLE.fullmatch(value)) is None:
+                raise ConfigError(f"{text!r}: {part!r} must give a whole value to a variable; {example}")
+            pairs.append((name.encode(), found[1]))
+            variables.append(found[1])
+        if len(set(variables)) != len(variables):
+            raise ConfigError(f"{text!r}: a variable stands twice on the left; {example}")
+        result = [part.partition("=")[::2] for part in filter(None, right.strip().split("&"))]
+        used = set(_VARIABLE.findall(right))
+        if not result or not all(name for name, _ in result) or not used <= set(variables):
+            unknown = ", ".join(sorted(used - set(variables))) or "no parameter"
+            raise ConfigError(f"{text!r}: the right side has {unknown}, not from the left; {example}")
+        if strange := sorted({name for name, _ in result} - PARAMETERS):
+            raise ConfigError(f"{text!r}: {strange[0]} is no parameter of a list ({', '.join(sorted(PARAMETERS))})")
+        pattern = "".join(
+            f"(?P<{piece}>[^/]+)" if number % 2 else re.escape(piece)
+            for number, piece in enumerate(_VARIABLE.split(path))
+        )
+        compiled = re.compile(pattern.encode())
+        if taken := [page for page in PAGES if compiled.fullmatch(page.encode())]:
+            raise ConfigError(f"{text!r}: would hide {taken[0]}; begin the path with a segment of its own")
+        return cls(
+            text=text,
+            _path=compiled,
+            _names=tuple(pairs),
+            _result=tuple((name.encode(), value.encode()) for name, value in result),
+        )
+
+    def apply(self, path: bytes, query: bytes) -> bytes | None:
+        """Give our parameters for a request, or None where it does not fit."""
+        match = self._path.fullmatch(path)
+        if match is None:
+            return None
+        values = {name.encode(): _escape(value) for name, value in match.groupdict().items()}
+        if self._names:
+            given = {name: value for name, _, value in (part.partition(b"=") for part in query.split(b"&"))}
+            for name, variable in self._names:
+                if not given.get(name):
+                    return None
+                values[variable.encode()] = given[name]
+        fill = re.compile(rb"\{([a-z]+)\}")
+        return b"&".join(name + b"=" + fill.sub(lambda found: values[found[1]], value) for name, value in self._result)
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """The paths of one configuration."""
+
+    templates: tuple[Template, ...] = ()
+    """Tried in order, before our own paths."""
+
+    def query(self, path: bytes, query: bytes) -> bytes | None:
+        """Turn a raw path and a raw query string into a canonical query string; None where the path is no list.
+
+        Of parameters that stand twice the last one counts (selection rules, 1), so what may be overridden comes before
+        the client's own words and what may not comes after them.
+        """
+        if len(path) > MAX_QUERY:
+            return None
+        for template in self.templates:
+            if (fixed := template.apply(path, query)) is not None:
+                return query + b"&" + fixed
+        if path.endswith(b"/mirrorlist"):
+            return query
+        if path.endswith(b"/metalink"):
+            return b"format=metalink&" + query
+        if path.startswith(b"/r/"):
+            return _redirect(path[3:], query)
+        if path.startswith(b"/mirrors/") and path.endswith(b".txt"):
+            repo, _, arch = path[9:-4].partition(b"/")
+            return b"format=apt&%b&repo=%b&arch=%b" % (query, _escape(repo), _escape(arch))
+        return None
+
+
+def _redirect(rest: bytes, query: bytes) -> bytes:
+    repository, _, file = rest.partition(b"/")
+    repo, _, arch = repository.partition(b":")  # a colon in a name is written as %3A
+    shape = b"redirect"
+    for suffix, metalink in _METALINK_SUFFIXES:
+        if file.endswith(suffix):
+            file, shape = file.removesuffix(suffix), metalink
+            break
+    parts = (shape, query, *map(_escape, (repo, arch, file)))
+    return b"format=%b&%b&repo=%b&arch=%b&file=%b" % parts
+
+
+def _escape(value: bytes) -> bytes:
+    """Keep a raw, percent-encoded piece of a path whole as a parameter's value."""
+    return value.replace(b"&", b"%26")

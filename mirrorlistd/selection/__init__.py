@@ -1,0 +1,1 @@
+"""Which mirrors, in which order: the selection rules."""

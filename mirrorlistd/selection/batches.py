@@ -1,0 +1,247 @@
+"""Hot choices are drawn in batches: the same shuffle as `selection`, at a fraction of its cost.
+
+A choice that is asked for again and again draws its next answers together, with numpy, and deals them out, each once.
+The rows of a batch are independent draws from the same distribution as a single one: the tests hold both ways to the
+same statistics. What drawing a tier takes is made once, for all choices that have the tier.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from random import Random
+
+    from numpy.typing import NDArray
+
+    from mirrorlistd.selection.rank import Choice, Tier
+
+    Orders = NDArray[np.integer]
+    """A row for each list: numbers of mirrors, best first."""
+
+T = TypeVar("T")
+
+HOT: Final = 8
+"""Single draws before batches begin: rarer choices would throw most of a batch away."""
+FIRST_BATCH: Final = 8
+LATER_BATCHES: Final = 32
+"""Answers drawn at once: 0.1 ms of work at most, 10 kB of memory."""
+_MOST_DRAWN: Final = 2_048
+"""Mirrors in all orders of a batch: where lists are long (MirrorManager's have no limit), fewer are drawn at once."""
+_SORT_BELOW: Final = 128
+"""Mirrors up to which sorting keys of all of them beats drawing one by one."""
+_ABOVE_ANY_KEY: Final = 64.0
+"""What a tier's keys lie above those of the tier before: numpy's exponentials of 53 random bits are below 45."""
+
+
+class Chance:
+    """numpy's generator: begins where the one that is passed in happens to be when a first batch is drawn.
+
+    All chance comes from that one. So there must be no batches before a process forks: its children would deal alike.
+    """
+
+    __slots__ = ("_generator",)
+
+    def __init__(self) -> None:
+        self._generator: np.random.Generator | None = None
+
+    def seeded(self, random: Random) -> np.random.Generator:
+        """Give it."""
+        if self._generator is None:
+            self._generator = np.random.Generator(np.random.SFC64(random.getrandbits(128)))
+        return self._generator
+
+
+class Deck(Generic[T]):
+    """What is dealt, by mirror number; one for all who deal the same."""
+
+    __slots__ = ("_array", "items")
+
+    def __init__(self, items: Sequence[T]) -> None:
+        self.items: Final = items
+        self._array: NDArray[np.object_] | None = None
+
+    @property
+    def array(self) -> NDArray[np.object_]:
+        """The items as numpy takes them; made when first needed."""
+        if self._array is None:
+            self._array = np.empty(len(self.items), object)
+            self._array[:] = self.items
+        return self._array
+
+
+class Dealer(Generic[T]):
+    """Orders of one choice at one length, drawn ahead once the choice is hot."""
+
+    __slots__ = ("_chance", "_choice", "_deck", "_limit", "_parts", "_uses", "ready")
+
+    def __init__(self, choice: Choice, limit: int, deck: Deck[T], chance: Chance) -> None:
+        """Begin cold: nothing is drawn before it is asked for."""
+        self._choice = choice
+        self._limit = limit
+        self._deck = deck
+        self._chance = chance
+        self.ready: Final[list[list[T]]] = []
+        """What `draw` gives next, the last one first; for who cannot afford to call it."""
+        self._uses = 0
+        self._parts: list[tuple[_Keys | _Aliases, int]] | None = None
+        """What draws some of the places, and how many; once it is hot."""
+
+    def draw(self, random: Random) -> list[T]:
+        """Give the items of mirrors, best first, as `Choice.draw` does; the caller may keep the list."""
+        if self.ready:
+            return self.ready.pop()
+        self._uses += 1
+        if self._uses <= HOT:
+            return [*map(self._deck.items.__getitem__, self._choice.draw(self._limit, random))]
+        rows = LATER_BATCHES
+        if self._parts is None:
+            self._parts = [*map(_part, _runs(self._choice.places(self._limit)))]
+            rows = FIRST_BATCH
+        self.ready.extend(self._batch(rows, self._parts, random))
+        return self.ready.pop()
+
+    @property
+    def hot(self) -> bool:
+        """Whether it draws batches."""
+        return self._parts is not None
+
+    def heat(self, random: Random) -> None:
+        """Draw a first batch now, as if it had been asked often enough."""
+        self._uses = max(self._uses, HOT)
+        self.ready.append(self.draw(random))
+
+    def _batch(self, rows: int, parts: list[tuple[_Keys | _Aliases, int]], random: Random) -> list[list[T]]:
+        if not parts:
+            return [[] for _ in range(rows)]
+        rows = min(rows, max(1, _MOST_DRAWN // sum(count for _, count in parts)))
+        chance = self._chance.seeded(random)
+        orders = [draw(rows, count, chance) for draw, count in parts]
+        order = orders[0] if len(orders) == 1 else np.concatenate(orders, axis=1)
+        drawn: list[list[T]] = self._deck.array.take(order).tolist()
+        return drawn
+
+
+def _runs(places: Iterable[tuple[Tier, int]]) -> Iterator[tuple[list[Tier], int]]:
+    """Join tiers that can be drawn by one sort: short ones, all but the last of them with a place for every mirror."""
+    run: list[Tier] = []
+    count = size = 0
+    for tier, places_of_tier in places:
+        if run and (count < size or size + len(tier.mirrors) > _SORT_BELOW):
+            yield run, count
+            run, count, size = [], 0, 0
+        run.append(tier)
+        count += places_of_tier
+        size += len(tier.mirrors)
+    if run:
+        yield run, count
+
+
+def _part(run: tuple[list[Tier], int]) -> tuple[_Keys | _Aliases, int]:
+    tiers, count = run
+    if len(tiers) > 1:
+        return _Keys(tiers), count
+    tier = tiers[0]
+    kind = _Aliases if len(tier.mirrors) > max(_SORT_BELOW, 2 * count) else _Keys
+    if not isinstance(tier.ahead, kind):
+        tier.ahead = kind(tiers)  # a table of aliases takes half a millisecond to make for 700 mirrors
+    return tier.ahead, count
+
+
+class _Keys:
+    """Draws by sorting a random key for each mirror, tier after tier in one sort."""
+
+    __slots__ = ("_exponents", "_mirrors", "_offsets", "_spare")
+
+    def __init__(self, tiers: Sequence[Tier]) -> None:
+        self._mirrors = _mirrors(tiers)
+        self._spare = 1 << int(self._mirrors.max()).bit_length()
+        even = all(tier.exponents is None for tier in tiers)
+        self._exponents = None if even else np.concatenate([_exponents(tier) for tier in tiers])
+        sizes = [len(tier.mirrors) for tier in tiers]
+        self._offsets = np.repeat(np.arange(len(tiers)) * _ABOVE_ANY_KEY, sizes) if len(tiers) > 1 else None
+
+    def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
+        """Draw the first mirrors of so many weighted shuffles."""
+        # As `Tier` has u ** (1 / weight), but ascending: -log(u) / weight.
+        keys = chance.standard_exponential((rows, len(self._mirrors)))
+        if self._exponents is not None:
+            keys *= self._exponents
+        if self._offsets is not None:
+            keys += self._offsets
+        # Positive numbers sort as their bits do. The lowest ones, 16 at most of 52, carry the mirror's number along:
+        # sorting in place takes half as long as finding out the order.
+        bits = keys.view(np.int64)
+        bits &= -self._spare
+        bits |= self._mirrors
+        keys.sort(axis=1)
+        return bits[:, :count] & (self._spare - 1)
+
+
+def _mirrors(tiers: Sequence[Tier]) -> NDArray[np.int64]:
+    return np.array([mirror for tier in tiers for mirror in tier.mirrors], np.int64)
+
+
+def _exponents(tier: Tier) -> NDArray[np.floating]:
+    return np.ones(len(tier.mirrors)) if tier.exponents is None else np.frombuffer(tier.exponents)
+
+
+class _Aliases:
+    """Draws from a long tier with repetitions, then drops these: exact, see `Tier.draw`.
+
+    A draw costs the same however many mirrors there are: a mirror is chosen evenly, and then either it or its alias,
+    so that each comes up by its weight (Vose, 1991).
+    """
+
+    __slots__ = ("_aliases", "_exponents", "_mirrors", "_own")
+
+    def __init__(self, tiers: Sequence[Tier]) -> None:
+        (tier,) = tiers  # which refers to us: keeping it would leave both to the collector, which never comes
+        weights = np.array(tier.weights, float)
+        size = len(weights)
+        own = weights * (size / weights.sum())
+        aliases = np.arange(size, dtype=np.uint16 if size <= 1 << 16 else np.intp)
+        light = [*np.flatnonzero(own < 1)]
+        heavy = [*np.flatnonzero(own >= 1)]
+        while light and heavy:
+            one, other = light.pop(), heavy[-1]
+            aliases[one] = other
+            own[other] -= 1 - own[one]
+            if own[other] < 1:
+                light.append(heavy.pop())
+        own[light] = 1  # what rounding has left over
+        self._own, self._aliases, self._mirrors, self._exponents = own, aliases, _mirrors(tiers), _exponents(tier)
+
+    def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
+        """Draw the first mirrors of so many weighted shuffles."""
+        spots = chance.random((rows, count + count // 2 + 4)) * len(self._own)
+        places = spots.astype(np.intp)
+        places = np.where(spots - places < self._own[places], places, self._aliases[places])
+        first = _first_times(places)
+        found = first.cumsum(axis=1)
+        first &= found <= count
+        if (short := np.flatnonzero(found[:, -1] < count)).size == 0:
+            return self._mirrors.take(places[first].reshape(rows, count))
+        orders = np.empty((rows, count), np.intp)
+        for row in range(rows):
+            drawn = places[row, first[row]]
+            orders[row] = self._finish(drawn, count, chance) if row in short else drawn
+        return self._mirrors.take(orders)
+
+    def _finish(self, drawn: NDArray[np.integer], count: int, chance: np.random.Generator) -> NDArray[np.integer]:
+        """Finish a draw that met too many repetitions: the rest is a weighted shuffle of what is left."""
+        keys = chance.standard_exponential(len(self._exponents)) * self._exponents
+        keys[drawn] = np.inf
+        return np.concatenate([drawn, keys.argsort()[: count - len(drawn)]])
+
+
+def _first_times(rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Tell for each number of each row whether it is the first of its kind in the row."""
+    order = rows.argsort(axis=1, kind="stable")
+    ascending = np.take_along_axis(rows, order, axis=1)
+    first = np.ones(rows.shape, np.bool_)
+    np.put_along_axis(first, order[:, 1:], ascending[:, 1:] != ascending[:, :-1], axis=1)
+    return first

@@ -1,0 +1,338 @@
+"""A snapshot made ready for answering: names to content, protocols to base URLs, networks to places.
+
+Built once per snapshot and never changed. What a request needs is found by a dictionary or one bisection; nothing here
+is copied per directory or per netblock, so building an index is quick and dropping one is cheap. Pure: no clock,
+no file, no randomness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote
+
+from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CategoryKind
+from mirrorlist_snapshot.tiers import continent_of
+from mirrorlistd.errors import NotServedError, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from mirrorlist_snapshot.model import FileDetails, NetblockMatch, Repository, Snapshot
+    from mirrorlist_snapshot.tables import NetTable
+    from mirrorlistd.geo.locate import Location
+    from mirrorlistd.request.query import Query
+    from mirrorlistd.selection.status_file import Standing
+
+DEFAULT_PROTOCOLS: Final = ("https", "http")
+"""One mirror gives the first of these that it has, unless the client asks otherwise (clients.md, trap 10)."""
+PROTOCOLS: Final = frozenset(("https", "http", "ftp", "rsync"))
+"""All that a source may name (`mirrorlist_snapshot.source`)."""
+NAMES_SHOWN: Final = 60
+"""How many names an error lists: a screenful, and a bound on what an error costs."""
+LONGEST_PATH: Final = 1_024
+"""Bytes of a path below a top: sources allow no longer one, and each segment of a path costs a search."""
+# Everything that may stand unescaped in the path of a URL (RFC 3986, 3.3) and in a comment line.
+_SAFE_IN_PATH: Final = "/!$&'()*+,;=:@~"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Content that was asked for, resolved: which directory (or file) of which category."""
+
+    category: int
+    path: bytes
+    """Below the category's top, not escaped; no slash at either end; empty for the top."""
+    suffix: bytes
+    """What follows a mirror's base URL: the path, percent-encoded, ending in `/` for a directory."""
+    carriers: int
+    """Carrier set number."""
+    label: bytes
+    """The head of the comment line, e.g. `# repo = debian` or `# path = debian/dists/`."""
+    arch: str = ""
+    """The architecture whose directory this is, or is below; empty where there is none, and for paths."""
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether this is a directory, not a file in one."""
+        return not self.suffix or self.suffix.endswith(b"/")
+
+
+Networks = tuple[int, int, int]
+"""Of an address: AS that announces it, netblock chain, number of the overriding country; 0 where nothing is known."""
+NOWHERE: Final[Networks] = (0, 0, 0)
+
+
+class Place(NamedTuple):
+    """Everything about a client that a choice of mirrors may depend on; equal places get equal choices."""
+
+    country: str | None
+    """ISO 3166-1 alpha-2, netblock overrides applied."""
+    continent: str | None
+    """Continent code, overrides applied."""
+    asn: int
+    """Autonomous system that has mirrors, else 0."""
+    chain: int
+    """Number of the netblock chain that contains the client, 0 for none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offers:
+    """The base URLs of one category for one choice of protocols, by mirror number. Each is equal to itself alone."""
+
+    urls: tuple[tuple[bytes, ...], ...]
+    """Base URLs of each mirror, each ending in `/`; empty where it has none of the wanted protocols."""
+    first: tuple[bytes, ...]
+    """The first of these, or empty bytes: what a text list joins."""
+    single: bool
+    """No mirror has more than one: `first` says it all."""
+
+
+class Index:
+    """What selection needs of one snapshot, precomputed."""
+
+    __slots__ = (
+        "_asns",
+        "_base_urls",
+        "_known",
+        "_repositories",
+        "_repository_directories",
+        "_tops",
+        "_v4",
+        "_v6",
+        "hashes",
+        "snapshot",
+        "standings",
+        "weights",
+    )
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        heaviest: int = BANDWIDTH_RANGE[1],
+        standings: Mapping[str, Standing] = MappingProxyType({}),
+    ) -> None:
+        """Precompute; costs time in proportion to mirrors and repositories, not to directories.
+
+        No mirror weighs more than `heaviest` (Mbit/s). `standings` are of the overlay that has been laid over the
+        snapshot, by name: why some mirrors are not as their sources have them.
+        """
+        self.snapshot = snapshot
+        self.standings = standings
+        self.weights: Sequence[int] = tuple(min(mirror.bandwidth, heaviest) for mirror in snapshot.mirrors)
+        self.hashes: Sequence[int] = tuple(
+            int.from_bytes(blake2b(mirror.name.encode(), digest_size=8).digest(), "big") for mirror in snapshot.mirrors
+        )
+        """64 bits of each mirror's name: every server that knows the name makes the same stable choice."""
+        asns: dict[int, list[int]] = {}
+        for number, mirror in enumerate(snapshot.mirrors):
+            for asn in mirror.asns:
+                asns.setdefault(asn, []).append(number)
+        self._asns = {asn: frozenset(mirrors) for asn, mirrors in asns.items()}
+        self._base_urls = _base_urls(snapshot)
+        named = {repository.name: repository for repository in snapshot.repositories}
+        self._repositories = {**{alias: named[name] for alias, name in snapshot.aliases.items()}, **named}
+        self._repository_directories = frozenset(
+            (directory.category, directory.path.encode())
+            for repository in snapshot.repositories
+            for directory in repository.directories
+        )
+        # Longest top first: `pub/epel` before `pub`.
+        self._tops = sorted(
+            ((category.top.encode(), number) for number, category in enumerate(snapshot.categories)),
+            key=lambda pair: (-len(pair[0]), pair[0]),
+        )
+        self._known = _known(snapshot)
+        tables = snapshot.asn_netblocks, snapshot.client_netblocks, snapshot.country_netblocks
+        self._v4 = _finders(table.v4 for table in tables)
+        self._v6 = _finders(table.v6 for table in tables)
+
+    def resolve(self, query: Query) -> Target:
+        """What the query asks for; raise NotServedError with the status and a line for people.
+
+        `path=` wins over `repo=`. A path is looked up as a directory, then as a directory and a file name (selection
+        rules, 1).
+        """
+        if query.path is not None:
+            return self._resolve_path(query.path, directory=query.directory)
+        if query.repo is None:
+            raise NotServedError(
+                Reason.NOT_NAMED, f"say what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; {self._known}"
+            )
+        target = self._resolve_repository(query.repo, query.arch)
+        return self._resolve_file(target, query.file, directory=query.directory) if query.file else target
+
+    def below(self, directory: Target, file: str) -> bytes:
+        """Give the path of a file within a directory, where the directory may be one that the file's path begins with.
+
+        A repository may name its `repodata` itself: `repodata/repomd.xml` is then `repomd.xml` there.
+        """
+        folder, _, rest = file.encode().partition(b"/")
+        path = directory.path or self.snapshot.categories[directory.category].top.encode()
+        return rest if rest and path.rpartition(b"/")[2] == folder else file.encode()
+
+    def networks(self, packed: bytes) -> Networks:
+        """What the snapshot says of the network of an address of 4 or 16 bytes."""
+        asns, clients, countries = self._v4 if len(packed) == 4 else self._v6  # noqa: PLR2004 - bytes of an IPv4 address
+        return (asns(packed) if asns else 0, clients(packed) if clients else 0, countries(packed) if countries else 0)
+
+    def place(self, location: Location, networks: Networks = NOWHERE) -> Place:
+        """Where a client is, with the snapshot's overrides on top of what the geo databases say."""
+        country, continent, asn = location
+        announced, chain, override = networks
+        if override:
+            country = self.snapshot.netblock_countries[override - 1]
+            continent = None  # the database spoke of another country
+        asn = announced or asn
+        asn = asn if asn in self._asns else 0
+        return Place(country, continent_of(country, continent, self.snapshot.overrides), asn, chain)
+
+    def matches(self, chain: int) -> tuple[NetblockMatch, ...]:
+        """The client netblocks of a chain, longest prefix first."""
+        return self.snapshot.netblock_chains[chain]
+
+    def mirrors_of_asn(self, asn: int) -> frozenset[int]:
+        """The mirrors that serve an autonomous system first; none for 0, which means "no autonomous system"."""
+        return self._asns.get(asn, frozenset()) if asn else frozenset()
+
+    def offers(self, category: int, protocols: tuple[str, ...]) -> Offers:
+        """Base URLs for the wanted protocols, one URL each; () means the one best of the default protocols."""
+        by_mirror = self._base_urls[category]
+        everyone: list[tuple[bytes, ...]] = []
+        for number in range(len(self.snapshot.mirrors)):
+            urls = by_mirror.get(number, {})
+            wanted = tuple(urls[protocol] for protocol in protocols or DEFAULT_PROTOCOLS if protocol in urls)
+            everyone.append(wanted if protocols else wanted[:1])
+        return Offers(
+            urls=tuple(everyone),
+            first=tuple(urls[0] if urls else b"" for urls in everyone),
+            single=all(len(urls) <= 1 for urls in everyone),
+        )
+
+    def details(self, target: Target) -> FileDetails | None:
+        """What the snapshot knows of a file."""
+        return self.snapshot.files.get(target.category.to_bytes(2, "big") + target.path)
+
+    def _resolve_repository(self, name: str, arch: str | None) -> Target:
+        repository = self._repositories.get(name)
+        if repository is None:
+            raise NotServedError(Reason.NO_REPOSITORY, f"no such repository; {self._known}")
+        if repository.disabled:
+            raise NotServedError(Reason.DISABLED, f"repository {repository.name} is disabled")
+        directory = repository.directories[0]
+        label = f"# repo = {repository.name}"
+        if directory.arch:  # a repository without architectures ignores arch=: apt always sends it
+            arches = {candidate.arch: candidate for candidate in repository.directories}
+            if arch is None and len(arches) > 1:
+                raise NotServedError(
+                    Reason.NOT_NAMED, f"repository {repository.name} needs arch=; {_arches(repository)}"
+                )
+            if arch is not None and arch not in arches:
+                raise NotServedError(
+                    Reason.NO_REPOSITORY,
+                    f"repository {repository.name} has no such architecture; {_arches(repository)}",
+                )
+            directory = arches[arch] if arch is not None else directory
+            label += f" arch = {directory.arch}"
+        path = directory.path.encode()
+        carriers = self._carriers(directory.category, path)
+        if carriers is None:
+            raise NotServedError(Reason.NOBODY, f"repository {repository.name} is carried by no mirror")
+        suffix = _suffix(path, directory=True)
+        return Target(directory.category, path, suffix, carriers, label.encode(), directory.arch)
+
+    def _resolve_file(self, repository: Target, file: bytes, *, directory: bool) -> Target:
+        path = b"/".join(filter(None, (repository.path, file)))
+        target = self._below(repository.category, path, directory=directory)
+        if target is None:
+            raise NotServedError(Reason.NO_PATH, "the repository has no such directory")
+        label = b"%b file = %b" % (repository.label, _suffix(file, directory=target.is_directory))
+        return replace(target, label=label, arch=repository.arch)
+
+    def _resolve_path(self, path: bytes, *, directory: bool) -> Target:
+        """What the longest fitting top has; but a directory of a shorter one before what may be a file."""
+        file: Target | None = None
+        for top, category in self._tops:
+            if path == top or not top:
+                below = path
+            elif path.startswith(top + b"/"):
+                below = path[len(top) + 1 :]
+            else:
+                continue
+            if path == top:
+                below = b""
+            target = self._below(category, below, directory=directory)
+            if target is not None and target.is_directory:
+                return target
+            file = file or target
+            if target is not None and self.snapshot.categories[category].kind is CategoryKind.OPEN:
+                break  # it has whatever is below its top
+        if file is not None:
+            return file
+        raise NotServedError(Reason.NO_PATH, f"no such path; {self._known}")
+
+    def _below(self, category: int, path: bytes, *, directory: bool) -> Target | None:
+        if len(path) > LONGEST_PATH:
+            return None
+        listed = self.snapshot.categories[category].kind is CategoryKind.LISTED
+        exact = self.snapshot.directories.find(category, path)
+        if exact is not None or not path:
+            carriers = exact
+            directory = True
+        elif listed:
+            if directory:
+                return None
+            carriers = self.snapshot.directories.find(category, path.rpartition(b"/")[0])
+        else:
+            directory = directory or (category, path) in self._repository_directories
+            carriers = self._carriers(category, path)
+        if carriers is None:
+            return None
+        top = self.snapshot.categories[category].top.encode()
+        suffix = _suffix(path, directory=directory)
+        label = b"# path = " + ((quoted(top) + b"/" if top else b"") + suffix or b"/")
+        return Target(category, path, suffix, carriers, label)
+
+    def _carriers(self, category: int, path: bytes) -> int | None:
+        directories = self.snapshot.directories
+        if self.snapshot.categories[category].kind is CategoryKind.LISTED:
+            return directories.find(category, path)
+        return directories.nearest(category, path)
+
+
+def _finders(tables: Iterable[NetTable]) -> tuple[Callable[[bytes], int] | None, ...]:
+    """Give what looks an address up in each table; None for an empty one, so that nobody asks it for every client."""
+    return tuple(table.find if len(table) else None for table in tables)
+
+
+def _base_urls(snapshot: Snapshot) -> tuple[Mapping[int, Mapping[str, bytes]], ...]:
+    """Category -> mirror -> protocol -> base URL."""
+    tables: tuple[dict[int, dict[str, bytes]], ...] = tuple({} for _ in snapshot.categories)
+    for number, mirror in enumerate(snapshot.mirrors):
+        for content in mirror.contents:
+            tables[content.category][number] = {url.partition("://")[0]: url.encode() for url in content.urls}
+    return tables
+
+
+def _known(snapshot: Snapshot) -> str:
+    return "known repositories: " + _some([known.name for known in snapshot.repositories if not known.disabled])
+
+
+def _arches(repository: Repository) -> str:
+    return "architectures: " + _some([directory.arch for directory in repository.directories])
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return " ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
+
+
+def quoted(path: bytes) -> bytes:
+    """Escape whatever could be more than itself in a URL or in a comment line."""
+    return quote(path, safe=_SAFE_IN_PATH).encode()
+
+
+def _suffix(path: bytes, *, directory: bool) -> bytes:
+    return quoted(path) + (b"/" if directory and path else b"")

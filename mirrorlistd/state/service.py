@@ -1,0 +1,86 @@
+"""The one thing that changes while the server runs: which State answers, and what has happened so far.
+
+Requests read `state` once and use what they got to the end; a reload replaces the reference. Everything else in the
+package is immutable or belongs to one of the two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from mirrorlistd.state.retirement import Remains
+from mirrorlistd.telemetry.counters import Counters
+from mirrorlistd.telemetry.statistics import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from mirrorlistd.config import Config
+    from mirrorlistd.pull.watching import Pulls
+    from mirrorlistd.state.state import State
+    from mirrorlistd.telemetry.scoreboard import Seat
+
+
+@dataclass(slots=True)
+class Service:
+    """Shared by the lanes, the reloader and the signal handlers of one process."""
+
+    state: State | None = None
+    """None only before the first state is loaded: with --pull that may take as long as the store is away."""
+    draining: bool = False
+    """The process has been told to stop: /readyz says so, requests are still answered."""
+    reload_error: str | None = None
+    """Why the last reload kept the old state, None where it succeeded; may name files, so not for strangers."""
+    geo_failures_before: int = 0
+    """Failed lookups of the databases that earlier states had."""
+    counters: Counters = field(default_factory=Counters)
+    random: Random = field(default_factory=Random)
+    """Seeded from the system's entropy: no two processes shuffle alike."""
+    seat: Seat | None = None
+    """This process' place among several workers."""
+    pulls: Pulls | None = None
+    """How pulling goes; None where nothing is pulled."""
+    recorder: Recorder | None = None
+    """Notes lists for the statistics, where they are wanted."""
+
+    @contextlib.contextmanager
+    def recording(self, config: Config) -> Generator[None]:
+        """Note lists for the statistics, where these are wanted, until the block ends: in the process that answers."""
+        if config.statistics is None:
+            yield
+            return
+        with Recorder(config.statistics, self.counters, addresses=config.statistics_addresses) as self.recorder:
+            yield
+
+    @property
+    def serial(self) -> int | None:
+        """Of the snapshot that is served; None before the first."""
+        return self.state.serial if self.state else None
+
+    def adopt(self, state: State) -> Remains:
+        """Answer from another State from now on; give what is left of the one before."""
+        remains = Remains(self.state)
+        if self.state is not None:
+            self.geo_failures_before += self.state.decider.geo.failures
+        self.state = state
+        self.reload_error = state.origin.refused
+        return remains
+
+    def counted(self) -> Counters:
+        """Give this process' counts, made up to date."""
+        self.counters.settle()
+        if self.recorder is not None:
+            self.recorder.publish()
+        failures = self.state.decider.geo.failures if self.state is not None else 0
+        self.counters.geo_failures = self.geo_failures_before + failures
+        return self.counters
+
+    def totals(self) -> Counters:
+        """Give the counts of the whole server: those of all workers where there are several."""
+        if self.seat is None:
+            return self.counted()
+        self.seat.publish(self.counted())
+        return self.seat.board.totals()

@@ -1,0 +1,1 @@
+"""The ASGI application: pages for people, and the endpoints of operators."""

@@ -1,0 +1,181 @@
+"""The front page: what the server thinks of its reader, where the mirrors are, and the list the reader would get.
+
+So "why is my mirror far away?" starts with facts. The form keeps whatever was asked, right or wrong: nobody types
+twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote
+
+from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FIRST_REASON
+from mirrorlistd.answering.decider import Prepared
+from mirrorlistd.answering.explain import explain, tell_place
+from mirrorlistd.render import tiers_of
+from mirrorlistd.web.pages import atlas
+from mirrorlistd.web.pages.atlas import Shade
+from mirrorlistd.web.pages.html import html
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from random import Random
+
+    from mirrorlist_snapshot.model import Repository
+    from mirrorlistd.answering.answer import Asker
+    from mirrorlistd.answering.decider import Decider
+    from mirrorlistd.selection.index import Place
+    from mirrorlistd.web.pages.public import PublicMirror
+
+_NEARNESS: Final = {
+    "netblock": "{} network",
+    "asn": "{} network",
+    "country": "{} country",
+    "neighbours": "neighbour country",
+    "continent": "{} continent",
+    "global": "elsewhere",
+    "fallback": "last resort",
+}
+"""Tier -> what it is to the reader."""
+_RARE: Final = ("path", "file", "protocol", "limit", "netblock")
+"""Parameters whose fields appear only once they are in use."""
+_LEVELS: Final = ("country", "neighbours", "continent", "global", "")
+"""The map's levels by the words of a tier; the last is for mirrors that a rule keeps from the reader."""
+_FAR, _KEPT_AWAY = 3, 4
+
+
+@dataclass
+class Row:
+    """One level of nearness: a row of the table beside the map, and its legend."""
+
+    level: int
+    words: str
+    mirrors: int = 0
+    countries: dict[str, int] = field(default_factory=dict[str, int])
+    """Country code, or nothing for none -> mirrors."""
+
+
+def front_page(
+    decider: Decider, mirrors: Sequence[PublicMirror], query_string: bytes, asker: Asker, random: Random
+) -> str:
+    """Render `/`. The query string takes the same parameters as `/mirrorlist`.
+
+    Where it names nothing, the first repository is shown; where it names none of a repository's architectures, the
+    first one: the form cannot know the next one's.
+    """
+    snapshot = decider.index.snapshot
+    offered = [repository for repository in snapshot.repositories if not repository.disabled]
+    given = _given(query_string)
+    asked = query_string
+    if "path" not in given and "repo" not in given and offered:
+        given["repo"] = offered[0].name
+        asked += f"&repo={quote(given['repo'])}".encode()
+    name = given.get("repo", "")
+    name = snapshot.aliases.get(name, name)
+    arches = _arches(offered, name)
+    if arches and given.get("arch") not in arches:
+        given["arch"] = arches[0]
+        asked += f"&arch={quote(given['arch'])}".encode()
+    told: dict[str, Any] = explain(decider, asked, asker.address, random, full=False)
+    near = _nearness(told)
+    rows = _rows(decider, mirrors, asked, asker, near)
+    shades = _shades(rows)
+    seen_from = told["place"]
+    return html(
+        "front.html",
+        snapshot,
+        repositories=[repository.name for repository in offered],
+        chosen=name,
+        arches=arches,
+        given=given,
+        rare=[parameter for parameter in _RARE if parameter in given],
+        told=told,
+        near=near,
+        you=tell_place(decider, asker.address, asker.place, ()),
+        address=asker.address.text if asker.address else None,
+        continents=atlas.CONTINENTS,
+        mirrors=len(mirrors),
+        rows=rows,
+        land=atlas.land(shades, seen_from["country"]),
+        views=atlas.views(shades, seen_from["continent"]),
+    )
+
+
+def _shades(rows: Sequence[Row]) -> dict[str, Shade]:
+    """What the map says: a country has the colour of its nearest mirrors and a circle for all of them."""
+    shades: dict[str, Shade] = {}
+    for row in rows:
+        for code, count in row.countries.items():
+            near = shades.get(code) or Shade(0, row.level, row.words)
+            shades[code] = Shade(near.mirrors + count, near.level, near.words)
+    shades.pop("", None)
+    return shades
+
+
+def _rows(
+    decider: Decider, mirrors: Sequence[PublicMirror], asked: bytes, asker: Asker, near: Mapping[str, str]
+) -> list[Row]:
+    """Count the public mirrors that carry what is asked, by nearness and country; all of them where that is nothing."""
+    prepared = decider.prepare(asked)
+    rows = [Row(level, near[tier] if tier else "not offered there") for level, tier in enumerate(_LEVELS)]
+    far = rows[_FAR]
+    if isinstance(prepared, Prepared):
+        place = decider.place(prepared.query.ip) if prepared.query.ip else asker.place
+        levels = _levels(decider, prepared, place)
+        if not prepared.query.everywhere:  # these are in no list that has enough nearer ones
+            far.words = "elsewhere"
+    else:
+        levels = dict.fromkeys((mirror.number for mirror in mirrors), _FAR)
+        far.words = "anywhere"
+    for mirror in mirrors:
+        if mirror.number in levels:
+            row = rows[levels[mirror.number]]
+            row.mirrors += 1
+            row.countries[mirror.country or ""] = row.countries.get(mirror.country or "", 0) + 1
+    for row in rows:
+        row.countries = dict(sorted(row.countries.items(), key=lambda item: (-item[1], item[0])))
+    return [row for row in rows if row.mirrors]
+
+
+def _levels(decider: Decider, prepared: Prepared, place: Place) -> dict[int, int]:
+    """Mirror that carries what is asked -> its level, by the choice that lists are drawn from."""
+    ranked = tiers_of(decider.choice(prepared, place, private=False))
+    barred = decider.codes(place)
+    return {
+        mirror: _level(ranked[mirror]) if mirror in ranked else _KEPT_AWAY if barred[mirror] >= FIRST_REASON else _FAR
+        for mirror in decider.candidates(prepared)
+    }
+
+
+def _level(code: int) -> int:
+    if code <= COUNTRY:
+        return 0
+    if code < CONTINENT:
+        return 1
+    return 2 if code == CONTINENT else _FAR
+
+
+def _given(query_string: bytes) -> dict[str, str]:
+    """The parameters as they were given, whether they mean anything or not; read as `query` reads them."""
+    text = query_string.replace(b"+", b"%2B").decode("utf-8", "replace")
+    return dict(parse_qsl(text, errors="replace"))
+
+
+def _arches(offered: list[Repository], name: str) -> list[str]:
+    return [
+        directory.arch
+        for repository in offered
+        if repository.name == name
+        for directory in repository.directories
+        if directory.arch
+    ]
+
+
+def _nearness(told: Mapping[str, Any]) -> dict[str, str]:
+    """The words for tiers, seen from the reader, the address asked for, or the countries asked for."""
+    whose = "that" if told["client"]["on_behalf"] else "your"
+    words = {tier: word.format(whose) for tier, word in _NEARNESS.items()}
+    if told.get("by_country"):
+        words |= {"country": "country asked for", "continent": "same continent", "global": "anywhere"}
+    return words

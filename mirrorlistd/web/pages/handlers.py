@@ -1,0 +1,202 @@
+"""The routes of the pages: which form is wanted, whether the reader has it already, and what is remembered.
+
+`/` is its reader's own and never stored. The others are the same for everyone and change with the snapshot alone: they
+are made once, remembered, and have an ETag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlistd.memo import Memo
+from mirrorlistd.web.client import asker_in
+from mirrorlistd.web.pages import lists
+from mirrorlistd.web.pages.front import front_page
+from mirrorlistd.web.pages.html import HTML_HEADERS
+from mirrorlistd.web.pages.public import carried, public_mirrors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.requests import Request
+
+    from mirrorlist_snapshot.model import Repository
+    from mirrorlistd.answering.decider import Decider
+    from mirrorlistd.state.service import Service
+    from mirrorlistd.state.state import State
+    from mirrorlistd.web.pages.public import PublicMirror
+
+_REMEMBERED: Final = 32
+"""Bodies of pages: each some 200 kB for 700 mirrors."""
+_TYPES: Final = {
+    "html": HTML_HEADERS,
+    "json": {"content-type": "application/json", "x-content-type-options": "nosniff"},
+    "text": {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"},
+}
+_JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+_SHARED: Final = {"cache-control": "no-cache", "vary": "accept"}
+"""Anyone may keep it, and asks each time whether it is still true: a mirror may have been switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What the pages of one state are made from, and those that are made; it must not hold on to the decider."""
+
+    mirrors: tuple[PublicMirror, ...]
+    """As they are now, under the status file: who is offered."""
+    published: tuple[PublicMirror, ...]
+    """As the snapshot has them. Firewalls are opened for these: a mirror that is down for a night comes back."""
+    repositories: dict[str, Repository]
+    """By name and alias."""
+    bodies: Memo[tuple[str, ...], bytes] = field(default_factory=lambda: Memo(_REMEMBERED))
+
+    @classmethod
+    def of(cls, state: State) -> _Site:
+        snapshot = state.decider.index.snapshot
+        named = {repository.name: repository for repository in snapshot.repositories}
+        aliases = {alias: named[name] for alias, name in snapshot.aliases.items()}
+        return cls(public_mirrors(snapshot), public_mirrors(state.published), aliases | named)
+
+    def repository(self, name: str) -> Repository:
+        """The repository of a name; 404 or 403, as a list of it has."""
+        repository = self.repositories.get(name)
+        if repository is None:
+            raise HTTPException(404, "no such repository")
+        if repository.disabled:
+            raise HTTPException(403, f"repository {repository.name} is disabled")
+        return repository
+
+
+class Pages:
+    """The pages of one server."""
+
+    def __init__(self, service: Service, state: Callable[[], State]) -> None:
+        """`state` gives what is served now, or raises the HTTPException for before there is anything."""
+        self._service = service
+        self._state = state
+        self._sites: WeakKeyDictionary[Decider, _Site] = WeakKeyDictionary()
+        """One, which goes with the state that it is of: what a reload replaces is not kept until somebody looks."""
+
+    @property
+    def routes(self) -> list[Route]:
+        """For Starlette."""
+        return [
+            Route("/", self._front),
+            Route("/repos", self._repositories),
+            Route("/repos/{name}", self._repository),
+            Route("/mirrors", self._mirrors),
+        ]
+
+    def _now(self) -> tuple[Decider, _Site]:
+        state = self._state()
+        site = self._sites.get(state.decider)
+        if site is None:
+            site = self._sites[state.decider] = _Site.of(state)
+        return state.decider, site
+
+    async def _front(self, request: Request) -> Response:
+        decider, site = self._now()
+        # Not `request.url`: it is built from the Host header and fails on bytes that are no UTF-8.
+        asked: bytes = request.scope["query_string"]
+        asker = asker_in(request.scope, self._state())
+        page = front_page(decider, site.mirrors, asked, asker, self._service.random)
+        return Response(page, headers=HTML_HEADERS | {"cache-control": "private, no-store"})
+
+    async def _repositories(self, request: Request) -> Response:
+        (decider, site), form = self._now(), _form(request)
+        snapshot = decider.index.snapshot
+        makers: dict[str, Callable[[], object]] = {
+            "html": lambda: lists.repositories_page(snapshot),
+            "json": lambda: lists.repositories(snapshot),
+            "text": lambda: lists.repositories_text(snapshot),
+        }
+        return await _shared(request, form, site, ("repos",), makers[form])
+
+    async def _repository(self, request: Request) -> Response:
+        (decider, site), form = self._now(), _form(request, ("html", "json"))
+        repository = site.repository(request.path_params["name"])
+        makers: dict[str, Callable[..., object]] = {"html": lists.repository_page, "json": lists.repository_data}
+        return await _shared(
+            request,
+            form,
+            site,
+            ("repo", repository.name),
+            lambda: makers[form](decider, carried(decider, repository, site.mirrors), site.mirrors),
+        )
+
+    async def _mirrors(self, request: Request) -> Response:
+        (decider, site), form = self._now(), _form(request)
+        snapshot = decider.index.snapshot
+        asked = {name: request.query_params.get(name, "") for name in ("repo", "country")}
+        repository = site.repository(asked["repo"]) if asked["repo"] else None
+        country = _country(asked["country"])
+        makers: dict[str, Callable[[Sequence[PublicMirror]], object]] = {
+            "html": lambda chosen: lists.mirrors_page(snapshot, site.published, chosen, asked),
+            "json": lambda chosen: lists.mirrors_data(snapshot, chosen),
+            "text": lists.mirrors_text,
+        }
+        return await _shared(
+            request,
+            form,
+            site,
+            ("mirrors", *asked.values()),
+            lambda: makers[form](_chosen(decider, site.published, repository, country)),
+        )
+
+
+def _country(text: str) -> str | None:
+    """The code of a country; none where none is asked for."""
+    if text and text.upper() not in CONTINENT_OF:
+        raise HTTPException(400, "country= takes the two-letter code of one country, as in country=PL")
+    return text.upper() or None
+
+
+def _chosen(
+    decider: Decider, mirrors: Sequence[PublicMirror], repository: Repository | None, country: str | None
+) -> list[PublicMirror]:
+    """Those of the mirrors that carry a repository and are in a country; None means any."""
+    carriers = carried(decider, repository, mirrors).carriers if repository else None
+    return [
+        mirror
+        for mirror in mirrors
+        if (carriers is None or mirror.number in carriers) and (not country or mirror.country == country)
+    ]
+
+
+def _form(request: Request, forms: tuple[str, ...] = ("text", "html", "json")) -> str:
+    """Which form is wanted: `format=` says so, else what is accepted; the first of `forms` for who takes anything."""
+    wanted = request.query_params.get("format")
+    if wanted:
+        if wanted not in forms:
+            raise HTTPException(400, f"format= takes {' or '.join(forms)}")
+        return wanted
+    accept = request.headers.get("accept", "")
+    if "application/json" in accept:
+        return "json"
+    return "html" if "text/html" in accept else forms[0]
+
+
+async def _shared(
+    request: Request, form: str, site: _Site, key: tuple[str, ...], make: Callable[[], object]
+) -> Response:
+    """Answer with a body that is the same for everyone, or with 304 who has it."""
+    body = site.bodies.get((form, *key))
+    if body is None:
+        made = await run_in_threadpool(make)  # finding out and writing take milliseconds: lists do not wait for it
+        whole = made.encode() if isinstance(made, str) else orjson.dumps(made, option=_JSON)
+        body = site.bodies.remember((form, *key), whole)
+    tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
+    headers = _TYPES[form] | _SHARED | {"etag": tag}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers)

@@ -1,0 +1,65 @@
+"""What all pages share: the templates, the one style, the headers that let nothing else in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import UTC, datetime
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from mirrorlistd.web.pages.atlas import country_name
+
+if TYPE_CHECKING:
+    from mirrorlist_snapshot.model import Snapshot
+
+
+def _template(name: str) -> str:
+    return resources.files("mirrorlistd.web.pages").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _quoted(text: str) -> str:
+    """One segment of a path, or one value of a query."""
+    return quote(text, safe="")
+
+
+def _breakable(name: str) -> Markup:
+    """A long name that may be broken after its slashes."""
+    return Markup("/<wbr>").join(name.split("/"))  # which escapes the pieces
+
+
+_STYLE: Final = _template("style.css")
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_NAMES: Final = ("base.html", "front.html", "repositories.html", "repository.html", "mirrors.html")
+_ENVIRONMENT: Final = jinja2.Environment(
+    loader=jinja2.DictLoader({name: _template(name) for name in _NAMES}),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters["country"] = country_name
+_ENVIRONMENT.filters["quoted"] = _quoted
+_ENVIRONMENT.filters["breakable"] = _breakable
+
+HTML_HEADERS: Final = {
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+}
+"""Nothing but our own style is allowed to load; nobody may frame the page."""
+
+
+def html(name: str, snapshot: Snapshot, **values: object) -> str:
+    """Render a template; it escapes everything."""
+    return _ENVIRONMENT.get_template(name).render(
+        style=_STYLE, serial=snapshot.serial, built=datetime.fromtimestamp(snapshot.built, UTC), **values
+    )

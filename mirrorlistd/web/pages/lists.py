@@ -1,0 +1,152 @@
+"""What is the same for everyone: repositories, one repository, all public mirrors; for people and as data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mirrorlistd.answering.decider import Prepared
+from mirrorlistd.web.pages.html import html
+from mirrorlistd.web.pages.public import shares
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mirrorlist_snapshot.model import Snapshot
+    from mirrorlistd.answering.decider import Decider
+    from mirrorlistd.web.pages.public import Carried, PublicMirror
+
+ROWS: Final = 2_000
+"""Rows of a table at most: some 500 kB. The same as data is complete."""
+
+
+def repositories(snapshot: Snapshot) -> list[dict[str, object]]:
+    """Every repository that can be asked for, by name."""
+    aliases: dict[str, list[str]] = {}
+    for alias, name in snapshot.aliases.items():
+        aliases.setdefault(name, []).append(alias)
+    return [
+        {
+            "repo": repository.name,
+            "arches": [directory.arch for directory in repository.directories if directory.arch],
+            "aliases": sorted(aliases.get(repository.name, [])),
+            "disabled": repository.disabled,
+        }
+        for repository in snapshot.repositories
+    ]
+
+
+def repositories_text(snapshot: Snapshot) -> str:
+    """One query string a line, ready to stand after `/mirrorlist?`: all that one may ask for, aliases too."""
+    lines = [
+        f"repo={name}" + (f"&arch={directory.arch}" if directory.arch else "")
+        for repository in snapshot.repositories
+        if not repository.disabled
+        for name in (repository.name, *sorted(a for a, named in snapshot.aliases.items() if named == repository.name))
+        for directory in repository.directories
+    ]
+    return "".join(line + "\n" for line in lines)
+
+
+def repositories_page(snapshot: Snapshot) -> str:
+    """The same for people, with links."""
+    offered = [row for row in repositories(snapshot) if not row["disabled"]]
+    return html("repositories.html", snapshot, offered=offered[:ROWS], more=len(offered[ROWS:]))
+
+
+def mirrors_data(snapshot: Snapshot, mirrors: Sequence[PublicMirror]) -> dict[str, object]:
+    """Public mirrors with all their URLs: what a firewall's rules can be made from."""
+    return {
+        "serial": snapshot.serial,
+        "built": snapshot.built,
+        "mirrors": [
+            {
+                "mirror": mirror.name,
+                "country": mirror.country,
+                "continent": mirror.continent,
+                "bandwidth": mirror.bandwidth,
+                "hosts": mirror.hosts,
+                "urls": dict(mirror.urls),
+            }
+            for mirror in mirrors
+        ],
+    }
+
+
+def mirrors_text(mirrors: Sequence[PublicMirror]) -> str:
+    """The hosts of public mirrors, one a line, each once."""
+    return "".join(f"{host}\n" for host in sorted({host for mirror in mirrors for host in mirror.hosts}))
+
+
+def mirrors_page(
+    snapshot: Snapshot, everyone: Sequence[PublicMirror], mirrors: Sequence[PublicMirror], asked: dict[str, str]
+) -> str:
+    """Public mirrors for people; `asked` says which of `everyone` these are: `repo`, `country`, or nothing."""
+    return html(
+        "mirrors.html",
+        snapshot,
+        mirrors=mirrors[:ROWS],
+        more=len(mirrors[ROWS:]),
+        everyone=len(everyone),
+        asked=asked,
+        repositories=[repository.name for repository in snapshot.repositories if not repository.disabled],
+        countries=sorted({mirror.country for mirror in everyone if mirror.country}),
+    )
+
+
+def repository_data(decider: Decider, carried: Carried, mirrors: Sequence[PublicMirror]) -> dict[str, object]:
+    """One repository with the public mirrors that carry it: its directories stand below their URLs."""
+    snapshot = decider.index.snapshot
+    repository = carried.repository
+    directories = {
+        directory.arch: {"category": snapshot.categories[directory.category].name, "path": directory.path}
+        for directory in repository.directories
+    }
+    categories = {place["category"] for place in directories.values()}
+    return {
+        "repo": repository.name,
+        "serial": snapshot.serial,
+        "built": snapshot.built,
+        "aliases": list(carried.aliases),
+        "directories": directories,
+        "mirrors": [
+            {
+                "mirror": mirror.name,
+                "country": mirror.country,
+                "bandwidth": mirror.bandwidth,
+                "arches": list(carried.carriers[mirror.number]),
+                "urls": {category: urls for category, urls in mirror.urls.items() if category in categories},
+            }
+            for mirror in mirrors
+            if mirror.number in carried.carriers
+        ],
+    }
+
+
+def repository_page(decider: Decider, carried: Carried, mirrors: Sequence[PublicMirror]) -> str:
+    """One repository for people: how to use it, who carries it, who should and does not."""
+    snapshot = decider.index.snapshot
+    repository = carried.repository
+    first = repository.directories[0]
+    query = f"repo={repository.name}" + (f"&arch={first.arch}" if first.arch else "")
+    path = f"{first.path}/" if first.path and len(repository.directories) == 1 else ""
+    carriers = [mirror for mirror in mirrors if mirror.number in carried.carriers]
+    countries = {mirror.country for mirror in carriers if mirror.country}
+    return html(
+        "repository.html",
+        snapshot,
+        repository=repository,
+        carried=carried,
+        arches=carried.arches,
+        category=snapshot.categories[first.category].name,
+        path=path,
+        query=query,
+        metalink=isinstance(decider.prepare(f"format=metalink&{query}".encode()), Prepared),
+        server=decider.settings.public_url,
+        carriers=carriers[:ROWS],
+        shares=shares(decider, carriers),
+        more=len(carriers[ROWS:]),
+        mirrors=len(carriers),
+        countries=len(countries),
+        bandwidth=sum(mirror.bandwidth for mirror in carriers),
+        whole=len(repository.directories),
+    )

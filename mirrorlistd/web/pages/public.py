@@ -1,0 +1,116 @@
+"""What may be shown to everyone: public mirrors, and which of them carry a repository. Pure.
+
+A mirror is public if it is switched on and not private. Nothing is told of its networks, nor of the countries that it
+allows or denies: lists do not tell that either. Made once for a snapshot: as it was published for the list of all, as
+it is under the status file for what is offered now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mirrorlist_snapshot.tiers import mirror_continent
+from mirrorlistd.answering.decider import Prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mirrorlist_snapshot.model import Repository, Snapshot
+    from mirrorlistd.answering.decider import Decider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicMirror:
+    """One mirror, as everyone may know it."""
+
+    number: int
+    """In the snapshot."""
+    name: str
+    country: str | None
+    continent: str | None
+    """Overrides applied."""
+    bandwidth: int
+    """Mbit/s."""
+    fallback: bool
+    """Only the last resort."""
+    urls: Mapping[str, Sequence[str]]
+    """Category -> base URLs, https first."""
+
+    @property
+    def hosts(self) -> list[str]:
+        """Where its clients connect to: host names, with the port where that is not the protocol's own."""
+        return sorted({urlsplit(url).netloc.rpartition("@")[2].lower() for urls in self.urls.values() for url in urls})
+
+
+def public_mirrors(snapshot: Snapshot) -> tuple[PublicMirror, ...]:
+    """Every public mirror with something to offer, by name."""
+    found = [
+        PublicMirror(
+            number=number,
+            name=mirror.name,
+            country=mirror.country,
+            continent=mirror_continent(mirror, snapshot.overrides),
+            bandwidth=mirror.bandwidth,
+            fallback=mirror.fallback,
+            urls={snapshot.categories[content.category].name: content.urls for content in mirror.contents},
+        )
+        for number, mirror in enumerate(snapshot.mirrors)
+        if mirror.active and not mirror.private and mirror.contents
+    ]
+    return tuple(sorted(found, key=lambda mirror: mirror.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """One repository and the public mirrors that have it."""
+
+    repository: Repository
+    aliases: Sequence[str]
+    carriers: Mapping[int, Sequence[str]]
+    """Mirror number -> architectures that it has (the empty one where the repository has none)."""
+    lacking: Sequence[PublicMirror]
+    """Mirrors of the same categories that do not have all of it now."""
+
+    @property
+    def arches(self) -> list[str]:
+        """Its architectures."""
+        return [directory.arch for directory in self.repository.directories if directory.arch]
+
+
+def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMirror]) -> Carried:
+    """Find out who of these mirrors carries a repository, by the very sets that lists are made of."""
+    snapshot = decider.index.snapshot
+    carriers: dict[int, list[str]] = {}
+    for directory in repository.directories:
+        prepared = decider.prepare(f"repo={repository.name}&arch={directory.arch}".encode())
+        if isinstance(prepared, Prepared):
+            for number in snapshot.sets.members(prepared.ask.carriers):
+                carriers.setdefault(number, []).append(directory.arch)
+    whole = len(repository.directories)
+    categories = {snapshot.categories[directory.category].name for directory in repository.directories}
+    return Carried(
+        repository=repository,
+        aliases=sorted(alias for alias, name in snapshot.aliases.items() if name == repository.name),
+        carriers={mirror.number: carriers[mirror.number] for mirror in mirrors if mirror.number in carriers},
+        lacking=[
+            mirror
+            for mirror in mirrors
+            if categories & mirror.urls.keys() and len(carriers.get(mirror.number, ())) < whole
+        ],
+    )
+
+
+def shares(decider: Decider, carriers: Sequence[PublicMirror]) -> dict[int, float]:
+    """Tell what percentage of the first places each mirror gets in lists for clients of its own country.
+
+    Of these carriers alone, and apart from clients in mirrors' own networks. The last resort has no share; nor has who
+    is in no country.
+    """
+    weights = decider.index.weights
+    near = [mirror for mirror in carriers if mirror.country and not mirror.fallback]
+    whole: dict[str | None, int] = {}
+    for mirror in near:
+        whole[mirror.country] = whole.get(mirror.country, 0) + weights[mirror.number]
+    return {mirror.number: 100 * weights[mirror.number] / whole[mirror.country] for mirror in near}

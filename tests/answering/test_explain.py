@@ -1,0 +1,480 @@
+"""Claims of `explain` and `explain_text`: what is served, why not the rest, to strangers no more than that."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirrorlistd.answering.answer import Around, answer
+from mirrorlistd.answering.explain import explain, tier_words
+from mirrorlistd.answering.explain_text import text
+from oracles.rules import CONTINENT as CONTINENT_OF
+from oracles.rules import Asked, tiers
+from selection.test_rank import networks
+from support.worlds import DE, FR, JP, NOWHERE, US, ask, at, decider, hosts, mirror, network
+
+if TYPE_CHECKING:
+    from mirrorlistd.answering.decider import Decider
+
+
+def told(world: Decider, query: str, client: str | None = DE, *, full: bool = True, seed: int = 0) -> dict[str, Any]:
+    """One explanation; it must be plain data."""
+    found = explain(world, query.encode(), at(client) if client else None, Random(seed), full=full)
+    assert json.loads(json.dumps(found)) == found
+    return found
+
+
+def told_in(world: Decider, country: str, query: str = "repo=r") -> dict[str, Any]:
+    """What anyone in a country is told, in full."""
+    found = explain(world, query.encode(), country, Random(0), full=True)
+    assert json.loads(json.dumps(found)) == found
+    return found
+
+
+def reasons(world: Decider, query: str = "repo=r", client: str | None = DE) -> dict[str, str]:
+    """Mirror -> why it was left out."""
+    return {row["mirror"]: row["reason"] for row in told(world, query, client)["left_out"]}
+
+
+ASKS = st.sampled_from(
+    ["", "&country=FR", "&country=QQ", "&country=global", "&netblock=0", f"&ip={DE}", "&limit=2", "&protocol=http"]
+)
+
+
+@given(
+    source=networks(),
+    more=st.lists(ASKS, max_size=3).map("".join),
+    client=st.sampled_from([None, DE, FR, US, JP, NOWHERE]),
+    minimum=st.integers(0, 6),
+    full=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_an_explanation_agrees_with_the_answer(
+    source: dict[str, Any],
+    more: str,
+    client: str | None,
+    minimum: int,
+    full: bool,
+) -> None:
+    """Same seed, same list; every mirror stands in the list or, told in full, is left out with a reason, never both."""
+    world = decider(source, minimum=minimum)
+    query = f"repo=r{more}"
+    found = told(world, query, client, full=full)
+    reply = ask(world, query, client)
+    listed = [row["mirror"] for row in found["list"]]
+    assert found["status"] == reply.status
+    assert listed == (hosts(reply) if reply.status == 200 else [])
+    assert [row["place"] for row in found["list"]] == list(range(1, len(listed) + 1))
+    assert [url for row in found["list"] for url in row["urls"]] == (
+        [line for line in reply.body.decode().splitlines() if not line.startswith("#")] if listed else []
+    )
+    if full:
+        left_out = [row["mirror"] for row in found["left_out"]]
+        assert sorted(listed + left_out) == sorted(source["mirrors"])
+        assert all(row["reason"] for row in found["left_out"])
+    else:
+        assert "left_out" not in found
+
+
+@given(
+    source=networks(),
+    asn=st.sampled_from([0, 680]),
+    country=st.none() | st.sampled_from(sorted(CONTINENT_OF)),
+    limit=st.integers(1, 6),
+)
+@settings(max_examples=100, deadline=None)
+def test_reasons_agree_with_the_rules(source: dict[str, Any], asn: int, country: str | None, limit: int) -> None:
+    """Left out for want of room is exactly who, by the rules' own words, could have stood in a longer list."""
+    continent = source["overrides"]["continents"].get(country) or CONTINENT_OF.get(country or "")
+    world = decider(source, places={DE: (country, None, asn)})
+    expected = tiers(source, Asked(country=country, continent=continent, asn=asn, address=DE))
+    eligible = set().union(*expected.tiers) | expected.fallback
+    found = told(world, f"repo=r&limit={limit}")
+    listed = {row["mirror"] for row in found["list"]}
+    no_room = {row["mirror"] for row in found["left_out"] if row["reason"].startswith("beyond the limit")}
+    assert no_room == eligible - listed
+    assert {tier["mirrors"] for tier in found["tiers"]} <= {
+        len(names) for names in [*expected.tiers, expected.fallback]
+    }
+
+
+PUBLIC = mirror("DE")
+FAR = mirror("JP")
+OWN = ["198.51.100.0/24"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "query", "reason"),
+    [
+        ({"active": False}, "repo=r", "inactive: switched off in the sources"),
+        (
+            {"categories": {"c": {"urls": ["https://m/"], "include": ["x"]}}},
+            "repo=r",
+            "its include or exclude prefixes leave this path out",
+        ),
+        (
+            {"categories": {"c": {"urls": ["https://m/"], "exclude": ["x"]}}},
+            "path=c/x/y",
+            "its include or exclude prefixes leave this path out",
+        ),
+        ({"categories": {"other": "https://m/"}}, "repo=r", "does not carry the category c"),
+        (
+            {"categories": {"l": {"urls": ["https://m/"], "directories": ["old"]}}},
+            "path=l/new/",
+            "not up to date for this directory, or its include or exclude prefixes leave it out",
+        ),
+        ({}, "path=l/new/", "does not carry the category l"),
+        ({"categories": {"c": "rsync://m/c/"}}, "repo=r", "no URL of a wanted protocol"),
+        ({}, "repo=r&protocol=http", "no URL of a wanted protocol"),
+        ({"denied_countries": ["DE"]}, "repo=r", "denied: the mirror denies the client's country"),
+        (
+            {"allowed_countries": ["FR"]},
+            "repo=r",
+            "not allowed: the client's country is not among those the mirror serves",
+        ),
+        (
+            {"country": "TR"},
+            "repo=r",
+            "excluded pair: an override never serves the client's country from the mirror's",
+        ),
+        (
+            {"private": True, "netblocks": ["192.0.2.0/24"]},
+            "repo=r",
+            "private: offered only to its own networks",
+        ),
+        ({"private": True, "asns": [64500]}, "repo=r", "private: offered only to its own networks"),
+        (
+            {"private": True, "netblocks": OWN},
+            "repo=r&netblock=0",
+            "private: in its own networks, but not with country=, netblock=0 or another client's ip=",
+        ),
+        (
+            {"private": True, "asns": [680]},
+            "repo=r&country=DE",
+            "private: in its own networks, but not with country=, netblock=0 or another client's ip=",
+        ),
+        ({"country": "JP"}, "repo=r", "far away, and at least 2 nearer mirrors were found"),
+        ({"country": None}, "repo=r", "far away, and at least 2 nearer mirrors were found"),
+        ({"country": "JP"}, "repo=r&country=DE", "not in the countries asked for"),
+        ({"country": "JP"}, "repo=r&country=BE", "not in the countries asked for"),
+        # Nobody is in the countries asked for, nor on their continents: the client's own tiers decided.
+        ({"country": "JP"}, "repo=r&country=BR", "far away, and at least 2 nearer mirrors were found"),
+        ({"fallback": True}, "repo=r&country=DE", "fallback: not with country="),
+        ({"country": "FR"}, "repo=r&limit=2", "beyond the limit of 2: tier continent, share 100.0 %"),
+        ({"country": "PL"}, "repo=r&limit=1", "beyond the limit of 1: tier neighbours 1st group, share 100.0 %"),
+        ({"fallback": True}, "repo=r&limit=1", "beyond the limit of 1: tier fallback, share 100.0 %"),
+        ({"bandwidth": 1}, "repo=r&limit=2", "beyond the limit of 2: tier country, share 0.0 %"),
+    ],
+)
+def test_every_reason(fields: dict[str, Any], query: str, reason: str) -> None:
+    """Of two plain German mirrors and one more, the one more is left out, and this is why."""
+    fields = {"country": "DE"} | fields
+    source = network(
+        {"one": PUBLIC, "two": PUBLIC, "m": {key: value for key, value in fields.items() if value is not None}},
+        categories={"c": {}, "other": {}, "l": {"kind": "listed", "directories": ["new", "old"]}},
+        overrides={"never_served": {"DE": ["TR"]}, "neighbours": {"DE": ["PL"]}},
+    )
+    for name in ("one", "two"):
+        source["mirrors"][name]["bandwidth"] = 10_000
+        source["mirrors"][name]["categories"] = {
+            "c": [f"https://{name}/c/", f"http://{name}/c/"],
+            "l": {"urls": [f"https://{name}/l/"], "directories": ["new"]},
+        }
+    world = decider(source, minimum=2)
+    found = told(world, query)
+    assert {row["mirror"]: row["reason"] for row in found["left_out"]}["m"] == reason
+    assert found["status"] == 200
+
+
+def test_reason_on_behalf_of_another() -> None:
+    """Asked for a client inside, but not by it: the private mirror is left out, and the reason says how to see it."""
+    world = decider(network({"p": mirror("DE", private=True, netblocks=OWN), "a": PUBLIC}))
+    assert "another client's ip=" in reasons(world, f"repo=r&ip={DE}", "192.0.2.1")["p"]
+    assert reasons(world, f"repo=r&ip={DE}", DE) == {}
+
+
+def test_reason_exclusive() -> None:
+    """Where an exclusive netblock serves the client, it is the reason for everybody else, private or far."""
+    source = network(
+        {
+            "campus": mirror("DE", netblocks=[{"prefix": "198.51.100.0/24", "exclusive": True}]),
+            "a": PUBLIC,
+            "p": mirror("DE", private=True, netblocks=OWN),
+            "f": mirror("DE", fallback=True),
+            "off": mirror("DE", active=False),
+        }
+    )
+    found = told(decider(source), "repo=r")
+    assert found["exclusive"] is True
+    assert [row["mirror"] for row in found["list"]] == ["campus"]
+    why = "an exclusive netblock serves this client"
+    assert reasons(decider(source)) == {"a": why, "p": why, "f": why, "off": "inactive: switched off in the sources"}
+
+
+def test_the_first_reason_is_the_weightier() -> None:
+    """A mirror that is off, lacks the content and denies the country is off; one on, lacking and denying, lacks it."""
+    elsewhere = {"categories": {"c": {"urls": ["https://m/"], "include": ["x"]}}, "denied_countries": ["DE"]}
+    source = network({"off": mirror("DE", active=False, **elsewhere), "on": mirror("DE", **elsewhere), "a": PUBLIC})
+    assert reasons(decider(source)) == {
+        "off": "inactive: switched off in the sources",
+        "on": "its include or exclude prefixes leave this path out",
+    }
+
+
+SECRETS = network(
+    {
+        "public-1": mirror("DE", netblocks=["198.51.100.0/24"]),
+        "public-2": mirror("FR"),
+        "far": FAR,
+        "off": mirror("DE", active=False),
+        "denies": mirror("DE", denied_countries=["DE", "US"]),
+        "private-1": mirror("DE", private=True, netblocks=["198.51.100.0/29"]),
+        "private-2": mirror("US", private=True, asns=[7018]),
+    }
+)
+
+
+@pytest.mark.parametrize("client", [None, DE, FR, US, JP, NOWHERE])
+@pytest.mark.parametrize("more", ["", f"&ip={DE}", f"&ip={US}", "&country=DE", "&limit=1", "&netblock=0"])
+def test_strangers_learn_of_no_mirror_outside_their_list(client: str | None, more: str) -> None:
+    """Not its name, not a URL of its, not its networks, not that it is there: neither left out, nor in any count."""
+    world = decider(SECRETS, minimum=1)
+    found = told(world, f"repo=r{more}", client, full=False)
+    listed = {row["mirror"] for row in found["list"]}
+    assert listed == set(hosts(ask(world, f"repo=r{more}", client)))
+    text = json.dumps(found)
+    for name in set(SECRETS["mirrors"]) - listed:
+        assert name not in text
+    assert "left_out" not in found
+    # Neither a count nor a share of what they do not see.
+    assert all(set(tier) == {"tier", "group"} for tier in found["tiers"])
+    assert not any("share" in row for row in found["list"])
+    # A netblock is told only where its mirror is in the list.
+    assert set(found["place"]["netblock_prefix_lengths"]) <= {24 for _ in listed & {"public-1"}} | {
+        29 for _ in listed & {"private-1"}
+    }
+
+
+def test_a_private_network_is_not_told_to_those_who_ask_for_its_clients() -> None:
+    """A stranger cannot map private networks by asking on behalf of one address after the other; an insider can."""
+    world = decider(SECRETS)
+    inside, outside = f"repo=r&ip={DE}", "repo=r&ip=198.51.100.200"
+    for query in (inside, outside):
+        assert told(world, query, JP, full=False)["place"]["netblock_prefix_lengths"] == [24]
+    assert told(world, inside, JP, full=True)["place"]["netblock_prefix_lengths"] == [29, 24]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("", 400), ("repo=x", 404), ("repo=r&limit=x", 400), ("path=d", 404), ("repo=r&format=x", 400)],
+)
+@pytest.mark.parametrize("full", [True, False])
+def test_errors_are_explained_with_the_place(query: str, status: int, full: bool) -> None:
+    """An error is told in the words of the answer, and who asks and from where all the same."""
+    world = decider(SECRETS)
+    found = told(world, query, DE, full=full)
+    reply = ask(world, query, DE)
+    assert set(found) == {"status", "error", "client", "place"}
+    assert (found["status"], f"{found['error']}\n".encode()) == (status, reply.body)
+    assert found["client"] == {"address": DE, "on_behalf": False}
+    assert (found["place"]["country"], found["place"]["netblock_prefix_lengths"]) == ("DE", [])
+
+
+def test_place_and_client() -> None:
+    """Overrides and the database are told apart, and whose place it is."""
+    source = network(
+        {"a": mirror("DE", netblocks=OWN)}, overrides={"netblocks": {DE: "IL"}, "continents": {"IL": "EU"}}
+    )
+    found = told(decider(source), f"repo=r&ip={DE}", FR)
+    assert found["client"] == {"address": DE, "on_behalf": True}
+    assert found["place"] == {
+        "country": "IL",
+        "continent": "EU",
+        "asn": 680,
+        "netblock_prefix_lengths": [24],
+        "database": {"country": "DE", "continent": "EU"},
+    }
+    nobody = told(decider(source), "repo=r", None)
+    assert nobody["client"] == {"address": None, "on_behalf": False}
+    assert nobody["place"]["database"] == {"country": None, "continent": None}
+    assert found["serial"] == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "canonical"),
+    [
+        ("repo=r", "repo=r"),
+        ("junk=1&repo=alias&arch=", "repo=alias"),
+        ("repo=arched&arch=a%2Bb&format=json&comments=0", "repo=arched&arch=a%2Bb"),
+        ("path=c//x%20y+z%2F", "path=c/x%20y%2Bz/"),
+        ("path=c/x&repo=r", "path=c/x"),
+        ("path=/c", "path=c"),
+        ("repo=r&file=x//y", "repo=r&file=x/y"),
+        ("file=/x/&repo=r", "repo=r&file=x/"),
+        ("path=c&file=x/&repo=r", "path=c"),
+        ("path=c/%ff", "path=c/%FF"),
+        (
+            "repo=r&country=fr,global&protocol=http,https&limit=03",
+            "repo=r&country=FR,global&protocol=https,http&limit=3",
+        ),
+        ("repo=r&ip=2001:DB8::1&netblock=0", "repo=r&ip=2001:db8::1&netblock=0"),
+    ],
+)
+def test_the_query_told_asks_for_the_same(query: str, canonical: str) -> None:
+    """What the page links to is what the page shows: the same list, with the same seed, for the same client."""
+    source = network(
+        {"a": mirror("DE", categories={"c": ["https://a/c/", "http://a/c/"]}), "b": mirror("FR"), "c": mirror("JP")},
+        repositories={
+            "r": {"category": "c"},
+            "arched": {"category": "c", "path": "{arch}", "arches": ["a+b", "x"]},
+            "alias": {"alias": "r"},
+        },
+    )
+    world = decider(source)
+    assert told(world, query)["asked"]["query"] == canonical
+    plain = "&comments=0&format=text"
+    first = answer(world, f"{query}{plain}".encode(), at(DE), Random(3))
+    assert first.status == 200
+    assert first == answer(world, f"{canonical}{plain}".encode(), at(DE), Random(3))
+
+
+WEIGHTS = network(
+    {
+        "heavy": mirror("DE", bandwidth=10_000),
+        "light": mirror("DE", bandwidth=1),
+        "third": mirror("DE", bandwidth=5_000),
+        "poland": mirror("PL", bandwidth=300),
+        "dane": mirror("DK"),
+        "finn": mirror("FI"),
+        "far": mirror("JP", bandwidth=7),
+    },
+    overrides={"neighbours": {"DE": [["PL"], ["DK"], ["FI"]]}},
+)
+
+
+def test_shares_are_those_of_first_places() -> None:
+    """A listed mirror's share is its bandwidth in its tier's; one left out has a share only where it has a tier."""
+    found = told(decider(WEIGHTS), "repo=r&limit=3")
+    rows = {row["mirror"]: (row["bandwidth"], row["share"]) for row in found["list"]}
+    assert rows == {"heavy": (10_000, 66.7), "light": (1, 0.0), "third": (5_000, 33.3)}
+    assert {row["mirror"]: (row["bandwidth"], row["share"]) for row in found["left_out"]} == {
+        "poland": (300, 100.0),
+        "dane": (100, 100.0),
+        "finn": (100, 100.0),
+        "far": (7, None),
+    }
+
+
+def test_neighbour_groups_are_told_apart() -> None:
+    """Each group is a tier of its own, numbered as listed, also where a group before it has no mirror."""
+    found = told(decider(WEIGHTS), "repo=r")
+    assert found["tiers"] == [
+        {"tier": "country", "group": None, "mirrors": 3},
+        {"tier": "neighbours", "group": 1, "mirrors": 1},
+        {"tier": "neighbours", "group": 2, "mirrors": 1},
+        {"tier": "neighbours", "group": 3, "mirrors": 1},
+    ]
+    assert {row["mirror"]: row["group"] for row in found["list"][3:]} == {"poland": 1, "dane": 2, "finn": 3}
+    assert "tiers      country: 3, neighbours 1st group: 1, neighbours 2nd group: 1, neighbours 3rd group: 1\n" in text(
+        found
+    )
+    without = WEIGHTS | {"mirrors": {key: value for key, value in WEIGHTS["mirrors"].items() if key != "poland"}}
+    assert [tier["group"] for tier in told(decider(without), "repo=r")["tiers"]] == [None, 2, 3]
+    assert "\nnot in the list\n" in text(found | {"list": []})  # only some mirrors are to be shown
+    strangers = told(decider(WEIGHTS), "repo=r&limit=4", full=False)["tiers"]
+    assert strangers == [{"tier": "country", "group": None}, {"tier": "neighbours", "group": 1}]
+
+
+@pytest.mark.parametrize(
+    ("group", "ordinal"),
+    [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (21, "21st"),
+        (90, "90th"),
+    ],
+)
+def test_ordinals(group: int, ordinal: str) -> None:
+    """Groups are counted as people count."""
+    assert tier_words({"tier": "neighbours", "group": group}) == f"neighbours {ordinal} group"
+
+
+@given(source=networks(), country=st.sampled_from(sorted(CONTINENT_OF)), more=st.sampled_from(["", "&netblock=0"]))
+@settings(max_examples=60, deadline=None)
+def test_anyone_in_a_country_gets_what_an_address_there_gets(source: dict[str, Any], country: str, more: str) -> None:
+    """The list of an address of which nothing but its country is known, overrides applied, and its reasons."""
+    world = decider(source, places={NOWHERE: (country, None, 0)})
+    found = told_in(world, country.lower(), f"repo=r{more}")
+    same = told(world, f"repo=r{more}", NOWHERE)
+    assert found["client"] == {"address": None, "on_behalf": True}
+    if not same["place"]["netblock_prefix_lengths"]:
+        assert (found["list"], found["left_out"], found["tiers"]) == (same["list"], same["left_out"], same["tiers"])
+        assert (found["place"]["country"], found["place"]["continent"]) == (country, same["place"]["continent"])
+
+
+def test_a_country_wins_over_an_address_and_knows_no_network() -> None:
+    """Neither `ip=` nor a mirror's own network or AS makes a difference; an override of the continent does."""
+    source = network(
+        {"own": mirror("DE", netblocks=OWN, asns=[680]), "p": mirror("DE", private=True, netblocks=OWN), "f": FAR},
+        overrides={"continents": {"DE": "AS"}},
+    )
+    found = told_in(decider(source), "DE", f"repo=r&ip={JP}")
+    assert found["place"] == {
+        "country": "DE",
+        "continent": "AS",
+        "asn": None,
+        "netblock_prefix_lengths": [],
+        "database": {"country": None, "continent": None},
+    }
+    assert [(row["mirror"], row["tier"]) for row in found["list"]] == [("own", "country"), ("f", "continent")]
+    assert "client     anyone in DE\n" in text(found)
+
+
+@pytest.mark.parametrize("country", ["", "UK", "poland", "P", "\xdf", "\0"])
+def test_no_such_country(country: str) -> None:
+    """What is no country's code is refused, with an example."""
+    found = told_in(decider(SECRETS), country)
+    assert (found["status"], found["client"]["address"]) == (400, None)
+    assert text(found) == "400: from= takes the two-letter code of one country, as in from=PL\n"
+
+
+@given(source=networks(), more=ASKS, client=st.sampled_from([None, DE, NOWHERE]), full=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_text_has_a_line_for_every_mirror(
+    source: dict[str, Any], more: str, client: str | None, full: bool
+) -> None:
+    """Each row told is one line, in order; without a list it says what clients are answered instead."""
+    found = told(decider(source), f"repo=r{more}", client, full=full)
+    lines = text(found).splitlines()
+    rows = [line for line in lines if line[:3].strip().isdigit()]
+    assert [line.split()[-len(row["urls"]) :] for line, row in zip(rows, found["list"], strict=True)] == [
+        row["urls"] for row in found["list"]
+    ]
+    assert all(f"{row['share']:.1f} %" in line for line, row in zip(rows, found["list"], strict=True) if full)
+    assert ("the list is empty: clients are answered 404" in lines) == (not rows)
+    left_out = found.get("left_out", [])
+    assert (f"left out: {len(left_out)}" in lines) == full
+    for row in left_out:
+        ending = f"{row['bandwidth']} Mbit/s  {row['mirror']}: {row['reason']}"
+        assert sum(line.endswith(f" {ending}") for line in lines) == 1
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_redirect_is_explained_as_it_is_given() -> None:
+    """The steady choice of redirects, mirror by mirror, at the same moment: no other chance than the answer's."""
+    world = decider(network({f"m{number}": mirror("DE") for number in range(12)}))
+    for now in (1e9, 1e9 + 3600, 1e9 + 7200):
+        given = answer(world, b"repo=r&file=x&format=redirect", at(DE), Random(), Around(now=now))
+        found = explain(world, b"repo=r&file=x&format=redirect", at(DE), Random(), full=True, now=now)
+        links = [value.decode() for name, value in given.headers if name == b"link"]
+        assert [row["urls"][0] for row in found["list"]] == [link[1 : link.index(">")] for link in links]

@@ -1,0 +1,137 @@
+"""Routes: every way of asking for a list ends in one canonical query."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mirrorlistd.errors import ConfigError, QueryError
+from mirrorlistd.request.query import parse_query
+from mirrorlistd.request.routes import Routes, Template
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/mirrorlist?repo=a", {"repo": "a"}),
+        ("/any/prefix/mirrorlist?repo=a", {"repo": "a"}),
+        ("/metalink?repo=a&arch=b", {"repo": "a", "arch": "b", "format": "metalink"}),
+        ("/metalink?repo=a&format=metalink4", {"repo": "a", "format": "metalink4"}),
+        ("/mirrors/a.txt", {"repo": "a", "format": "apt"}),
+        ("/mirrors/a/b.txt", {"repo": "a", "arch": "b", "format": "apt"}),
+        ("/mirrors/a.txt?format=text&repo=other", {"repo": "a", "format": "text"}),
+        ("/r/a/x/y.iso", {"repo": "a", "file": b"x/y.iso", "format": "redirect"}),
+        ("/r/a:b/x/y.iso", {"repo": "a", "arch": "b", "file": b"x/y.iso", "format": "redirect"}),
+        ("/r/a%3Ac:b/x", {"repo": "a:c", "arch": "b", "file": b"x", "format": "redirect"}),
+        ("/r/a/", {"repo": "a", "format": "redirect"}),
+        ("/r/a/x/", {"repo": "a", "file": b"x", "directory": True, "format": "redirect"}),
+        ("/r/a/x%2By+z&repo=evil=1", {"repo": "a", "file": b"x+y+z&repo=evil=1", "format": "redirect"}),
+        ("/r/a/x.meta4", {"repo": "a", "file": b"x", "format": "metalink4"}),
+        ("/r/a/x.metalink", {"repo": "a", "file": b"x", "format": "metalink"}),
+        ("/r/a/x?repo=other&file=evil&limit=3", {"repo": "a", "file": b"x", "limit": 3, "format": "redirect"}),
+    ],
+)
+def test_paths(target: str, expected: dict[str, object]) -> None:
+    """Each path says what it always says; parameters cannot change a path's own words, but its format."""
+    path, _, query = target.partition("?")
+    canonical = Routes().query(path.encode(), query.encode())
+    assert canonical is not None
+    parsed = parse_query(canonical)
+    plain = parse_query(b"")
+    found = {name: getattr(parsed, name) for name in expected}
+    others = {
+        name for name in plain.__slots__ if name not in expected and getattr(parsed, name) != getattr(plain, name)
+    }
+    assert (found, others) == (expected, set())
+
+
+@pytest.mark.parametrize("path", ["/", "/mirrorlist/", "/repos", "/mirrors/", "/mirrors/a", "/rx", "/xmirrorlist2", ""])
+def test_other_paths_are_no_lists(path: str) -> None:
+    """What is no list is left to the pages."""
+    assert Routes().query(path.encode(), b"repo=a") is None
+
+
+@pytest.mark.parametrize(
+    ("template", "target", "expected"),
+    [
+        (
+            "/mirrorlist/{version}/{repo} -> repo={repo}-{version}",
+            "/mirrorlist/9/baseos",
+            {"repo": "baseos-9"},
+        ),
+        (
+            "/mirrorlist/{version}/{repo}->repo={repo}-{version}",
+            "/mirrorlist/9.4/appstream-debug?country=de",
+            {"repo": "appstream-debug-9.4", "countries": ("DE",)},
+        ),
+        (
+            "/?release={version}&arch={arch}&repo={name} -> repo={name}-{version}&arch={arch}",
+            "/?infra=stock&repo=os&release=7&arch=x86_64",
+            {"repo": "os-7", "arch": "x86_64"},
+        ),
+        ("/centos/{x} -> path=pub/centos/{x}/&format=json", "/centos/7", {"path": b"pub/centos/7", "format": "json"}),
+    ],
+)
+def test_templates(template: str, target: str, expected: dict[str, object]) -> None:
+    """An operator's template maps another network's paths to our parameters; the rest of the query stays."""
+    path, _, query = target.partition("?")
+    canonical = Routes((Template.parse(template),)).query(path.encode(), query.encode())
+    assert canonical is not None
+    parsed = parse_query(canonical)
+    assert {name: getattr(parsed, name) for name in expected} == expected
+
+
+def test_a_template_that_does_not_fit_leaves_the_path_alone() -> None:
+    """Another number of segments, a missing or an empty query name: not this template's."""
+    routes = Routes((Template.parse("/l/{a}/{b} -> repo={a}-{b}"), Template.parse("/q?release={v} -> repo=os-{v}")))
+    for path, query in ((b"/l/a", b""), (b"/l/a/b/c", b""), (b"/l/a/", b""), (b"/q", b""), (b"/q", b"release=")):
+        assert routes.query(path, query) is None
+    assert routes.query(b"/mirrorlist", b"repo=a") == b"repo=a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "/x", "x -> repo=a", "/x ->", "/{a} -> repo={b}", "/{a}/{a} -> repo={a}", "/?x=y -> repo=a", "/{a} -> ={a}"],
+)
+def test_wrong_templates_are_refused(text: str) -> None:
+    """A template that could not do anything sensible is a configuration error that shows how one is written."""
+    with pytest.raises(ConfigError, match=r"write it as /mirrorlist/"):
+        Template.parse(text)
+
+
+@pytest.mark.parametrize("text", ["/healthz->repo=a", "/{x}->repo={x}", "/x->bogus=1", "/x->repo=a&fromat=json"])
+def test_dangerous_templates_are_refused(text: str) -> None:
+    """A template that hides a page of ours, or names no parameter of ours, is refused when the server starts."""
+    with pytest.raises(ConfigError, match=r"would hide|is no parameter"):
+        Template.parse(text)
+
+
+@given(
+    path=st.binary(max_size=60), query=st.binary(max_size=60), start=st.sampled_from([b"/r/", b"/mirrors/", b"/", b""])
+)
+def test_any_bytes(path: bytes, query: bytes, start: bytes) -> None:
+    """Whatever is asked: a canonical query that parses or is refused by the parser's one error, or no list at all."""
+    template = Template.parse("/{a}/{b}?c={c} -> repo={a}-{b}&arch={c}")
+    for routes in (Routes(), Routes((template,))):
+        canonical = routes.query(start + path, query)
+        if canonical is not None:
+            try:
+                parse_query(canonical)
+            except QueryError as error:
+                assert error.message
+
+
+@given(file=st.binary(min_size=1, max_size=60))
+def test_a_file_comes_through_whole(file: bytes) -> None:
+    """Percent-encoding by any client gives back the same file, whatever its name; only metalink suffixes are ours."""
+    escaped = b"".join(b"%%%02X" % byte for byte in file)
+    canonical = Routes().query(b"/r/repo/" + escaped, b"limit=2")
+    assert canonical is not None
+    try:
+        parsed = parse_query(canonical)
+    except QueryError as error:
+        assert "path" in error.message
+    else:
+        assert (parsed.repo, parsed.limit) == ("repo", 2)
+        assert (parsed.file or b"") == b"/".join(part for part in file.split(b"/") if part)

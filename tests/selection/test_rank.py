@@ -1,0 +1,297 @@
+"""Selection: the rules as a table, and the real thing against the slow model of `rules` on random networks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK, GLOBAL, NETBLOCK
+from mirrorlistd.selection.rank import Choice, Tier
+from oracles.rules import CONTINENT as CONTINENT_OF
+from oracles.rules import Asked, Expected, fits, tiers
+from support.worlds import DE, FR, JP, NOWHERE, US, ask, decider, hosts, mirror, network
+
+COUNTRIES = st.sampled_from(sorted(CONTINENT_OF))
+PREFIXES = st.sampled_from(["198.51.100.0/24", "198.51.100.0/25", "198.51.100.1/32", "192.0.2.0/24", "2001:db8::/32"])
+
+
+@st.composite
+def mirrors(draw: st.DrawFn) -> dict[str, Any]:
+    """One random mirror that the compiler accepts."""
+    fields: dict[str, Any] = {}
+    if country := draw(st.none() | COUNTRIES):
+        fields["country"] = country
+    if draw(st.booleans()):
+        fields["bandwidth"] = draw(st.integers(1, 1_000_000))
+    fallback = draw(st.integers(0, 5)) == 0
+    if not fallback:
+        blocks = draw(st.lists(PREFIXES, unique=True, max_size=2))
+        if blocks:
+            fields["netblocks"] = [{"prefix": block, "exclusive": draw(st.integers(0, 4)) == 0} for block in blocks]
+        if asns := draw(st.lists(st.sampled_from([680, 7018]), unique=True, max_size=1)):
+            fields["asns"] = asns
+        fields["private"] = draw(st.integers(0, 3)) == 0
+    else:
+        fields["fallback"] = True
+    fields["active"] = draw(st.integers(0, 9)) > 0
+    some = st.lists(COUNTRIES, unique=True, max_size=2)
+    allowed = draw(some) if draw(st.integers(0, 4)) == 0 else []
+    denied = draw(some) if draw(st.integers(0, 4)) == 0 else []
+    fields["allowed_countries"] = allowed
+    fields["denied_countries"] = [country for country in denied if country not in allowed]
+    return fields
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> dict[str, Any]:
+    """A random mirror network with overrides."""
+    names = [f"m{number}.example" for number in range(draw(st.integers(1, 14)))]
+    overrides: dict[str, Any] = {
+        "continents": draw(st.dictionaries(COUNTRIES, st.sampled_from(["EU", "AS", "NA"]), max_size=2)),
+        "neighbours": {},
+        "never_served": {},
+    }
+    for country in draw(st.lists(COUNTRIES, unique=True, max_size=2)):
+        others = [other for other in sorted(CONTINENT_OF) if other != country]
+        picked = draw(st.lists(st.sampled_from(others), unique=True, min_size=1, max_size=4))
+        cut = draw(st.integers(1, len(picked)))
+        overrides["neighbours"][country] = [group for group in (picked[:cut], picked[cut:]) if group]
+    for country in draw(st.lists(COUNTRIES, unique=True, max_size=2)):
+        overrides["never_served"][country] = draw(st.lists(COUNTRIES, unique=True, min_size=1, max_size=2))
+    return network({name: draw(mirrors()) for name in names}, overrides=overrides)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    source=networks(),
+    country=st.none() | COUNTRIES,
+    asn=st.sampled_from([0, 680, 7018, 1]),
+    countries=st.lists(COUNTRIES, unique=True, max_size=2),
+    everywhere=st.integers(0, 5),
+    netblock=st.booleans(),
+    behalf=st.booleans(),
+    limit=st.integers(1, 20),
+    minimum=st.integers(0, 8),
+    data=st.data(),
+)
+def test_lists_are_those_of_the_rules(
+    source: dict[str, Any],
+    country: str | None,
+    asn: int,
+    countries: list[str],
+    everywhere: int,
+    netblock: bool,
+    behalf: bool,
+    limit: int,
+    minimum: int,
+    data: st.DataObject,
+) -> None:
+    """Whatever the network and whoever asks for whatever: the list could have been drawn by the rules' own words."""
+    address = DE
+    known = data.draw(st.sampled_from([None, CONTINENT_OF.get(country or "")]), label="continent in the database")
+    world = decider(source, minimum=minimum, places={address: (country, known, asn)})
+    overrides = source["overrides"]["continents"]
+    continent = (overrides.get(country) or known or CONTINENT_OF.get(country or "")) if country else known
+    asked = Asked(
+        country=country,
+        continent=continent,
+        asn=asn,
+        address=address,
+        countries=tuple(countries),
+        everywhere=everywhere == 0,
+        netblock=netblock,
+        behalf=behalf,
+        limit=limit,
+        minimum=minimum,
+    )
+    codes = [*countries, *(["global"] if asked.everywhere else [])]
+    query = f"repo=r&limit={limit}&country={','.join(codes)}" + ("" if netblock else "&netblock=0")
+    reply = ask(world, query + (f"&ip={address}" if behalf else ""), FR if behalf else address)
+    expected = tiers(source, asked)
+    if reply.status == 404:
+        assert not expected.tiers
+        assert not expected.fallback
+    else:
+        assert fits(hosts(reply), expected, limit), (hosts(reply), expected)
+
+
+def test_the_model_can_say_no() -> None:
+    """The model refuses wrong order, repetitions, strangers, missing mirrors and a fallback that is not last."""
+    expected = Expected([{"a", "b"}, {"c"}], {"z"})
+    assert fits(["b", "a", "c", "z"], expected, 4)
+    for wrong in (
+        ["c", "a", "b", "z"],
+        ["a", "a", "c", "z"],
+        ["a", "b", "x", "z"],
+        ["a", "b", "z"],
+        ["z", "a", "b", "c"],
+    ):
+        assert not fits(wrong, expected, 4), wrong
+
+
+def test_tiers_fill_in_order() -> None:
+    """Own netblock, own AS, country, neighbours, continent; the world only below the minimum; the fallback last."""
+    source = network(
+        {
+            "world": mirror("JP"),
+            "last": mirror("JP", fallback=True),
+            "continent": mirror("PL"),
+            "second-group": mirror("US"),
+            "first-group": mirror("FR"),
+            "country": mirror("DE"),
+            "as": mirror("JP", asns=[680]),
+            "block24": mirror("JP", netblocks=["198.51.100.0/24"]),
+            "block32": mirror("JP", netblocks=["198.51.100.1/32"]),
+        },
+        overrides={"neighbours": {"DE": [["FR"], ["US"]]}},
+    )
+    order = ["block32", "block24", "as", "country", "first-group", "second-group", "continent", "world", "last"]
+    assert hosts(ask(decider(source, minimum=8), "repo=r", DE)) == order
+    assert hosts(ask(decider(source, minimum=7), "repo=r", DE)) == [name for name in order if name != "world"]
+    assert hosts(ask(decider(source), "repo=r&limit=3", DE)) == ["block32", "block24", "last"]
+    assert hosts(ask(decider(source), "repo=r&limit=1", DE)) == ["block32"]
+
+
+@pytest.mark.parametrize(
+    ("query", "client", "expected"),
+    [
+        ("repo=r&country=FR", DE, {"fr"}),
+        ("repo=r&country=fr,us", DE, {"fr", "us"}),
+        ("repo=r&country=PL", DE, {"de", "fr"}),
+        ("repo=r&country=BR", JP, {"de", "fr", "us"}),
+        ("repo=r&country=QQ", DE, {"de", "fr", "us"}),
+        ("repo=r&country=global", DE, {"de", "fr", "us"}),
+        ("repo=r&country=global,DE", JP, {"de", "fr", "us"}),
+    ],
+)
+def test_country_asks_for_others(query: str, client: str, expected: set[str]) -> None:
+    """`country=` gives those countries alone; else their continents; else the client's own tiers (peers' defect 9)."""
+    source = network({"de": mirror("DE"), "fr": mirror("FR"), "us": mirror("US"), "last": mirror("US", fallback=True)})
+    assert set(hosts(ask(decider(source), query, client))) - {"last"} == expected
+
+
+def test_exclusive_netblock() -> None:
+    """An exclusive mirror is the whole list; one that does not carry the content leaves the normal tiers in force."""
+    blocks = [{"prefix": "198.51.100.0/24", "exclusive": True}]
+    source = network(
+        {
+            "campus": mirror("DE", private=True, netblocks=blocks),
+            "wider": mirror("DE", netblocks=[{"prefix": "198.0.0.0/8", "exclusive": True}]),
+            "public": mirror("DE"),
+            "last": mirror("DE", fallback=True),
+        },
+        repositories={"r": {"category": "c"}, "other": {"category": "d"}},
+        categories={"c": {}, "d": {}},
+    )
+    source["mirrors"]["public"]["categories"] = {"c": "https://public/c/", "d": "https://public/d/"}
+    world = decider(source)
+    assert hosts(ask(world, "repo=r", DE)) == ["campus"]
+    assert set(hosts(ask(world, "repo=other", DE))) == {"public"}
+    assert set(hosts(ask(world, "repo=r&netblock=0", DE))) == {"wider", "public", "last"}
+
+
+def test_private_mirrors_never_leak() -> None:
+    """Only a client in the mirror's network sees it; nobody sees it by asking on behalf of somebody in there."""
+    source = network(
+        {"private": mirror("DE", private=True, netblocks=["198.51.100.1/32"], asns=[7018]), "public": mirror("DE")}
+    )
+    world = decider(source)
+    assert hosts(ask(world, "repo=r", DE))[0] == "private"
+    assert hosts(ask(world, "repo=r", US))[0] == "private"  # its AS
+    assert hosts(ask(world, f"repo=r&ip={DE}", DE))[0] == "private"
+    for query, client in ((f"repo=r&ip={DE}", FR), ("repo=r&country=DE", FR), ("repo=r&country=global", DE)):
+        assert hosts(ask(world, query, client)) == ["public"]
+    assert hosts(ask(world, "repo=r", FR)) == ["public"]
+
+
+def test_unknown_place() -> None:
+    """Nobody knows where the client is: the whole world, but no mirror that serves listed countries only."""
+    source = network(
+        {
+            "anyone": mirror("DE"),
+            "only-de": mirror("DE", allowed_countries=["DE"]),
+            "not-fr": mirror("US", denied_countries=["FR"]),
+        }
+    )
+    for client in (None, NOWHERE):
+        assert set(hosts(ask(decider(source), "repo=r", client))) == {"anyone", "not-fr"}
+
+
+CHI_SQUARE_999 = {1: 10.83, 3: 16.27, 9: 27.88, 99: 148.23}
+"""Upper 0.1 % point of the chi-square distribution, by degrees of freedom."""
+
+
+def chi_square(observed: Counter[int], weights: dict[int, int], draws: int) -> float:
+    """How far counts lie from the shares of the weights."""
+    total = sum(weights.values())
+    return sum(
+        (observed[number] - draws * weight / total) ** 2 / (draws * weight / total)
+        for number, weight in weights.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "count"),
+    [
+        ([1, 1], 2),
+        ([100, 1000, 10_000, 500], 4),
+        ([100] * 10, 3),
+        ([*range(1, 101)], 5),  # drawn one by one: longer than the list needs
+        ([100] * 100, 20),
+    ],
+)
+def test_first_places_follow_the_weights(weights: list[int], count: int) -> None:
+    """Over many answers the share of first places equals the weights, whichever way a tier is drawn."""
+    tier = Tier(COUNTRY, range(len(weights)), weights)
+    random = Random(20261122)
+    draws = 20_000
+    first = Counter(tier.draw(count, random)[0] for _ in range(draws))
+    assert chi_square(first, dict(enumerate(weights)), draws) < CHI_SQUARE_999[len(weights) - 1]
+
+
+@pytest.mark.parametrize("size", [4, 100])
+def test_later_places_are_drawn_from_the_rest(size: int) -> None:
+    """The second place, given the first, is again proportional to weight: a shuffle without replacement."""
+    weights = [1000 if number == 0 else 1 + number % 7 for number in range(size)]
+    tier = Tier(COUNTRY, range(size), weights)
+    random = Random(1)
+    seconds: Counter[int] = Counter()
+    draws = 0
+    while draws < 20_000:
+        first, second, *_ = tier.draw(2, random)
+        if first == 0:
+            draws += 1
+            seconds[second] += 1
+    rest = {number: weight for number, weight in enumerate(weights) if number != 0}
+    assert chi_square(seconds, rest, draws) < {3: 13.82, 99: 147.0}[size - 1]
+
+
+def test_a_few_heavy_mirrors_do_not_stall_the_draw() -> None:
+    """One mirror a million times heavier than 99 others: repetitions are abandoned, the rest is still complete."""
+    tier = Tier(COUNTRY, range(100), [1_000_000] + [1] * 99)
+    random = Random(5)
+    rests: Counter[int] = Counter()
+    for _ in range(3000):
+        drawn = tier.draw(20, random)
+        assert len(set(drawn)) == 20
+        rests[drawn[1] if drawn[0] == 0 else drawn[0]] += 1
+    assert chi_square(rests, dict.fromkeys(range(1, 100), 1), rests.total()) < 148.23
+
+
+def test_equal_seeds_equal_lists() -> None:
+    """The random source is the only chance there is."""
+    choice = Choice((Tier(COUNTRY, range(60), [100] * 60), Tier(CONTINENT, range(60, 80), [7] * 80)), None)
+    assert choice.draw(70, Random(3)) == choice.draw(70, Random(3))
+    assert choice.draw(70, Random(3)) != choice.draw(70, Random(4))
+
+
+def test_first_code_names_the_tier_of_the_first_mirror() -> None:
+    """Statistics say which tier answered: the first that has mirrors, else the last resort, else none."""
+    assert Choice((Tier(NETBLOCK, [0], [1]), Tier(GLOBAL, [1], [1, 1])), None).first_code == NETBLOCK
+    assert Choice((), Tier(FALLBACK, [0], [1])).first_code == FALLBACK
+    assert Choice((), None).first_code == 0

@@ -1,0 +1,216 @@
+"""The status file: what it says of mirrors is what clients get; every mistake is told with its key."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mirrorlistd.answering.answer import answer
+from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.explain import explain
+from mirrorlistd.answering.explain_text import text
+from mirrorlistd.errors import StatusError
+from mirrorlistd.selection.index import Index
+from mirrorlistd.selection.status_file import NOTHING, Overlay, Standing, parse
+from support.snapshots import snapshots
+from support.worlds import DE, PLACES, Map, at, compiled, mirror, network
+
+WORLD = compiled(
+    network(
+        {
+            "a": mirror("DE", bandwidth=1000),
+            "b": mirror("DE", bandwidth=1000),
+            "c": mirror("US"),
+            "own": mirror("DE", private=True, netblocks=["198.51.100.0/24"]),
+        }
+    )
+)
+
+
+def overlay(**said: Any) -> Overlay:
+    """What a JSON file says."""
+    return parse("s.json", json.dumps(said).encode())
+
+
+def decider(said: Overlay) -> Decider:
+    """A decider with the overlay laid over the world, as a State has it."""
+    geo: Any = Map(PLACES)
+    return Decider(Index(said.apply(WORLD), standings=said.standings), geo, Settings(minimum=1))
+
+
+def listed(said: Overlay, address: str = DE) -> list[str]:
+    """The mirrors of one list, in its order."""
+    body = answer(decider(said), b"repo=r&comments=0", at(address), Random(1)).body
+    return [line.split("/")[2].partition(".")[0] for line in body.decode().splitlines()]
+
+
+def told(said: Overlay) -> dict[str, Any]:
+    """The full explanation."""
+    return explain(decider(said), b"repo=r", at(DE), Random(1), full=True)
+
+
+def test_nothing_said_changes_nothing() -> None:
+    """Without an overlay, and with an empty one, the snapshot is the same object."""
+    assert NOTHING.apply(WORLD) is parse("s.toml", b"").apply(WORLD) is WORLD
+
+
+def test_down_is_not_offered() -> None:
+    """A mirror that is down is in no list, a private one neither; the explanation says who said so, and why."""
+    assert set(listed(NOTHING)) == {"own", "a", "b"}
+    said = overlay(a={"status": "down", "reason": "disk full"}, own="down")
+    assert set(listed(said)) == {"b"}
+    reasons = {row["mirror"]: row["reason"] for row in told(said)["left_out"]}
+    assert reasons["a"] == "down: disk full (by the status file)"
+    assert reasons["own"] == "down (by the status file)"
+
+
+def test_draining_is_the_last_resort() -> None:
+    """A draining mirror is only in the last places; a private one, which cannot be a fallback, in none."""
+    said = overlay(a="draining", own="draining")
+    for _ in range(5):
+        assert listed(said) == ["b", "a"]
+    assert listed(overlay(a="draining", b="down", c="down", own="down")) == ["a"]
+    facts = told(said)
+    assert [row["said"] for row in facts["list"]] == [None, "draining (by the status file)"]
+    assert "draining (by the status file)" in text(facts)
+    assert {row["mirror"]: row["reason"] for row in facts["left_out"]}["own"] == "draining (by the status file)"
+
+
+@pytest.mark.parametrize(("weight", "expected"), [("25%", 250), (500, 500), ("0.001%", 1), ("1000%", 10_000)])
+def test_weight(weight: object, expected: int) -> None:
+    """A weight is in Mbit/s or in percent of the mirror's own, within what the format allows."""
+    index = decider(overlay(a={"weight": weight})).index
+    assert index.weights[[one.name for one in WORLD.mirrors].index("a")] == expected
+
+
+def test_both_syntaxes() -> None:
+    """TOML and JSON say the same; status, weight and reason can stand together."""
+    in_toml = b'"ftp.example.de" = "down"\nb = { status = "draining", weight = "50%", reason = "moves" }\n'
+    in_json = b'{"ftp.example.de": {"status": "down"}, "b": {"weight": "50%", "status": "draining", "reason": "moves"}}'
+    assert parse("s.toml", in_toml) == parse("s.json", in_json) == parse("s", in_toml)
+    assert str(parse("s.json", in_json).standings["b"]) == "draining, weight 50 %: moves"
+
+
+def test_what_the_snapshot_does_not_have() -> None:
+    """Mirrors that a snapshot does not have are counted and named; they hold nothing up."""
+    said = overlay(z="down", a="down", b={"weight": 5}, y="draining")
+    assert said.unknown(WORLD) == ["y", "z"]
+    assert said.counts(WORLD) == {"down": 1, "draining": 0, "weighted": 1, "unknown": 2}
+    assert set(listed(said)) == {"own", "b"}
+
+
+def test_a_mad_probe() -> None:
+    """More than a part of the active mirrors cannot be taken away; what is unknown or only weighted does not count."""
+    two = overlay(a="down", b="draining", c={"weight": 1}, x="down", y="down")
+    two.check(WORLD, 0.5)
+    three = overlay(a="down", b="draining", c="down")
+    with pytest.raises(StatusError, match=r"takes away 3 of 4 active mirrors, more than --max-down 50 %"):
+        three.check(WORLD, 0.5)
+    three.check(WORLD, 0.75)
+
+
+def test_a_number_that_cannot_be_written_is_a_mistake() -> None:
+    """TOML's hexadecimal numbers may be longer than Python writes; they are not repeated, and raise nothing else."""
+    for said in ("{ weight = 0x%s }", "0x%s"):
+        with pytest.raises(StatusError, match="found a number of thousands of digits"):
+            parse("s.toml", b'"a" = ' + (said % ("f" * 5000)).encode())
+
+
+MISTAKES = {
+    "a": ("dwon", 'a": expected "down", "draining" or a table'),
+    "b": (5, 'b": expected "down", "draining" or a table'),
+    "c": ({}, 'c": expected "down"'),
+    "d": ({"state": "down"}, "d\".'state': no such key; there are status, weight, reason"),
+    "e": ({"status": "up"}, 'e".status: expected "down" or "draining", found \'up\''),
+    "f": ({"weight": 0}, 'f".weight: expected Mbit/s from 1 to 1000000, or a percentage such as "25%"; found 0'),
+    "g": (
+        {"weight": "-5%"},
+        'g".weight: expected Mbit/s from 1 to 1000000, or a percentage such as "25%"; found \'-5%\'',
+    ),
+    "h": ({"weight": True}, 'h".weight: expected Mbit/s'),
+    "i": ({"status": "down", "reason": "two\nlines"}, 'i".reason: expected one line'),
+    "j": ({"weight": "nan%"}, 'j".weight: expected'),
+    "k": ({"status": ["down"]}, 'k".status: expected'),
+}
+
+
+def test_mistakes() -> None:
+    """Every mistake of a file is reported, with the file and the key; nothing of the file is used then."""
+    with pytest.raises(StatusError) as refusal:
+        overlay(good="down", **{key: said for key, (said, _) in MISTAKES.items()})
+    assert len(refusal.value.problems) == len(MISTAKES)
+    for problem, (_, expected) in zip(refusal.value.problems, MISTAKES.values(), strict=True):
+        assert problem.startswith(f's.json: "{expected}')
+    assert str(refusal.value).endswith("; and 1 more")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "complaint"),
+    [
+        ("s.toml", b"a = \n", "s.toml: expected TOML in UTF-8, found: .*line 1"),
+        ("s.json", b'{"a": "down",}', "s.json: expected JSON in UTF-8, found: .*line 1"),
+        ("s.json", b"", "s.json: expected JSON"),
+        ("s.json", b"[]", "s.json: expected mirrors by name, found list"),
+        ("s.json", b"[" * 100_000, "s.json: expected JSON"),
+        ("s.toml", b"\xff", "s.toml: expected TOML in UTF-8"),
+        ("s.toml", b'a = "down"\na = "down"\n', "s.toml: expected TOML"),
+        ("s.toml", b'a.example.de = "down"', "s.toml: \"a\"[.]'example': .*; a name with dots stands in quotes"),
+    ],
+)
+def test_what_cannot_be_read(name: str, data: bytes, complaint: str) -> None:
+    """What is neither TOML nor JSON is refused, with the line where the parser stopped; a bare name gets a hint."""
+    with pytest.raises(StatusError, match=complaint):
+        parse(name, data)
+
+
+@given(name=st.sampled_from(["s.json", "s.toml"]), data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_bytes(name: str, data: bytes) -> None:
+    """Whatever the bytes: an overlay or StatusError, nothing else."""
+    try:
+        assert isinstance(parse(name, data), Overlay)
+    except StatusError as error:
+        assert error.problems
+
+
+_STANDINGS = st.builds(
+    lambda status, weight, reason: Standing(
+        status=status,
+        weight=weight if isinstance(weight, int) else None,
+        percent=weight if isinstance(weight, float) else None,
+        reason=reason,
+    ),
+    st.sampled_from(["down", "draining"]),
+    st.none() | st.integers(1, 1_000_000) | st.floats(0.5, 1000),
+    st.text("abc :|é", max_size=9),
+)
+
+
+@given(standings=st.dictionaries(st.text(min_size=1, max_size=5), _STANDINGS, max_size=4))
+def test_documents_come_back(standings: dict[str, Standing]) -> None:
+    """What is handed over to workers is what was accepted."""
+    assert parse("overlay.json", Overlay(standings).document()) == Overlay(standings)
+
+
+@given(snapshot=snapshots(), data=st.data())
+def test_only_what_is_said_changes(snapshot: Any, data: st.DataObject) -> None:
+    """An overlay touches no mirror that it does not name, never switches one on, and gives a snapshot that indexes."""
+    names = [one.name for one in snapshot.mirrors]
+    keys = st.sampled_from(names) if names else st.just("x")
+    said = Overlay(data.draw(st.dictionaries(keys, _STANDINGS, max_size=3)))
+    after = said.apply(snapshot)
+    for old, new in zip(snapshot.mirrors, after.mirrors, strict=True):
+        assert old.name in said.standings or new is old
+        assert old.active or not new.active
+    Index(after, standings=said.standings)
+    assert sum(said.counts(snapshot).values()) == len(said.standings)
+
+
+def test_strangers_are_not_told() -> None:
+    """Who sees only their own list is told neither what is down nor why."""
+    said = overlay(a={"status": "down", "reason": "secret"}, b={"weight": "50%", "reason": "secret"})
+    assert "secret" not in json.dumps(explain(decider(said), b"repo=r", at(DE), Random(1), full=False))

@@ -1,0 +1,312 @@
+"""The file format under damage and malice: a file loads and can be served, or SnapshotError says why not."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import msgpack  # type: ignore[import-untyped] # it has no types
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirrorlist_snapshot import format as snapshot_format
+from mirrorlist_snapshot.errors import SnapshotError
+from mirrorlist_snapshot.format import container
+from mirrorlist_snapshot.model import (
+    DirectoryTable,
+)
+from mirrorlist_snapshot.tables import KeyTable
+from support.snapshot_files import cases, seal, small_snapshot, use, with_sections
+from support.snapshots import mirror, snapshot_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SMALL = small_snapshot()
+WRITTEN = {version: snapshot_format.encode(SMALL, version=version) for version in snapshot_format.VERSIONS}
+VERSIONS = pytest.mark.parametrize("version", snapshot_format.VERSIONS)
+
+
+@VERSIONS
+def test_every_flipped_bit_is_noticed(version: int) -> None:
+    """No bit of an unsigned file can change without the reader refusing the file."""
+    data = bytearray(WRITTEN[version])
+    for position in range(len(data)):
+        for bit in range(8):
+            data[position] ^= 1 << bit
+            with pytest.raises(SnapshotError):
+                snapshot_format.decode(bytes(data))
+            data[position] ^= 1 << bit
+
+
+@VERSIONS
+def test_every_truncation_and_addition_is_noticed(version: int) -> None:
+    """A file cut off anywhere, or with something appended, is refused."""
+    data = WRITTEN[version]
+    for length in range(len(data)):
+        with pytest.raises(SnapshotError):
+            snapshot_format.decode(data[:length])
+    for more in (b"\0", bytes(8), data):
+        with pytest.raises(SnapshotError, match="appended"):
+            snapshot_format.decode(data + more)
+
+
+def loads_or_refuses(data: bytes) -> bool:
+    """Whether a file loads; then it can also be used and verified without any other error."""
+    try:
+        snapshot = snapshot_format.decode(data)
+    except SnapshotError:
+        return False
+    use(snapshot)
+    try:
+        snapshot_format.verify(data)
+    except SnapshotError:
+        return True
+    return True
+
+
+@VERSIONS
+def test_flipped_bits_under_right_digests_load_or_are_refused(version: int) -> None:
+    """The parser itself stands every flipped bit: one error type, or a snapshot that can be served."""
+    data = bytearray(WRITTEN[version])
+    outcomes: set[bool] = set()
+    for position in range(192, len(data)):
+        for bit in (0, 3, 7):
+            data[position] ^= 1 << bit
+            outcomes.add(loads_or_refuses(seal(bytes(data))))
+            data[position] ^= 1 << bit
+    assert outcomes == {True, False}
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> bytes:
+    """A good file with pieces overwritten, moved, doubled or cut out, under right digests."""
+    data = bytearray(WRITTEN[draw(st.sampled_from(snapshot_format.VERSIONS))])
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(192, max(192, len(data) - 1)))
+        end = draw(st.integers(start, min(len(data), start + 40)))
+        source = draw(st.integers(0, len(data)))
+        piece = draw(
+            st.binary(max_size=16)
+            | st.just(bytes(data[source : source + 24]))
+            | st.sampled_from(
+                [b"\xff" * 4, b"\xff" * 8, b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x91" * 64]
+            )
+        )
+        data[start : end if draw(st.booleans()) else start + len(piece)] = piece
+    return seal(bytes(data))
+
+
+@settings(max_examples=400)
+@given(data=mutations())
+def test_mutated_files_load_or_are_refused(data: bytes) -> None:
+    """Whatever is done to a file, it loads or raises SnapshotError, also where every digest is right."""
+    loads_or_refuses(data)
+
+
+@given(data=st.binary(max_size=300) | st.binary(max_size=300).map(lambda rest: snapshot_format.MAGIC + rest))
+def test_noise_is_refused(data: bytes) -> None:
+    """Bytes that are no snapshot raise SnapshotError and nothing else."""
+    with pytest.raises(SnapshotError):
+        snapshot_format.decode(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    cases(
+        [
+            (lambda _: b"", "expected a snapshot file, found an empty file; name a file made by compile"),
+            (lambda _: b"[mirrors]\n", "starts with the bytes 5b 6d 69 72 72 6f 72 73; name a file made by compile"),
+            (lambda _: b"\x96\0", "starts with the bytes 96 00; name"),
+            (lambda data: data.replace(b"\r\n", b"\n"), "not as text"),
+            (lambda data: bytes(byte & 127 for byte in data), "not as text"),
+            (lambda data: data[:100], "found 100: the file was cut off; copy it again$"),
+            (lambda data: data[:-8], "the file was cut off; copy it again$"),
+            (lambda data: data + bytes(8), "something was appended; copy it again$"),
+            (lambda data: data[:30] + b"\1" + data[31:], "SHA-256 check"),
+            (lambda data: data[:-8] + b"damaged!", "SHA-256 digest"),
+            (lambda data: seal(data[:8] + b"\3\0" + data[10:]), "upgrade mirrorlistd"),
+            (lambda data: seal(data[:8] + b"\0\0" + data[10:]), "newer mirrorlist-snapshot"),
+            (lambda data: seal(data[:12] + b"\2" + data[13:]), "flags"),
+            (lambda data: data[:180] + b"\1" + data[181:], "zeros"),
+            (lambda data: data[:112] + b"\1" + data[113:], "zeros"),
+            (lambda data: seal(data[:31] + b"\x80" + data[32:]), "serial below"),
+            (lambda data: seal(data[:10] + b"\xff\xff" + data[12:]), "table of contents"),
+        ]
+    ),
+)
+def test_messages_name_the_remedy(damage: Callable[[bytes], bytes], message: str) -> None:
+    """What is wrong with a file as a whole is said so that an operator knows what to do."""
+    with pytest.raises(SnapshotError, match=message) as caught:
+        snapshot_format.decode(damage(WRITTEN[2]))
+    assert caught.value.expected
+    assert caught.value.found
+    assert caught.value.fix
+
+
+def packed(value: object) -> bytes:
+    """A section of msgpack."""
+    data: bytes = msgpack.packb(value)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("section", "content", "message"),
+    cases(
+        [
+            ("Mirrors", b"", "array of maps"),
+            ("Mirrors", packed({}), "array of maps"),
+            ("Mirrors", packed([1]), "a map"),
+            ("Mirrors", packed([{}]), "string as name"),
+            ("Mirrors", packed([{"name": 1}]), "string as name"),
+            ("Mirrors", packed([{"name": b"m"}]), "string as name"),
+            ("Mirrors", packed([{"name": "m", "bandwidth": True}]), "integer as bandwidth"),
+            ("Mirrors", packed([{"name": "m", "bandwidth": -1}]), "integer as bandwidth"),
+            ("Mirrors", packed([{"name": "m", "bandwidth": 1.0}]), "integer as bandwidth"),
+            ("Mirrors", packed([{"name": "m", "active": 1}]), "true or false"),
+            ("Mirrors", packed([{"name": "m", "country": 1}]), "string as country"),
+            ("Mirrors", packed([{"name": "m", "country": "nl"}]), "capital letters"),
+            ("Mirrors", packed([{"name": "m", "asns": 7}]), "array as asns"),
+            ("Mirrors", packed([{"name": "m", "asns": ["7"]}]), "integers as asns"),
+            ("Mirrors", packed([{"name": "m", "allowed": [1]}]), "array of strings"),
+            ("Mirrors", packed([{"name": "m", "exclusive": [0]}]), "exclusive"),
+            ("Mirrors", packed([{"name": "m", "contents": [1]}]), "map in contents"),
+            ("Mirrors", packed([{"name": "m"}]) + b"\0", "end of the section"),
+            ("Mirrors", b"\x91" * 5000, "bad msgpack"),
+            ("Mirrors", b"\x91\x81\xa4name\xc7\0\1", "bad msgpack"),
+            ("Mirrors", b"\x91\x81\xa4name\xa1\xff", "bad msgpack"),
+            ("Category", packed([{"name": "c", "kind": "closed"}]), "listed or open"),
+            ("Aliases", packed([]), "a map"),
+            ("Aliases", packed({"a": 1}), "array of strings"),
+            ("Aliases", packed({b"a": "tex"}), "strings as keys"),
+            ("Aliases", packed({1: "tex"}), "bad msgpack"),
+            ("Override", packed({"neighbours": {"NL": 1}}), "neighbours"),
+            ("Override", packed({"neighbours": {"NL": ["BE"]}}), "neighbours"),
+            ("Override", packed({"never": {"NL": 1}}), "never"),
+            ("Override", packed({"continents": {"NL": None}}), "continents"),
+            ("Places", packed(["NL", None]), "array of strings"),
+            ("Place4", b"", "netblock table"),
+            ("Place4", b"\xff" * 12, "netblock table"),
+            ("ChainRow", b"", "chain 0"),
+            ("ChainRow", bytes(7), "whole number"),
+            ("ChainHit", bytes(3), "netblock matches"),
+            ("ChainHit", bytes([0, 0, 129, 0]) * 4, "length up to 128"),
+            ("ChainHit", bytes([0, 0, 24, 2]) * 4, "exclusive 0 or 1"),
+            ("ChainHit", bytes([9, 0, 24, 0]) * 4, "mirrors below 4"),
+            ("Sets", bytes([0, 0, 16]), "mirrors below 4"),
+            ("Sets", b"", "set numbers below 0"),
+            ("DirKeys", b"\xff" * 64, "key table"),
+            ("DirSets", bytes(6), "set numbers"),
+            ("DirSets", b"\xff" * 8, "set numbers below 3"),
+            ("FileRows", bytes(8), "1 to 256"),
+            ("FileRows", bytes(4), "rows of files"),
+            ("FileVers", bytes(160), "1 to 256"),
+            ("FileVers", b"\xff" * 320, "times"),
+            ("FileVers", (bytes(8) + b"\xff" * 152) * 2, "sizes"),
+            ("FileVers", (bytes(16) + b"\xff" * 144) * 2, "masks"),
+        ]
+    ),
+)
+def test_hostile_sections_are_refused(section: str, content: bytes, message: str) -> None:
+    """Types, counts and references are checked when a file is read, each with its own message."""
+    data = with_sections(WRITTEN[2], {section: content})
+    with pytest.raises(SnapshotError, match=message):
+        snapshot_format.decode(data)
+
+
+@pytest.mark.parametrize(
+    ("section", "content", "message"),
+    cases(
+        [
+            ("Dirs", packed([{"path": "a", "set": 0x10000}]), "below 65536"),
+            ("Dirs", packed([{"set": 1}]), "string as path"),
+            ("Dirs", packed([{"path": "a"}, {"path": "a"}]), "each directory once"),
+            ("Files", packed([{"path": "a", "versions": []}]), "at least one version"),
+            ("Files", packed([{"path": "a", "versions": [{"time": 1}]}]), "integer as size"),
+            ("Files", packed([{"path": "a", "versions": [{"time": 1, "size": 1, "md5": "XY"}]}]), "hexadecimal"),
+            ("Files", packed([{"path": "a", "category": 0x10000, "versions": []}]), "below 65536"),
+            ("Files", packed([{"path": "a", "versions": [{"time": 1, "size": 1}]}] * 2), "each file once"),
+        ]
+    ),
+)
+def test_hostile_sections_of_version_1_are_refused(section: str, content: bytes, message: str) -> None:
+    """The maps of version 1 are checked as the tables are."""
+    with pytest.raises(SnapshotError, match=message):
+        snapshot_format.decode(with_sections(WRITTEN[1], {section: content}))
+
+
+MEBIBYTE = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("section", "content"),
+    cases(
+        [
+            ("Mirrors", b"\xdd\xff\xff\xff\xff"),
+            ("Mirrors", b"\xdd" + (8 * MEBIBYTE).to_bytes(4, "big") + b"\x80" * 8 * MEBIBYTE),
+            ("Mirrors", packed([{"name": str(n), "x": [{}] * 50_000} for n in range(24)])),
+            ("Mirrors", packed([{"name": "m", "x": [[]] * 8 * MEBIBYTE}])),
+            ("Override", packed({"x": [{}] * 8 * MEBIBYTE})),
+            ("Places", packed([""] * 8 * MEBIBYTE)),
+            ("Aliases", b"\xdf\xff\xff\xff\xff" + bytes(8 * MEBIBYTE)),
+            ("DirKeys", b"\xff\xff\xff\xff" + bytes(8 * MEBIBYTE)),
+        ]
+    ),
+)
+def test_hostile_sizes_take_bounded_memory(section: str, content: bytes) -> None:
+    """Counts and nesting that promise or unfold to far more than the file take at most 12 times its size."""
+    data = with_sections(WRITTEN[2], {section: content})
+    tracemalloc.start()
+    try:
+        loads_or_refuses(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < max(12 * len(data), MEBIBYTE)
+
+
+def test_rows_that_go_to_and_fro_are_refused() -> None:
+    """Rows that would give a thousand chains the same thousand matches do not get to be unpacked."""
+    count = 1000
+    rows = bytes(8) + (count.to_bytes(4, "little") + bytes(4)) * count + count.to_bytes(4, "little")
+    data = with_sections(WRITTEN[2], {"ChainRow": rows, "ChainHit": bytes(4 * count)})
+    tracemalloc.start()
+    try:
+        with pytest.raises(SnapshotError, match="chains"):
+            snapshot_format.decode(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MEBIBYTE
+
+
+@VERSIONS
+def test_sections_that_are_not_in_order_are_refused(version: int) -> None:
+    """A section that occurs twice, and padding that is not zero, are refused under right digests."""
+    header, found = container.unpack(memoryview(WRITTEN[version]))
+    parts = [(name, bytes(content)) for name, content in found.items()]
+    twice = container.pack(version, header.serial, header.built, [*parts, parts[-1]])
+    with pytest.raises(SnapshotError, match="twice"):
+        snapshot_format.decode(twice)
+    (_, first), *_ = parts
+    end = 192 + 24 * len(parts) + len(first)
+    assert len(first) % 8
+    padded = WRITTEN[version][:end] + b"\1" + WRITTEN[version][end + 1 :]
+    with pytest.raises(SnapshotError, match="after section meta"):
+        snapshot_format.decode(seal(padded))
+
+
+def test_tables_are_not_unpacked() -> None:
+    """Reading 20,000 directories allocates less than their bytes: tables stay views into the file."""
+    keys = [b"\0\0" + b"releases/%05d/Everything" % number for number in range(20_000)]
+    table = DirectoryTable(keys=KeyTable.build([b"\0\0", *keys]), sets=[0] * 20_001)
+    data = snapshot_format.encode(snapshot_of([mirror("m")], directories=table))
+    tracemalloc.start()
+    try:
+        snapshot = snapshot_format.decode(data)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < len(data) // 8
+    assert snapshot.directories.find(0, b"releases/00007/Everything") == 0

@@ -1,0 +1,170 @@
+"""A running server told to reload by its pid file and asked by /readyz: only the right one is ever signalled."""
+
+from __future__ import annotations
+
+import fcntl
+import http.server
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mirrorlist_snapshot.errors import ServingError
+from mirrorlist_snapshot.publishing.running_server import Readyz, hang_up, reload_until_served
+from snapshot.test_cli import json_of, run
+from support.processes import Server, stamped, write_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that SIGHUP would end."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        yield process
+        process.kill()
+
+
+def ignore(_: str) -> None:
+    """Nobody listens."""
+
+
+def test_a_number_is_not_enough(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
+    """A pid file that nobody holds a lock on is a dead server's: whoever has its number now is left in peace."""
+    pid_file = tmp_path / "pid"
+    pid_file.write_text(f"{bystander.pid}\n")
+    with pytest.raises(ServingError, match="no running server holds it, nobody was signalled"):
+        hang_up(pid_file)
+    assert bystander.poll() is None
+
+
+@pytest.mark.parametrize("text", ["", "no number", "0", "1", "-1"])
+def test_what_holds_no_process(tmp_path: Path, text: str) -> None:
+    """A locked file with something else in it than a process is no pid file: groups and init are not signalled."""
+    pid_file = tmp_path / "pid"
+    pid_file.write_text(text)
+    with pid_file.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ServingError, match=r"is no pid file|is no server"):
+            hang_up(pid_file)
+
+
+def test_a_process_that_has_just_stopped(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
+    """Where the process is gone, that is said."""
+    bystander.kill()
+    bystander.wait()
+    pid_file = tmp_path / "pid"
+    pid_file.write_text(str(bystander.pid))
+    with pid_file.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ServingError, match="has just stopped"):
+            hang_up(pid_file)
+    with pytest.raises(ServingError, match=r"missing: cannot be read: No such file"):
+        hang_up(tmp_path / "missing")
+
+
+def test_the_holder_is_signalled(tmp_path: Path) -> None:
+    """The process that holds the lock and whose number is in the file gets SIGHUP."""
+    pid_file = tmp_path / "pid"
+    program = """if True:
+        import fcntl, os, signal, sys, time
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored
+        file = open(sys.argv[1], "w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        print(os.getpid(), file=file, flush=True)
+        print(flush=True)
+        time.sleep(60)
+    """
+    with subprocess.Popen([sys.executable, "-c", program, str(pid_file)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert hang_up(pid_file) == process.pid
+        assert process.wait(10) == -signal.SIGHUP
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ftp://h/readyz", "http://", "unix:", "https://h/readyz", "http://h:0/", "http://h:99999/"]
+)
+def test_where_to_ask(text: str) -> None:
+    """Only a URL or a socket that can be asked is one."""
+    with pytest.raises(ValueError, match=r".*"):
+        Readyz.parse(text)
+
+
+@contextmanager
+def answering(body: bytes) -> Generator[str]:
+    """Something that answers anything with the same."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+            """Be quiet."""
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/readyz"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"status": "ok"}', b"\xff"])
+def test_who_else_answers(body: bytes) -> None:
+    """Something else than mirrorlistd at that address is told apart, whatever it says."""
+    with answering(body) as url, pytest.raises(ServingError, match="cannot ask"):
+        Readyz(url).ask()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_publish_and_roll_back_with_a_server(tmp_path: Path, workers: int) -> None:
+    """Published, signalled, served; refused by the server: said, with its reason; rolled back: served again."""
+    served, pid = write_snapshot(tmp_path / "served.mls", stamped(1)), tmp_path / "pid"
+    write_snapshot(tmp_path / "two", stamped(2), serial=2)
+    socket = tmp_path / "http"
+    flags = ("--workers", str(workers), "--pid-file", str(pid), "--uds", str(socket), "--host", "127.0.0.1")
+    with Server("--snapshot", str(served), *flags) as server:
+        where = ("--signal", "pid", "--readyz", f"http://127.0.0.1:{server.port}/readyz")
+        done = run(tmp_path, "publish", "two", "served.mls", *where)
+        assert "told process" in done.stderr
+        assert done.stderr.endswith("served: serial 2\n")
+        assert "/s2/" in server.get("/mirrorlist?repo=r").text
+        again = run(tmp_path, "publish", "two", "served.mls", "--signal", "pid", "--readyz", f"unix:{socket}", "--json")
+        assert (json_of(again)["changed"], json_of(again)["served"]) == (False, True)
+        back = run(tmp_path, "rollback", "served.mls", *where)
+        assert back.stderr.endswith("served: serial 3\n")
+        assert "/s1/" in server.get("/mirrorlist?repo=r").text
+        write_snapshot(tmp_path / "four", stamped(4), serial=4)
+        lost = run(tmp_path, "publish", "four", "served.mls", "--signal", "pid", "--readyz", f"unix:{tmp_path}/no",
+                   "--wait", "0.2", "--json", code=3)  # fmt: skip
+        assert "served.mls is published, but the server does not serve serial 4 after 0.2 s: cannot ask" in lost.stderr
+        assert json_of(lost)["ok"] is False
+    gone = run(tmp_path, "publish", "four", "served.mls", "--signal", "pid", code=3)
+    assert "pid: cannot be read: No such file or directory; is the server running?" in gone.stderr
+
+
+def test_a_server_that_refuses(tmp_path: Path) -> None:
+    """Where the reload fails, the publication says at once why, and what is served meanwhile."""
+    served, pid = write_snapshot(tmp_path / "served.mls", stamped(1)), tmp_path / "pid"
+    settings = tmp_path / "mirrorlistd.toml"
+    settings.write_text('snapshot = "served.mls"\n')
+    with Server("--config", str(settings), "--pid-file", str(pid)) as server:
+        settings.write_text('snapshot = "served.mls"\nlimit = 0\n')
+        write_snapshot(tmp_path / "two", stamped(2), serial=2)
+        readyz = Readyz(f"http://127.0.0.1:{server.port}/readyz")
+        (tmp_path / "two").replace(served)
+        for _ in range(2):  # the same failure again is another one
+            with pytest.raises(ServingError, match=r"does not serve serial 2: .*limit"):
+                reload_until_served(pid, readyz, 2, 30, ignore)
+        assert "/s1/" in server.get("/mirrorlist?repo=r").text

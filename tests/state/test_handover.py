@@ -1,0 +1,142 @@
+"""Before the swap the new State is asked what the old one was: it answers by itself, and only sooner."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from mirrorlistd.answering.decider import Decider, Prepared, Settings
+from mirrorlistd.request.client_address import Trust
+from mirrorlistd.request.routes import Routes, Template
+from mirrorlistd.selection.batches import HOT
+from mirrorlistd.selection.index import Index
+from mirrorlistd.state import handover as warming
+from mirrorlistd.state.handover import warm
+from mirrorlistd.state.service import Service
+from support.wires import WORLD, converse
+from support.worlds import DE, FR, JP, PLACES, US, Map, compiled, mirror, network, state_of
+
+if TYPE_CHECKING:
+    from mirrorlist_snapshot.model import Snapshot
+    from mirrorlistd.state.state import State
+
+PROXY: Final = "127.0.0.0/8"
+QUERIES: Final = ("repo=r", "repo=r&limit=2", "repo=r&format=json", "repo=nonsense", f"repo=r&ip={FR}")
+CLIENTS: Final = (DE, FR, US, JP)
+
+
+def state(snapshot: Snapshot, *, header: str = "x-forwarded-for", template: str | None = None) -> State:
+    """A state over a snapshot, behind a proxy."""
+    geo: Any = Map(PLACES)
+    routes = Routes((Template.parse(template),)) if template else Routes()
+    decider = Decider(Index(snapshot), geo, Settings(minimum=2, limit=20, routes=routes))
+    return state_of(decider, Trust.parse([PROXY], header), [])
+
+
+def asked(before: State) -> State:
+    """The state, after everybody has asked everything until it is hot, through the proxy and directly."""
+    serving = Service(state=before, random=Random(1))
+    heads = [
+        f"GET /mirrorlist?{query} HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {client}\r\n\r\n".encode()
+        for query in QUERIES
+        for client in CLIENTS
+    ]
+    direct = [f"GET /mirrorlist?{query} HTTP/1.1\r\nHost: h\r\n\r\n".encode() for query in QUERIES]
+    for lane in ("fast", "asgi"):
+        converse(lane, [[(head, True) for head in heads]] * (HOT + 2), serving)
+        for client in CLIENTS:
+            converse(lane, [[(head, True) for head in direct]] * (HOT + 2), serving, peer=(client, 5))
+    return before
+
+
+def test_the_next_state_remembers_what_the_last_one_was_asked() -> None:
+    """Heads, targets, peers, forwarded addresses, queries and plans; and what was hot has its batches."""
+    before, after = asked(state(WORLD)), state(WORLD)
+    asyncio.run(warm(after, before, Random(2)))
+    for name in ("heads", "proxied", "asked", "peers", "named"):
+        assert getattr(before, name)
+        assert getattr(after, name).keys() == getattr(before, name).keys(), name
+    assert all(known.head is before.heads[raw].head for raw, known in after.heads.items())
+    assert all(known.head is before.proxied[raw].head for raw, known in after.proxied.items())
+    assert len(after.decider.plans) == len(before.decider.plans) > len(CLIENTS)
+    hot = [plan.lines for plan in after.decider.plans.values() if plan.lines.hot]
+    assert len(hot) == sum(plan.lines.hot for plan in before.decider.plans.values()) > 0
+    assert all(lines.ready for lines in hot)
+
+
+def test_what_it_remembers_is_its_own() -> None:
+    """Every plan and place is what the new state decides of the new network; nothing of the old one is in reach.
+
+    The networks differ in everything that numbers stand for: mirrors, netblock chains, who is private for whom.
+    """
+    mirrors = {f"m{number}": mirror(country) for number, country in enumerate(("DE", "DE", "FR", "US", "JP"))}
+    private = {"p": mirror("DE", private=True, netblocks=[f"{DE}/32"]), "q": mirror("FR", netblocks=[f"{FR}/32"])}
+    moved = {
+        "a": mirror("US"),
+        "p": mirror("DE", private=True, netblocks=[f"{US}/32"]),
+        "z": mirror("JP", netblocks=[f"{DE}/32"]),
+    }
+    before = asked(state(compiled(network(mirrors | private))))
+    after, cold = (state(compiled(network(moved | mirrors))) for _ in range(2))
+    asyncio.run(warm(after, before, Random(2)))
+    assert len(after.decider.plans) >= len(CLIENTS)
+    texts: dict[object, bytes] = {}
+    for text, known in after.decider.queries.items():
+        assert type(known) is type(cold.decider.prepare(text))
+        texts[known] = text
+    for (prepared, place), plan in after.decider.plans.items():
+        own = cold.decider.prepare(texts[prepared])
+        assert isinstance(own, Prepared)
+        other = cold.decider.plan(own, place, private=True)
+        assert plan.comment == other.comment
+        tiers = [[(tier.code, tier.mirrors) for tier in one.choice.tiers] for one in (plan, other)]
+        assert tiers[0] == tiers[1]
+    for memo in (after.named, {address: peer.asker for address, peer in after.peers.items()}):
+        for asker in memo.values():
+            assert asker.place == cold.decider.place(asker.address)
+    head = f"GET /mirrorlist?repo=r HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {DE}\r\n\r\n".encode()
+    said = b"".join(answer for answer, _ in converse("fast", [[(head, True)] * 40], Service(state=after)))
+    assert said.count(b"https://z/") == 40
+    assert b"https://p/" not in said
+
+
+@pytest.mark.parametrize("other", [{"header": "x-real-ip"}, {"template": "/os/{a} -> repo={a}"}])
+def test_other_settings_make_old_questions_meaningless(other: dict[str, str]) -> None:
+    """With another trusted header nobody is who they were; with other paths no head asks what it did."""
+    before, after = asked(state(WORLD)), state(WORLD, **other)
+    asyncio.run(warm(after, before, Random(2)))
+    assert not after.heads
+    assert not after.proxied
+    assert not after.asked
+    assert bool(after.named) is bool(after.peers) is ("template" in other)
+
+
+def test_it_lets_requests_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop turns between small pieces of the work; where it takes too long the rest is left."""
+    before = asked(state(WORLD))
+    monkeypatch.setattr(warming, "_SLICE", 0.0)
+
+    async def turns() -> tuple[int, State]:
+        after, count = state(WORLD), 0
+        working = asyncio.create_task(warm(after, before, Random(2)))
+        while not working.done():
+            count += 1
+            await asyncio.sleep(0)
+        return count, after
+
+    count, _ = asyncio.run(turns())
+    assert count >= len(before.heads) + len(before.named) + len(before.decider.plans)
+    monkeypatch.setattr(warming, "_LONGEST", -1.0)
+    count, after = asyncio.run(turns())
+    assert count < 10
+    assert not after.decider.plans
+
+
+def test_the_first_state_has_nothing_to_follow() -> None:
+    """Without a state before there is nothing to do."""
+    after = state(WORLD)
+    asyncio.run(warm(after, None, Random(2)))
+    assert not after.heads

@@ -1,0 +1,84 @@
+"""What a reload replaces goes away whole, and never much of it at once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+
+from mirrorlistd.answering.decider import Plan
+from mirrorlistd.config import Config
+from mirrorlistd.lanes.respond import asker_of
+from mirrorlistd.selection.batches import HOT
+from mirrorlistd.selection.rank import Tier
+from mirrorlistd.state.retirement import Remains
+from mirrorlistd.state.service import Service
+from mirrorlistd.state.state import State, load_state
+
+ASKED = 1_000
+
+
+def worked() -> Service:
+    """A service whose state has answered a thousand clients."""
+    state = load_state(Config())
+    for number in range(ASKED):
+        asker = asker_of(state, f"193.0.{number >> 8}.{number & 255}", ())
+        prepared = state.decider.prepare(b"repo=debian&limit=%d" % (1 + number % 100))
+        assert not isinstance(prepared, tuple)
+        state.decider.plan(prepared, asker.place, private=True)
+    return Service(state=state)
+
+
+def test_a_replaced_state_is_freed_in_small_parts() -> None:
+    """A turn of the loop frees some hundred entries at most, and in the end nothing is left."""
+    service = worked()
+    assert service.state is not None
+    peers, memos = service.state.peers, service.state.decider.memos
+    mirrors = len(service.state.decider.index.snapshot.mirrors)
+    sizes: list[int] = []
+
+    async def reload() -> None:
+        freeing = asyncio.create_task(service.adopt(load_state(Config())).free())
+        while not freeing.done():
+            sizes.append(len(peers) + sum(map(len, memos)))
+            await asyncio.sleep(0)
+
+    asyncio.run(reload())
+    assert sizes[0] > ASKED
+    assert sizes[-1] == 0
+    assert max(before - after for before, after in itertools.pairwise(sizes)) <= 128
+    assert mirrors > 128
+
+
+def test_nothing_of_a_replaced_state_stays() -> None:
+    """When its remains are gone no plan, tier, mirror or state of the old network is alive: no collector is needed.
+
+    Nobody would notice a cycle but by its memory: what a State is made of is kept from the collector (`steady`).
+    """
+    service = worked()
+    assert service.state is not None
+    plans = service.state.decider.plans.values()
+    for plan in plans:
+        for _ in range(HOT + 2):
+            assert plan.body(service.random)
+    tiers = {tier for plan in plans for tier in plan.choice.tiers}
+    assert any(tier.ahead for tier in tiers)
+    old = [id(service.state), *map(id, plans), *map(id, tiers)]
+    del plan, plans, tiers
+
+    async def reload() -> None:
+        await service.adopt(load_state(Config())).free()
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(reload())
+        alive = {id(thing) for thing in gc.get_objects() if isinstance(thing, State | Plan | Tier)}
+    finally:
+        gc.enable()
+    assert len(alive.intersection(old)) < len(old) // 10  # an address may be taken again
+
+
+def test_a_first_state_leaves_nothing_behind() -> None:
+    """Where nothing was served before there is nothing to free."""
+    asyncio.run(Remains(None).free())

@@ -1,0 +1,1 @@
+"""Real package managers, and the repositories, mirrors and server that they meet."""

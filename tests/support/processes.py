@@ -1,0 +1,259 @@
+"""Real servers for tests: a process on a loopback port the system chose, asked over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from mirrorlist_snapshot.format import encode
+from support.worlds import compiled
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+SECONDS = 30
+"""How long a test waits for what must happen; generous, because machines are slow and the wait ends early."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+class Server:
+    """`mirrorlistd serve` as a user starts it: flags, environment, signals; its log lines are collected."""
+
+    def __init__(
+        self,
+        *flags: str,
+        environ: Mapping[str, str] | None = None,
+        wait: bool = True,
+        before: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        """`before` is a command that becomes the server, such as systemd-socket-activate.
+
+        One process, unless the flags name another number of workers.
+        """
+        bare = {key: value for key, value in os.environ.items() if not key.startswith("MIRRORLISTD_")}
+        self.process = subprocess.Popen(
+            [*before, sys.executable, "-m", "mirrorlistd", "serve", "--port", "0", "--workers", "1", *flags],
+            pass_fds=pass_fds,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=bare | dict(environ or {}),
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if wait:
+            self.wait_for_log("listening")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._news:
+                self.lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def events(self) -> list[dict[str, Any]]:
+        """The log so far, parsed; lines that are not JSON fail the test."""
+        return [json.loads(line) for line in list(self.lines)]
+
+    def wait_for_log(self, event: str, *, count: int = 1) -> dict[str, Any]:
+        """Wait until the log has `count` lines of an event; give the last of them."""
+        deadline = time.monotonic() + SECONDS
+        with self._news:
+            while True:
+                found = [line for line in self.lines if f'"event":"{event}"' in line]
+                if len(found) >= count:
+                    return dict(json.loads(found[count - 1]))
+                assert self.process.poll() is None, f"server ended: {self.lines}"
+                assert self._news.wait(deadline - time.monotonic()), f"no {event!r} in {self.lines}"
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        match = re.search(r":(\d+)/$", self.wait_for_log("listening")["url"])
+        assert match, self.lines
+        return int(match[1])
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection of one's own, to be closed by the caller."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+
+    def get(self, target: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Response:
+        """Ask once on a fresh connection."""
+        with contextlib.closing(self.connect()) as connection:
+            return exchange(connection, target, headers, method)
+
+    def hang_up(self) -> None:
+        """Ask for a reload."""
+        self.process.send_signal(signal.SIGHUP)
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(SECONDS)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+            self._reader.join(SECONDS)
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def exchange(
+    connection: http.client.HTTPConnection,
+    target: str,
+    headers: Mapping[str, str] | None = None,
+    method: str = "GET",
+) -> Response:
+    """Ask once on a given connection."""
+    connection.request(method, target, headers=dict(headers or {}))
+    response = connection.getresponse()
+    return Response(response.status, {key.lower(): value for key, value in response.getheaders()}, response.read())
+
+
+def eventually(check: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + SECONDS
+    while not check():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.01)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port of loopback: somebody else than the probe, which may meet itself there."""
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0 and probe.getsockname() != probe.getpeername()
+
+
+def write_snapshot(path: Path, source: Mapping[str, Any], *, serial: int = 1) -> Path:
+    """Compile a source document and put it in place by rename, as an admin side does."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_bytes(encode(compiled(source, serial=serial, built=int(time.time()))))
+    fresh.replace(path)
+    return path
+
+
+def stamped(serial: int, mirrors: int = 8) -> dict[str, Any]:
+    """A source all of whose URLs carry the serial: an answer mixed from two snapshots shows."""
+    return {
+        "categories": {"c": {}},
+        "repositories": {"r": {"category": "c"}},
+        "mirrors": {
+            f"m{number}.example": {"country": "DE", "categories": {"c": f"https://m{number}.example/s{serial}/"}}
+            for number in range(mirrors)
+        },
+    }
+
+
+@dataclass(frozen=True)
+class At:
+    """A server on loopback that somebody else has started, as one client sees it."""
+
+    port: int
+    source: str = "127.0.0.1"
+    """The client's own address."""
+    tls: ssl.SSLContext | None = None
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection of one's own, to be closed by the caller."""
+        if self.tls is not None:
+            return http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=SECONDS, source_address=(self.source, 0), context=self.tls
+            )
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS, source_address=(self.source, 0))
+
+    def get(self, target: str, headers: Mapping[str, str] | None = None) -> Response:
+        """Ask once on a fresh connection."""
+        with contextlib.closing(self.connect()) as connection:
+            return exchange(connection, target, headers)
+
+
+@contextlib.contextmanager
+def load(
+    server: Server | At, target: str, connections: int, check: Callable[[Response], None], *, keep: bool = True
+) -> Iterator[list[int]]:
+    """Ask on many connections without a pause until the block ends; failures of any of them fail the block.
+
+    Without `keep` each request has a connection of its own. Yields a list whose length is the number of answers so far.
+    Bounded by SECONDS * 4 whatever happens.
+    """
+    done = threading.Event()
+    answers: list[int] = []
+    failures: list[BaseException] = []
+    give_up = time.monotonic() + SECONDS * 4
+
+    def ask() -> None:
+        try:
+            with contextlib.closing(server.connect()) as connection:
+                while not done.is_set() and time.monotonic() < give_up:
+                    response = exchange(connection, target)
+                    if not keep:
+                        connection.close()
+                    check(response)
+                    answers.append(response.status)
+        except BaseException as error:  # noqa: BLE001 - told in the main thread
+            failures.append(error)
+            done.set()
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(SECONDS)
+    assert not failures, failures[0]
+
+
+def wait_for_more(count: int, *answers: list[int]) -> None:
+    """Wait until each of several loads has had so many more answers, or has failed."""
+    wanted = [len(one) + count for one in answers]
+    eventually(
+        lambda: all(len(now) >= least for now, least in zip(answers, wanted, strict=True)), f"{count} more answers"
+    )
