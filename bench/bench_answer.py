@@ -18,7 +18,7 @@ from corpus import DESIGN, snapshot_file
 from geography import client_networks, database_file
 from mirrorlist_snapshot.format import decode, encode
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider
 from mirrorlistd.config import Config
 from mirrorlistd.geo.locate import Geo
 from mirrorlistd.request.client_address import Trust, client_address, parse_address
@@ -107,7 +107,7 @@ def _geo() -> Geo:
 
 @cache
 def _decider(scale: float) -> Decider:
-    return Decider(Index(decode(snapshot_file(DESIGN.scaled(scale)).read_bytes())), _geo(), Settings())
+    return Decider(Index(decode(snapshot_file(DESIGN.scaled(scale)).read_bytes())), _geo(), AnswerSettings())
 
 
 @cache

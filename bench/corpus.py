@@ -27,8 +27,8 @@ from mirrorlist_snapshot.records import (
     CategoryRecord,
     ContentRecord,
     MirrorRecord,
-    PlaceRecord,
     Records,
+    RepositoryDirectoryRecord,
     RepositoryRecord,
 )
 from reporting import clear_terminal, say_on_terminal
@@ -201,7 +201,7 @@ def records(size: Size, *, stamp: str = "", seed: int = SEED, say: Say = lambda 
                 name=repository,
                 disabled=False,
                 places=tuple(
-                    PlaceRecord(arch=arch, category=category, path=path)
+                    RepositoryDirectoryRecord(arch=arch, category=category, path=path)
                     for name, arch, category, path in names
                     if name == repository
                 ),

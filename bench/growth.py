@@ -20,7 +20,7 @@ from geography import client_networks, database_file
 from measuring import Machine, Schedule, measure
 from mirrorlist_snapshot.format import decode
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider
 from mirrorlistd.geo.locate import Geo
 from mirrorlistd.request.client_address import parse_address
 from mirrorlistd.selection.index import Index
@@ -48,7 +48,7 @@ class Timed:
 
     def __init__(self, size: Size, queries: int) -> None:
         self._decider = Decider(
-            Index(decode(snapshot_file(size).read_bytes())), Geo.open(database_file(), None), Settings()
+            Index(decode(snapshot_file(size).read_bytes())), Geo.open(database_file(), None), AnswerSettings()
         )
         networks = client_networks(NETWORKS, ("EU",))
         self._queries = cycle(size.queries()[:queries])

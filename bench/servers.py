@@ -27,7 +27,7 @@ from geography import client_networks, database_file
 from measuring import BenchError, Load
 from mirrorlist_snapshot.format import decode
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider
 from mirrorlistd.geo.locate import Geo
 from mirrorlistd.request.client_address import parse_address
 from mirrorlistd.selection.index import Index
@@ -238,7 +238,7 @@ class Requests:
 
 def prepare(folder: Path, snapshot: Path, queries: Sequence[bytes], networks: int = NETWORKS) -> Requests:
     """Choose clients and write the files that wrk.lua reads; BenchError where too few clients get 20 mirrors."""
-    decider = Decider(Index(decode(snapshot.read_bytes())), Geo.open(database_file(), None), Settings())
+    decider = Decider(Index(decode(snapshot.read_bytes())), Geo.open(database_file(), None), AnswerSettings())
     random = Random(0)
 
     def body(query: bytes, address: str) -> bytes:

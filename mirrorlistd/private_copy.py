@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Copy:
+class PrivateCopy:
     """The bytes of one file, as they were when it was read. To be closed; views and mappings outlive that."""
 
     __slots__ = ("file", "path")
@@ -34,7 +34,7 @@ class Copy:
         """The copy."""
 
     @classmethod
-    def of(cls, path: Path, data: bytes) -> Copy:
+    def of(cls, path: Path, data: bytes) -> PrivateCopy:
         """Make a sealed copy of bytes that have already been read."""
         copy = cls(path)
         copy.file.write(data)
@@ -42,7 +42,7 @@ class Copy:
         return copy
 
     @classmethod
-    def received(cls, path: Path, descriptor: int) -> Copy:
+    def received(cls, path: Path, descriptor: int) -> PrivateCopy:
         """Take over the descriptor of a copy that another process has sealed."""
         return cls(path, os.fdopen(descriptor, "rb"))
 

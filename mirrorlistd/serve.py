@@ -29,20 +29,20 @@ from mirrorlistd.errors import StateError
 from mirrorlistd.lanes.connection import guarded
 from mirrorlistd.lanes.fast.lane import fast_lane
 from mirrorlistd.private_copy import is_there
-from mirrorlistd.process.file_watch import TICK, Watch
-from mirrorlistd.process.gc_policy import be_steady, settle
+from mirrorlistd.process.file_watch import TICK, FileWatch
+from mirrorlistd.process.gc_policy import freeze_heap, set_gc_policy
 from mirrorlistd.process.mirrormanager_import import import_now
-from mirrorlistd.process.reload import Outcomes, Reloader, facts, keep, warn
+from mirrorlistd.process.reload import Reloader, ReloadOutcomes, facts, keep, warn
 from mirrorlistd.process.sockets import Addresses, bind_tcp, bind_unix, url
 from mirrorlistd.process.systemd_activation import handed_over
 from mirrorlistd.process.systemd_notify import notify
-from mirrorlistd.process.uvicorn_server import Server
+from mirrorlistd.process.uvicorn_server import UvicornServer
 from mirrorlistd.pull.watching import PullWatch
 from mirrorlistd.state.admission import LAST_GOOD, admit
 from mirrorlistd.state.service import Service
 from mirrorlistd.web.app import create_app
-from mirrorlistd.workers.cpu_count import processors
-from mirrorlistd.workers.supervisor import Means, Parent
+from mirrorlistd.workers.cpu_count import cpu_count
+from mirrorlistd.workers.supervisor import ServerParts, Supervisor
 
 if TYPE_CHECKING:
     import socket
@@ -61,13 +61,13 @@ def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> i
     MirrorlistdError where there is nothing to serve or nowhere to listen.
     """
     configure_logs(config)
-    be_steady()
-    watch = Watch(config, reread) if config.watch else None  # before anything is read: no change is missed
+    set_gc_policy()
+    watch = FileWatch(config, reread) if config.watch else None  # before anything is read: no change is missed
     state = _first_state(config, hangups)
     _give_back_memory()
     start = _Start(config, watch.reread if watch else reread, hangups, state, watch)
     with contextlib.ExitStack() as stack:
-        if (workers := config.workers or processors()) > 1:
+        if (workers := config.workers or cpu_count()) > 1:
             _serve_by_workers(start, workers, stack)
         else:
             _serve_alone(start, stack)
@@ -95,7 +95,7 @@ class _Start:
     hangups: list[int]
     state: State | None
     """None with --pull alone: nothing has been pulled yet, or nothing good is left of it."""
-    watch: Watch | None
+    watch: FileWatch | None
 
 
 def _first_state(config: Config, hangups: list[int]) -> State | None:
@@ -146,7 +146,7 @@ def _prepare_folder(file: Path) -> None:
 
 
 def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
-    settle()
+    freeze_heap()
     config = start.config
     service = Service(state=start.state)
     sockets = handed_over(os.environ, stack)
@@ -155,8 +155,8 @@ def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
         sockets += _unix_sockets(config, stack)
     _hold_pid_file(config, stack)
     stack.enter_context(service.recording(config))
-    server = Server(_uvicorn_config(config, service), service, config.drain)
-    reloader = Reloader(service, Outcomes(service, config, configure_logs), start.reread)
+    server = UvicornServer(_uvicorn_config(config, service), service, config.drain)
+    reloader = Reloader(service, ReloadOutcomes(service, config, configure_logs), start.reread)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(_run(service, server, sockets, start, reloader))
 
@@ -171,10 +171,10 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
     shared = shared or _unix_sockets(config, stack)
     pid_file = _hold_pid_file(config, stack)
 
-    def make_server(service: Service) -> Server:
-        return Server(_uvicorn_config(config, service), service, config.drain, signals=False)
+    def make_server(service: Service) -> UvicornServer:
+        return UvicornServer(_uvicorn_config(config, service), service, config.drain, signals=False)
 
-    means = Means(
+    means = ServerParts(
         config=config,
         workers=workers,
         reread=start.reread,
@@ -186,7 +186,7 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
         watch=start.watch,
         private=pid_file,
     )
-    Parent(start.state, means).run(start.hangups)
+    Supervisor(start.state, means).run(start.hangups)
 
 
 def _unix_sockets(config: Config, stack: contextlib.ExitStack) -> list[socket.socket]:
@@ -210,7 +210,7 @@ def _announce(state: State | None, sockets: list[socket.socket]) -> None:
 
 
 async def _run(
-    service: Service, server: Server, sockets: list[socket.socket], start: _Start, reloader: Reloader
+    service: Service, server: UvicornServer, sockets: list[socket.socket], start: _Start, reloader: Reloader
 ) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
     if service.recorder is not None:
@@ -237,7 +237,7 @@ async def _run(
         await asyncio.gather(*beside, return_exceptions=True)
 
 
-async def _watch(watch: Watch, reloader: Reloader) -> None:
+async def _watch(watch: FileWatch, reloader: Reloader) -> None:
     while True:
         await asyncio.sleep(TICK)
         if watch.changed():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from mirrorlistd.answering.decider import Manner, Prepared
+from mirrorlistd.answering.decider import ResolvedQuery, ResponseMeta
 from mirrorlistd.errors import NotServedError, Reason
 from mirrorlistd.presets import Refused
 from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing
@@ -27,7 +27,7 @@ _ACCEPTED: Final = ((b"application/metalink4+xml", METALINK4), (b"application/me
 
 
 @dataclass(slots=True, eq=False)  # not frozen: one is made for each new address, and that would take thrice as long
-class Asker:
+class Client:
     """Who asks, and where they are."""
 
     address: Address | None
@@ -42,7 +42,7 @@ class Asker:
         return cls(address, failed, decider.place(address))
 
 
-class Around(NamedTuple):
+class RedirectContext(NamedTuple):
     """What stands around a request and matters to redirects alone: lists are the same for everybody at a place."""
 
     https: bool = False
@@ -67,7 +67,11 @@ class Answer(NamedTuple):
 
 
 def answer(
-    decider: Decider, query_string: bytes, client: Address | None, random: Random, around: Around | None = None
+    decider: Decider,
+    query_string: bytes,
+    client: Address | None,
+    random: Random,
+    context: RedirectContext | None = None,
 ) -> Answer:
     """Answer a canonical query (see `routes`) for a client.
 
@@ -75,67 +79,71 @@ def answer(
     only source of chance. With `ip=` the list is for that address, and private mirrors are left out unless it is the
     client's own.
     """
-    manner, body = reply(decider, query_string, Asker.at(decider, client), random, around)
-    return Answer(manner.status, manner.headers, body, manner.tier, manner.format)
+    meta, body = reply(decider, query_string, Client.at(decider, client), random, context)
+    return Answer(meta.status, meta.headers, body, meta.tier, meta.format)
 
 
 def reply(
-    decider: Decider, query_string: bytes, asker: Asker, random: Random, around: Around | None = None
-) -> tuple[Manner, bytes]:
+    decider: Decider, query_string: bytes, client: Client, random: Random, context: RedirectContext | None = None
+) -> tuple[ResponseMeta, bytes]:
     """Do the same for one whose place is known already: what stands around the body, and the body."""
-    prepared = decider.queries.get(query_string) or decider.prepare(query_string)
-    if not isinstance(prepared, Prepared):
-        return _refuse(decider, prepared)
-    if prepared.plain:
-        place = asker.place
-        plan = decider.plans.get((prepared, place)) or decider.plan(prepared, place, private=True)
+    resolved = decider.queries.get(query_string) or decider.resolve_query(query_string)
+    if not isinstance(resolved, ResolvedQuery):
+        return _refuse(decider, resolved)
+    if resolved.plain:
+        place = client.place
+        plan = decider.plans.get((resolved, place)) or decider.plan(resolved, place, private=True)
         body = plan.body(random)
-        return (plan.manner, body) if body else _nobody(decider, prepared)
-    if prepared.renderer.stable:
-        prepared = _redirected(decider, query_string, prepared, around or Around())
-        if not isinstance(prepared, Prepared):
-            return _refuse(decider, prepared)
-    client, place, asked_for = asker.address, asker.place, prepared.query.ip
-    own = asked_for is None or asked_for == client
-    plan = decider.plan(prepared, place if own else decider.place(asked_for), private=own)
-    renderer = prepared.renderer
-    if renderer.stable and (client or asked_for):
-        order = plan.choice.draw(prepared.limit, decider.rendezvous(asked_for or client, (around or Around()).now))
+        return (plan.meta, body) if body else _nobody(decider, resolved)
+    if resolved.renderer.stable:
+        resolved = _redirected(decider, query_string, resolved, context or RedirectContext())
+        if not isinstance(resolved, ResolvedQuery):
+            return _refuse(decider, resolved)
+    address, place, on_behalf_of = client.address, client.place, resolved.query.ip
+    own = on_behalf_of is None or on_behalf_of == address
+    plan = decider.plan(resolved, place if own else decider.place(on_behalf_of), private=own)
+    renderer = resolved.renderer
+    if renderer.stable and (address or on_behalf_of):
+        order = plan.ranking.draw(
+            resolved.limit, decider.rendezvous(on_behalf_of or address, (context or RedirectContext()).now)
+        )
     else:
-        order = decider.numbers(prepared, plan.choice).draw(random)
+        order = decider.numbers(resolved, plan.ranking).draw(random)
     if not order:
-        return _nobody(decider, prepared)
+        return _nobody(decider, resolved)
     listing = Listing(
-        decider.index, prepared.target, prepared.offers, plan.choice, order, plan.comment, decider.settings.public_url
+        decider.index, resolved.target, resolved.offers, plan.ranking, order, plan.comment, decider.settings.public_url
     )
     status, headers, body = renderer.render(listing)
-    return Manner(status, headers, plan.choice.first_code, renderer.name), body
+    return ResponseMeta(status, headers, plan.ranking.first_code, renderer.name), body
 
 
-def _redirected(decider: Decider, query_string: bytes, prepared: Prepared, around: Around) -> Prepared | Refused:
+def _redirected(
+    decider: Decider, query_string: bytes, resolved: ResolvedQuery, context: RedirectContext
+) -> ResolvedQuery | Refused:
     """Fit a redirect to its request: https stays https, and who takes a metalink gets one of a file.
 
     The wishes are added to the query: the last value of a parameter counts, so these do.
     """
-    wishes = b"&protocol=https" if around.https else b""
-    if not prepared.target.is_directory:
-        wanted = next((shape for word, shape in _ACCEPTED if word in around.accept.lower()), None)
+    wishes = b"&protocol=https" if context.https else b""
+    if not resolved.target.is_directory:
+        wanted = next((shape for word, shape in _ACCEPTED if word in context.accept.lower()), None)
         wishes += b"&format=" + wanted.name.encode() if wanted else b""
-    return decider.prepare(query_string + wishes) if wishes else prepared
+    return decider.resolve_query(query_string + wishes) if wishes else resolved
 
 
-def _refuse(decider: Decider, refused: Refused) -> tuple[Manner, bytes]:
+def _refuse(decider: Decider, refused: Refused) -> tuple[ResponseMeta, bytes]:
     status, headers, body = decider.refuse(refused)
-    return Manner(status, headers, 0, TEXT.name), body
+    return ResponseMeta(status, headers, 0, TEXT.name), body
 
 
-def _nobody(decider: Decider, prepared: Prepared) -> tuple[Manner, bytes]:
-    if decider.candidates(prepared):
+def _nobody(decider: Decider, resolved: ResolvedQuery) -> tuple[ResponseMeta, bytes]:
+    if decider.candidates(resolved):
         reason = "no mirror is offered to your network or country for this"
-    elif not decider.index.snapshot.sets.members(prepared.ask.carriers):
+    elif not decider.index.snapshot.sets.members(resolved.ask.carriers):
         reason = "no mirror carries this"
-    elif prepared.query.protocols:
+    elif resolved.query.protocols:
         reason = "no mirror offers this by the protocols asked for"
     else:
         reason = "no mirror carries this by http or https; try protocol="
-    return _refuse(decider, Refused(NotServedError(Reason.NOBODY, reason), prepared.query, prepared.renderer.name))
+    return _refuse(decider, Refused(NotServedError(Reason.NOBODY, reason), resolved.query, resolved.renderer.name))

@@ -19,9 +19,9 @@ from mirrorlistd.presets import DEFAULT, Refused
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT, TEXT_HEADERS, Renderer
 from mirrorlistd.request.query import Query, format_of
 from mirrorlistd.request.routes import Routes
-from mirrorlistd.selection.batches import Chance, Dealer, Deck
+from mirrorlistd.selection.batches import BatchedDraw, Items, SeededGenerator
 from mirrorlistd.selection.index import NOWHERE, PROTOCOLS
-from mirrorlistd.selection.rank import Ask, Case, Choice, Rendezvous, Tier, candidates, rank
+from mirrorlistd.selection.rank import Ranking, RankInput, Rendezvous, SelectionQuery, Tier, candidates, rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,12 +50,12 @@ _LONGEST_REMEMBERED: Final = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
+class ResolvedQuery:
     """A query understood: all of an answer that does not depend on who asks. Each is equal to itself alone."""
 
     query: Query
     target: Target
-    ask: Ask
+    ask: SelectionQuery
     offers: Offers
     renderer: Renderer
     limit: int
@@ -68,7 +68,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AnswerSettings:
     """What an operator can set about lists."""
 
     preset: Preset = DEFAULT
@@ -89,15 +89,15 @@ class Settings:
 class Plan:
     """All of an answer but chance: one query, one place."""
 
-    choice: Choice
+    ranking: Ranking
     comment: bytes
     """Comment lines, each ending in LF; empty where the client wants none."""
-    manner: Manner
+    meta: ResponseMeta
     """Of the plain list."""
-    lines: Dealer[bytes]
+    lines: BatchedDraw[bytes]
     """Deals base URLs: the first of each mirror."""
     separator: bytes
-    """As of `Prepared`."""
+    """As of `ResolvedQuery`."""
     # The rest is for the fast lane, which writes plain lists by itself: a call, or going through another object, would
     # cost as much as a tenth of the list.
     ready: list[list[bytes]] = field(init=False)
@@ -114,17 +114,17 @@ class Plan:
         object.__setattr__(self, "ready", self.lines.ready)
         object.__setattr__(self, "opening", b"\r\n\r\n" + self.comment)
         object.__setattr__(self, "around", len(self.comment) + len(self.separator))
-        object.__setattr__(self, "tier", self.manner.tier)
+        object.__setattr__(self, "tier", self.meta.tier)
 
     def body(self, random: Random) -> bytes:
-        """Write a plain list (see `Prepared`); empty where nobody is offered."""
+        """Write a plain list (see `ResolvedQuery`); empty where nobody is offered."""
         urls = self.ready.pop() if self.ready else self.lines.draw(random)
         separator = self.separator
         return b"".join((self.comment, separator.join(urls), separator)) if urls else b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Manner:
+class ResponseMeta:
     """All of what goes back to a client but the body; the lanes add `content-length`, `date` and `server`."""
 
     status: int
@@ -164,31 +164,31 @@ class Decider:
         "settings",
     )
 
-    def __init__(self, index: Index, geo: Geo, settings: Settings) -> None:
+    def __init__(self, index: Index, geo: Geo, settings: AnswerSettings) -> None:
         """Take the parts as they are; nothing is computed before it is asked for."""
         self.index = index
-        self._mirrors = Deck(range(len(index.snapshot.mirrors)))
-        self._chance = Chance()
+        self._mirrors = Items(range(len(index.snapshot.mirrors)))
+        self._chance = SeededGenerator()
         self.geo = geo
         self.settings = settings
         self.limit: Final = settings.limit or settings.preset.limit
         """Mirrors in a list, unless the client asks for another number."""
         self.refuse: Final = settings.preset.refusals(index)
-        """Turns what `prepare` refuses into an answer."""
+        """Turns what `resolve_query` refuses into an answer."""
         few = min(_TIERS, max(64, _MIRRORS_IN_TIERS // max(1, len(index.snapshot.mirrors))))
-        self.queries: Final[Memo[bytes, Prepared | Refused]] = Memo(_QUERIES)
-        """What `prepare` has made."""
+        self.queries: Final[Memo[bytes, ResolvedQuery | Refused]] = Memo(_QUERIES)
+        """What `resolve_query` has made."""
         self._places: Memo[tuple[Location, Networks], Place] = Memo(_PLANS)
         self._equal_places: Memo[Place, Place] = Memo(_PLANS)
         self._tiers: Memo[tuple[int, tuple[int, ...]], Tier] = Memo(few)
-        self._equal_choices: Memo[tuple[object, ...], Choice] = Memo(few)
-        self._choices: Memo[tuple[Ask, int, tuple[str, ...], Place], Choice] = Memo(_CHOICES)
-        self._numbers: Memo[tuple[Choice, int], Dealer[int]] = Memo(few)
-        self._decks: Memo[Offers, Deck[bytes]] = Memo(_CANDIDATES)
-        self._lines: Memo[tuple[Choice, int, Offers], Dealer[bytes]] = Memo(few)
-        self.plans: Final[Memo[tuple[Prepared | None, Place], Plan]] = Memo(_PLANS)
+        self._equal_choices: Memo[tuple[object, ...], Ranking] = Memo(few)
+        self._choices: Memo[tuple[SelectionQuery, int, tuple[str, ...], Place], Ranking] = Memo(_CHOICES)
+        self._numbers: Memo[tuple[Ranking, int], BatchedDraw[int]] = Memo(few)
+        self._decks: Memo[Offers, Items[bytes]] = Memo(_CANDIDATES)
+        self._lines: Memo[tuple[Ranking, int, Offers], BatchedDraw[bytes]] = Memo(few)
+        self.plans: Final[Memo[tuple[ResolvedQuery | None, Place], Plan]] = Memo(_PLANS)
         """What `plan` has made for those who ask for themselves; for who cannot afford to call it."""
-        self._plans_for_others: Memo[tuple[Prepared | None, Place], Plan] = Memo(_PLANS)
+        self._plans_for_others: Memo[tuple[ResolvedQuery | None, Place], Plan] = Memo(_PLANS)
         self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
         self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
         self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
@@ -198,23 +198,23 @@ class Decider:
         """All that is remembered, memo by memo."""
         return [thing for name in self.__slots__ if isinstance(thing := getattr(self, name), Memo)]
 
-    def prepare(self, query_string: bytes) -> Prepared | Refused:
+    def resolve_query(self, query_string: bytes) -> ResolvedQuery | Refused:
         """Understand what stands after the `?`; mistakes are values here, because they too are remembered."""
         known = self.queries.get(query_string)
         if known is not None:
             return known
-        prepared: Prepared | Refused
+        resolved: ResolvedQuery | Refused
         query = None
         try:
             query = self.settings.preset.read(query_string)
-            prepared = self._prepare(query)
+            resolved = self._prepare(query)
         except (QueryError, NotServedError) as error:
-            prepared = Refused(error.with_traceback(None), query, format_of(query_string))
+            resolved = Refused(error.with_traceback(None), query, format_of(query_string))
         if len(query_string) <= _LONGEST_REMEMBERED:
-            self.queries.remember(query_string, prepared)
-        return prepared
+            self.queries.remember(query_string, resolved)
+        return resolved
 
-    def _prepare(self, query: Query) -> Prepared:
+    def _prepare(self, query: Query) -> ResolvedQuery:
         renderer = FORMATS.get(query.format or (REDIRECT if query.redirect else TEXT).name)
         if renderer is None:
             raise QueryError(f"unknown format; write format={' or format='.join(FORMATS)}")
@@ -226,14 +226,14 @@ class Decider:
                 raise NotServedError(Reason.NOBODY, "no mirror offers this by the protocols asked for")
             query = replace(query, protocols=known)
         offers = self.offers(target, query)
-        ask = Ask(
+        ask = SelectionQuery(
             carriers=target.carriers,
             countries=query.countries,
             everywhere=query.everywhere,
             own_network=query.netblock,
             private=query.ip is None,
         )
-        return Prepared(
+        return ResolvedQuery(
             query=query,
             target=target,
             ask=ask,
@@ -273,58 +273,58 @@ class Decider:
         """Give the one place that stands for all that are equal: it is found quicker in memos."""
         return self._equal_places.get(place) or self._equal_places.remember(place, place)
 
-    def plan(self, prepared: Prepared, place: Place, *, private: bool) -> Plan:
+    def plan(self, resolved: ResolvedQuery, place: Place, *, private: bool) -> Plan:
         """Decide everything but chance; `private` says that the client asks for itself, with `ip=` or without."""
-        key = (prepared, place)
+        key = (resolved, place)
         plans = self.plans if private else self._plans_for_others
         known = plans.get(key)
         if known is None:
-            choice = self.choice(prepared, place, private=private)
+            ranking = self.ranking(resolved, place, private=private)
             comment = b""
-            if prepared.query.comments:
-                case = self._case(prepared, place, private=private)
-                comment = self.settings.preset.comment(prepared.query, prepared.target, case, choice) + prepared.times
-            manner = Manner(200, TEXT_HEADERS, choice.first_code, TEXT.name)
-            lines = self._dealt(prepared, choice)
-            known = plans.remember(key, Plan(choice, comment, manner, lines, prepared.separator))
+            if resolved.query.comments:
+                case = self._case(resolved, place, private=private)
+                comment = self.settings.preset.comment(resolved.query, resolved.target, case, ranking) + resolved.times
+            meta = ResponseMeta(200, TEXT_HEADERS, ranking.first_code, TEXT.name)
+            lines = self._dealt(resolved, ranking)
+            known = plans.remember(key, Plan(ranking, comment, meta, lines, resolved.separator))
         return known
 
-    def _dealt(self, prepared: Prepared, choice: Choice) -> Dealer[bytes]:
+    def _dealt(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[bytes]:
         """Give the dealer of base URLs, which plans share: directories by the hundred have the same mirrors."""
-        offers = prepared.offers
-        key = (choice, prepared.limit, offers)
+        offers = resolved.offers
+        key = (ranking, resolved.limit, offers)
         if (known := self._lines.get(key)) is not None:
             return known
-        deck = self._decks.get(offers) or self._decks.remember(offers, Deck(offers.first))
-        return self._lines.remember(key, Dealer(choice, prepared.limit, deck, self._chance))
+        deck = self._decks.get(offers) or self._decks.remember(offers, Items(offers.first))
+        return self._lines.remember(key, BatchedDraw(ranking, resolved.limit, deck, self._chance))
 
-    def numbers(self, prepared: Prepared, choice: Choice) -> Dealer[int]:
+    def numbers(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[int]:
         """Give the dealer of mirror numbers, for whatever is not a plain list."""
-        key = (choice, prepared.limit)
-        return self._numbers.get(key) or self._numbers.remember(key, Dealer(*key, self._mirrors, self._chance))
+        key = (ranking, resolved.limit)
+        return self._numbers.get(key) or self._numbers.remember(key, BatchedDraw(*key, self._mirrors, self._chance))
 
-    def choice(self, prepared: Prepared, place: Place, *, private: bool = True) -> Choice:
+    def ranking(self, resolved: ResolvedQuery, place: Place, *, private: bool = True) -> Ranking:
         """The tiers for a place; `private` as for `plan`."""
-        key = (_asking(prepared, private=private), prepared.target.category, prepared.query.protocols, place)
+        key = (_asking(resolved, private=private), resolved.target.category, resolved.query.protocols, place)
         known = self._choices.get(key)
         if known is None:
-            known = self._choices.remember(key, self._one(rank(self._case(prepared, place, private=private))))
+            known = self._choices.remember(key, self._one(rank(self._case(resolved, place, private=private))))
         return known
 
-    def _case(self, prepared: Prepared, place: Place, *, private: bool) -> Case:
-        ask = _asking(prepared, private=private)
-        carried, minimum = self.candidates(prepared), self.settings.minimum
-        return Case(self.index, ask, place, self.codes(place), carried, minimum, self._tier)
+    def _case(self, resolved: ResolvedQuery, place: Place, *, private: bool) -> RankInput:
+        ask = _asking(resolved, private=private)
+        carried, minimum = self.candidates(resolved), self.settings.minimum
+        return RankInput(self.index, ask, place, self.codes(place), carried, minimum, self._tier)
 
     def _tier(self, code: int, mirrors: Sequence[int]) -> Tier:
         """Make a tier, or give the one that has the same mirrors: many places have most of theirs in common."""
         key = (code, tuple(mirrors))
         return self._tiers.get(key) or self._tiers.remember(key, Tier(code, key[1], self.index.weights))
 
-    def _one(self, choice: Choice) -> Choice:
+    def _one(self, ranking: Ranking) -> Ranking:
         """Give the one choice that stands for all that are equal: they are dealt from the same batches."""
-        key = (choice.tiers, choice.fallback, choice.exclusive, choice.by_country)
-        return self._equal_choices.get(key) or self._equal_choices.remember(key, choice)
+        key = (ranking.tiers, ranking.fallback, ranking.exclusive, ranking.by_country)
+        return self._equal_choices.get(key) or self._equal_choices.remember(key, ranking)
 
     def rendezvous(self, address: Address | None, now: float) -> Rendezvous:
         """Give the chance that is the same for an address for a while; the turns of different addresses differ."""
@@ -339,15 +339,15 @@ class Decider:
         key = (place.country, place.continent)
         return self._tier_maps.get(key) or self._tier_maps.remember(key, tier_map(self.index.snapshot, *key))
 
-    def candidates(self, prepared: Prepared) -> list[int]:
+    def candidates(self, resolved: ResolvedQuery) -> list[int]:
         """The mirrors that carry what is asked and have a URL of a wanted protocol."""
-        key = (prepared.ask.carriers, prepared.target.category, prepared.query.protocols)
+        key = (resolved.ask.carriers, resolved.target.category, resolved.query.protocols)
         known = self._candidates.get(key)
         if known is None:
-            known = self._candidates.remember(key, candidates(self.index, prepared.ask.carriers, prepared.offers))
+            known = self._candidates.remember(key, candidates(self.index, resolved.ask.carriers, resolved.offers))
         return known
 
 
-def _asking(prepared: Prepared, *, private: bool) -> Ask:
-    ask = prepared.ask
+def _asking(resolved: ResolvedQuery, *, private: bool) -> SelectionQuery:
+    ask = resolved.ask
     return ask._replace(private=True) if private and not ask.private else ask

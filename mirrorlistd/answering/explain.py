@@ -21,7 +21,7 @@ from mirrorlist_snapshot.tiers import (
     PRIVATE,
     tier_name,
 )
-from mirrorlistd.answering.decider import Prepared
+from mirrorlistd.answering.decider import ResolvedQuery
 from mirrorlistd.errors import QueryError
 from mirrorlistd.geo.locate import UNKNOWN, Location
 from mirrorlistd.presets import UNLIMITED
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.request.query import Query
     from mirrorlistd.selection.index import Place
-    from mirrorlistd.selection.rank import Choice, Tier
+    from mirrorlistd.selection.rank import Ranking, Tier
 
 _ORDINAL: Final = {1: "st", 2: "nd", 3: "rd"}
 _REASONS: Final = {
@@ -62,32 +62,32 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     country, client = (client, None) if isinstance(client, str) else (None, client)
     if (no_country := _no_country(country)) is not None:
         return _refused(decider, no_country, client)
-    prepared = decider.prepare(query_string)
-    if not isinstance(prepared, Prepared):
-        return _refused(decider, prepared.error, client)
-    asked_for = prepared.query.ip
+    resolved = decider.resolve_query(query_string)
+    if not isinstance(resolved, ResolvedQuery):
+        return _refused(decider, resolved.error, client)
+    asked_for = resolved.query.ip
     address = None if country else asked_for or client
     place = _somewhere_in(decider, country) if country else decider.place(address)
     private = asked_for is None or asked_for == client
-    choice = decider.choice(prepared, place, private=private)
-    steady = prepared.renderer.stable and address is not None
-    order = choice.draw(prepared.limit, decider.rendezvous(address, now) if steady else random)
+    ranking = decider.ranking(resolved, place, private=private)
+    steady = resolved.renderer.stable and address is not None
+    order = ranking.draw(resolved.limit, decider.rendezvous(address, now) if steady else random)
     told: dict[str, Any] = {
         "status": 200 if order else 404,
-        "asked": _asked(decider, prepared),
+        "asked": _asked(decider, resolved),
         "client": _client(address, on_behalf=bool(country or asked_for)),
         "place": tell_place(
             decider, address, place, range(len(decider.index.snapshot.mirrors)) if full else frozenset(order)
         ),
-        "format": prepared.renderer.name,
+        "format": resolved.renderer.name,
         "serial": decider.index.snapshot.serial,
-        "exclusive": choice.exclusive,
-        "by_country": choice.by_country,
-        "tiers": _tiers(choice, order, full=full),
-        "list": list(_listed(decider, prepared, choice, order, full=full)),
+        "exclusive": ranking.exclusive,
+        "by_country": ranking.by_country,
+        "tiers": _tiers(ranking, order, full=full),
+        "list": list(_listed(decider, resolved, ranking, order, full=full)),
     }
     if full:
-        told["left_out"] = list(_left_out(decider, prepared, place, choice, frozenset(order)))
+        told["left_out"] = list(_left_out(decider, resolved, place, ranking, frozenset(order)))
     return told
 
 
@@ -125,48 +125,48 @@ def _tier(code: int) -> dict[str, object]:
     return {"tier": name, "group": code - NEIGHBOURS + 1 if name == tier_name(NEIGHBOURS) else None}
 
 
-def _all_tiers(choice: Choice) -> tuple[Tier, ...]:
-    return (*choice.tiers, *((choice.fallback,) if choice.fallback else ()))
+def _all_tiers(ranking: Ranking) -> tuple[Tier, ...]:
+    return (*ranking.tiers, *((ranking.fallback,) if ranking.fallback else ()))
 
 
-def _tiers(choice: Choice, order: list[int], *, full: bool) -> list[dict[str, object]]:
+def _tiers(ranking: Ranking, order: list[int], *, full: bool) -> list[dict[str, object]]:
     """Tell the tiers, nearest first; to strangers only those of their list, and no count: it would tell of others."""
     if full:
-        return [_tier(tier.code) | {"mirrors": len(tier.mirrors)} for tier in _all_tiers(choice)]
-    codes = tiers_of(choice)
+        return [_tier(tier.code) | {"mirrors": len(tier.mirrors)} for tier in _all_tiers(ranking)]
+    codes = tiers_of(ranking)
     return [_tier(code) for code in dict.fromkeys(codes[mirror] for mirror in order)]
 
 
-def _shares(decider: Decider, choice: Choice) -> dict[int, float]:
+def _shares(decider: Decider, ranking: Ranking) -> dict[int, float]:
     """Mirror -> percent of the first places within its tier that the weighted shuffle gives it, over many answers."""
     weights = decider.index.weights
     return {
         mirror: round(100 * weights[mirror] / tier.cumulative[-1], 1)
-        for tier in _all_tiers(choice)
+        for tier in _all_tiers(ranking)
         for mirror in tier.mirrors
     }
 
 
 def _listed(
-    decider: Decider, prepared: Prepared, choice: Choice, order: list[int], *, full: bool
+    decider: Decider, resolved: ResolvedQuery, ranking: Ranking, order: list[int], *, full: bool
 ) -> Iterator[dict[str, object]]:
     """Yield a row for each mirror of the list; the shares are for insiders, as the counts are."""
-    codes, shares = tiers_of(choice), _shares(decider, choice)
+    codes, shares = tiers_of(ranking), _shares(decider, ranking)
     for position, number in enumerate(order, start=1):
         mirror = decider.index.snapshot.mirrors[number]
         row: dict[str, object] = {"place": position, "mirror": mirror.name}
         row |= _tier(codes[number]) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
         if full:
             row |= {"share": shares[number], "said": _said(decider, number)}
-        yield row | {"urls": [(url + prepared.target.suffix).decode() for url in prepared.offers.urls[number]]}
+        yield row | {"urls": [(url + resolved.target.suffix).decode() for url in resolved.offers.urls[number]]}
 
 
 def _client(address: Address | None, *, on_behalf: bool) -> dict[str, object]:
     return {"address": address.text if address else None, "on_behalf": on_behalf}
 
 
-def _asked(decider: Decider, prepared: Prepared) -> dict[str, object]:
-    query, target = prepared.query, prepared.target
+def _asked(decider: Decider, resolved: ResolvedQuery) -> dict[str, object]:
+    query, target = resolved.query, resolved.target
     category = decider.index.snapshot.categories[target.category]
     return {
         "query": _query_string(query),
@@ -175,7 +175,7 @@ def _asked(decider: Decider, prepared: Prepared) -> dict[str, object]:
         "directory": target.suffix.decode(),
         "countries": [*query.countries, *(["global"] if query.everywhere else [])],
         "protocols": list(query.protocols),
-        "limit": prepared.limit if prepared.limit < UNLIMITED else None,
+        "limit": resolved.limit if resolved.limit < UNLIMITED else None,
         "minimum": decider.settings.minimum,
     }
 
@@ -213,11 +213,11 @@ def tell_place(decider: Decider, address: Address | None, place: Place, shown: C
 
 
 def _left_out(
-    decider: Decider, prepared: Prepared, place: Place, choice: Choice, listed: frozenset[int]
+    decider: Decider, resolved: ResolvedQuery, place: Place, ranking: Ranking, listed: frozenset[int]
 ) -> Iterator[dict[str, object]]:
     """Yield a row for every mirror that is not in the list: its share where it stands in a tier, and the reason."""
-    shares = _shares(decider, choice)
-    for number, reason in _reasons(decider, prepared, place, choice):
+    shares = _shares(decider, ranking)
+    for number, reason in _reasons(decider, resolved, place, ranking):
         if number not in listed:
             mirror = decider.index.snapshot.mirrors[number]
             said = _said(decider, number)
@@ -232,26 +232,26 @@ def _left_out(
             }
 
 
-def _reasons(decider: Decider, prepared: Prepared, place: Place, choice: Choice) -> Iterator[tuple[int, str]]:
+def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: Ranking) -> Iterator[tuple[int, str]]:
     """Yield every mirror with the first reason that would hold if it were not in the list."""
-    carrying = frozenset(decider.index.snapshot.sets.members(prepared.ask.carriers))
-    carried = frozenset(decider.candidates(prepared))
-    ranked = tiers_of(choice)
+    carrying = frozenset(decider.index.snapshot.sets.members(resolved.ask.carriers))
+    carried = frozenset(decider.candidates(resolved))
+    ranked = tiers_of(ranking)
     codes = decider.codes(place)
     own = {match.mirror for match in decider.index.matches(place.chain)} | decider.index.mirrors_of_asn(place.asn)
     for mirror, code in enumerate(codes):
         if mirror in ranked:
-            yield mirror, f"beyond the limit of {prepared.limit}: tier {tier_words(_tier(ranked[mirror]))}"
+            yield mirror, f"beyond the limit of {resolved.limit}: tier {tier_words(_tier(ranked[mirror]))}"
         elif code == INACTIVE:
             yield mirror, _said(decider, mirror) or _REASONS[code]
         elif mirror not in carrying:
-            yield mirror, _not_carrying(decider, prepared, mirror)
+            yield mirror, _not_carrying(decider, resolved, mirror)
         elif mirror not in carried:
             yield mirror, "no URL of a wanted protocol"
-        elif code == PRIVATE and mirror in own and not choice.exclusive:
+        elif code == PRIVATE and mirror in own and not ranking.exclusive:
             yield mirror, "private: in its own networks, but not with country=, netblock=0 or another client's ip="
         else:
-            yield mirror, _not_ranked(code, choice, decider.settings.minimum)
+            yield mirror, _not_ranked(code, ranking, decider.settings.minimum)
 
 
 def _said(decider: Decider, mirror: int) -> str | None:
@@ -260,23 +260,23 @@ def _said(decider: Decider, mirror: int) -> str | None:
     return f"{standing} (by the status file)" if standing is not None else None
 
 
-def _not_carrying(decider: Decider, prepared: Prepared, mirror: int) -> str:
+def _not_carrying(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str:
     """Say why a mirror is not among the carriers; a snapshot of a listed category does not keep which of its two."""
     snapshot = decider.index.snapshot
-    category = snapshot.categories[prepared.target.category]
-    if all(content.category != prepared.target.category for content in snapshot.mirrors[mirror].contents):
+    category = snapshot.categories[resolved.target.category]
+    if all(content.category != resolved.target.category for content in snapshot.mirrors[mirror].contents):
         return f"does not carry the category {category.name}"
     if category.kind is CategoryKind.OPEN:
         return "its include or exclude prefixes leave this path out"
     return "not up to date for this directory, or its include or exclude prefixes leave it out"
 
 
-def _not_ranked(code: int, choice: Choice, minimum: int) -> str:
+def _not_ranked(code: int, ranking: Ranking, minimum: int) -> str:
     """Say why a mirror that could serve the content stands in no tier."""
-    if choice.exclusive:
+    if ranking.exclusive:
         return "an exclusive netblock serves this client"
     if code in _REASONS:
         return _REASONS[code]
-    if choice.by_country:
+    if ranking.by_country:
         return "fallback: not with country=" if code == FALLBACK else "not in the countries asked for"
     return f"far away, and at least {minimum} nearer mirrors were found"

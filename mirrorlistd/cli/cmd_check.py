@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot.errors import ServingError
 from mirrorlist_snapshot.publishing.running_server import Readyz
+from mirrorlistd.cli.check_result import Level, judge, unreachable
 from mirrorlistd.cli.console import add_verb, load
-from mirrorlistd.cli.verdict import Level, judge, unreachable
 from mirrorlistd.config import add_arguments
 from mirrorlistd.presets import UNLIMITED
 

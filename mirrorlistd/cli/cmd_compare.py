@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mirrorlistd.cli.console import Verbs
-    from mirrorlistd.compare.asking import Result
-    from mirrorlistd.compare.requests import Plan
+    from mirrorlistd.compare.comparer import Result
+    from mirrorlistd.compare.requests import RequestList
 
 _EXAMPLES: Final = """\
 examples:
@@ -65,44 +65,44 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from mirrorlistd.compare.asking import AskError, Base, Bounds, Comparer  # noqa: PLC0415 - `--help` does without
-    from mirrorlistd.compare.report import as_json, as_text, outcome, summary  # noqa: PLC0415 - as above
+    from mirrorlistd.compare.comparer import Comparer, ComparisonError, LoadBounds, ServerUrl  # noqa: PLC0415 - `--help` does without
+    from mirrorlistd.compare.difference_report import as_json, as_text, outcome, summary  # noqa: PLC0415 - as above
 
-    bases = Base.parse(arguments.url), Base.parse(arguments.other)
-    plan = _plan(arguments)
-    bounds = Bounds(
+    bases = ServerUrl.parse(arguments.url), ServerUrl.parse(arguments.other)
+    read_requests = _plan(arguments)
+    bounds = LoadBounds(
         asks=arguments.asks, concurrency=arguments.concurrency, rate=arguments.rate, timeout=arguments.timeout
     )
     results: list[Result] = []
     stopped = ""
     terminal = sys.stderr.isatty()
     try:
-        for result in Comparer(*bases, arguments.forwarded_header, bounds).run(plan.lines):
+        for result in Comparer(*bases, arguments.forwarded_header, bounds).run(read_requests.lines):
             results.append(result)
             if outcome(result) != "same" and not arguments.json:
                 print("\r\x1b[K" * terminal + as_text(result), end="", flush=True)
             if terminal:
-                print(f"\r\x1b[K{len(results)} of {len(plan.lines)}", end="", file=sys.stderr, flush=True)
-    except AskError as error:
+                print(f"\r\x1b[K{len(results)} of {len(read_requests.lines)}", end="", file=sys.stderr, flush=True)
+    except ComparisonError as error:
         stopped = str(error)
     if terminal:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    print(as_json(results, plan, stopped) if arguments.json else summary(results, plan), end="")
+    print(as_json(results, read_requests, stopped) if arguments.json else summary(results, read_requests), end="")
     if stopped:
-        raise AskError(stopped)
+        raise ComparisonError(stopped)
     outcomes = {outcome(result) for result in results}
     return _TROUBLE if "failed" in outcomes else _DIFFERENT if "different" in outcomes else _SAME
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
-    from mirrorlistd.compare.asking import AskError  # noqa: PLC0415 - as above
-    from mirrorlistd.compare.requests import plan  # noqa: PLC0415 - as above
+def _plan(arguments: argparse.Namespace) -> RequestList:
+    from mirrorlistd.compare.comparer import ComparisonError  # noqa: PLC0415 - as above
+    from mirrorlistd.compare.requests import read_requests  # noqa: PLC0415 - as above
     from mirrorlistd.request.client_address import parse_address  # noqa: PLC0415 - as above
     from mirrorlistd.usage.reading import lines_of  # noqa: PLC0415 - as above
 
     for asker in arguments.askers:
         if parse_address(asker) is None:
-            raise AskError(f"--as: expected an address such as 192.0.2.1 or 2001:db8::1; found {asker!a}")
+            raise ComparisonError(f"--as: expected an address such as 192.0.2.1 or 2001:db8::1; found {asker!a}")
     name: str = arguments.requests
     bad: list[int] = []
 
@@ -111,7 +111,9 @@ def _plan(arguments: argparse.Namespace) -> Plan:
             bad.append(number)
 
     with lines_of(name, lambda _done, _size: None) as lines:
-        planned = plan((line.decode("utf-8", "replace") for line in lines), arguments.most, arguments.askers, complain)
+        planned = read_requests(
+            (line.decode("utf-8", "replace") for line in lines), arguments.most, arguments.askers, complain
+        )
     for number in bad:
         print(
             f"mirrorlistd: {name}:{number}: no request: expected a target such as /mirrorlist?repo=NAME",
@@ -120,7 +122,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     if planned.bad > len(bad):
         print(f"mirrorlistd: {name}: {planned.bad - len(bad):,} more lines are no request", file=sys.stderr)
     if not planned.lines:
-        raise AskError(f"{name}: there is no request in it; write lines such as /mirrorlist?repo=NAME&arch=ARCH")
+        raise ComparisonError(f"{name}: there is no request in it; write lines such as /mirrorlist?repo=NAME&arch=ARCH")
     return planned
 
 

@@ -71,23 +71,23 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
         raise ConfigError(f"--ip: expected an address such as 192.0.2.1 or 2001:db8::1; found {arguments.ip!a}")
     wanted = {key: value for key in ("repo", "arch", "path") if (value := getattr(arguments, key))}
     query = "&".join(filter(None, (urlencode(wanted, quote_via=quote), arguments.query)))
-    told: dict[str, Any] = explain(state.decider, query.encode(), client, Random(), full=True, now=time())  # noqa: S311 - no secret
-    if arguments.mirror and "error" not in told:
-        told |= _only(told, arguments.mirror)
+    report: dict[str, Any] = explain(state.decider, query.encode(), client, Random(), full=True, now=time())  # noqa: S311 - no secret
+    if arguments.mirror and "error" not in report:
+        report |= _only(report, arguments.mirror)
     if arguments.json:
-        print(json.dumps(told, indent=2))
+        print(json.dumps(report, indent=2))
     else:
-        print(text(told), end="", file=sys.stderr if "error" in told else sys.stdout)
-    return 0 if told["status"] == 200 else 1  # noqa: PLR2004 - a status
+        print(text(report), end="", file=sys.stderr if "error" in report else sys.stdout)
+    return 0 if report["status"] == 200 else 1  # noqa: PLR2004 - a status
 
 
-def _only(told: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+def _only(report: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
     """The rows of the mirrors that are called so, or else of those whose names hold the text."""
-    names = {row["mirror"] for key in ("list", "left_out") for row in told[key]}
+    names = {row["mirror"] for key in ("list", "left_out") for row in report[key]}
     shown: set[str] = set()
     for word in wanted:
         found = {word} & names or {name for name in names if word.lower() in name.lower()}
         if not found:
             raise ConfigError(f"--mirror: no mirror's name is or holds {word!a}")
         shown |= found
-    return {key: [row for row in told[key] if row["mirror"] in shown] for key in ("list", "left_out")}
+    return {key: [row for row in report[key] if row["mirror"] in shown] for key in ("list", "left_out")}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.signing import TrustedKeys
     from mirrorlistd.cli.console import Verbs
     from mirrorlistd.pull.attempt import Puller
-    from mirrorlistd.pull.report import Report
+    from mirrorlistd.pull.attempt_report import AttemptReport
 
 _EXAMPLES: Final = """\
 examples:
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
     from mirrorlistd.pull.pace import Pace  # noqa: PLC0415 - as above
 
     puller = _puller(arguments)
-    teller = _Teller(arguments)
+    teller = _ConsoleReporter(arguments)
     if arguments.until_eof:
         _end_with_the_server(puller)
     if arguments.every is None:
@@ -136,7 +136,7 @@ def _end_with_the_server(puller: Puller) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-class _Teller:
+class _ConsoleReporter:
     """Says how attempts went: to programs every time, to people when something has changed."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -145,7 +145,7 @@ class _Teller:
         self._file: Path = arguments.file
         self._said = ""
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: AttemptReport) -> None:
         """Tell of one attempt."""
         if self._json:
             print(report.line(), end="", flush=True)

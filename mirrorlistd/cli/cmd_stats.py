@@ -56,8 +56,8 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace, _: list[int]) -> int:
     """Read everything and tell of it."""
-    from mirrorlistd.usage.report import as_csv, as_json, as_text  # noqa: PLC0415 - `--help` does without
     from mirrorlistd.usage.summary import Summary  # noqa: PLC0415 - as above
+    from mirrorlistd.usage.summary_report import as_csv, as_json, as_text  # noqa: PLC0415 - `--help` does without
 
     if arguments.plot and find_spec("matplotlib") is None:
         raise ConfigError("--plot: needs matplotlib: pip install 'mirrorlistd[plot]'")
@@ -65,8 +65,10 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
     unread = [name for name in arguments.files if not _read(name, summary)]
     if arguments.plot:
         _plot(summary, arguments.plot)
-    told = as_json(summary) if arguments.json else as_csv(summary) if arguments.csv else as_text(summary, arguments.top)
-    print(told, end="")
+    report = (
+        as_json(summary) if arguments.json else as_csv(summary) if arguments.csv else as_text(summary, arguments.top)
+    )
+    print(report, end="")
     return 1 if unread else 0
 
 
@@ -74,7 +76,7 @@ def _read(name: str, summary: Summary) -> bool:
     """Add a file; say on standard error what is wrong with it. Whether it could be read to its end."""
     from mirrorlistd.usage.reading import ReadingError, lines_of  # noqa: PLC0415 - as above
 
-    teller = _Teller(name)
+    teller = _ConsoleReporter(name)
     try:
         with lines_of(name, teller.progress) as lines:
             summary.add_lines(lines, teller.complain)
@@ -95,7 +97,7 @@ def _plot(summary: Summary, file: Path) -> None:
         raise ConfigError(f"--plot: {file} cannot be written: {error.strerror}") from error
 
 
-class _Teller:
+class _ConsoleReporter:
     """Tells people of one file on standard error; progress on a terminal alone."""
 
     def __init__(self, name: str) -> None:

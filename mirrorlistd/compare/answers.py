@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
 
 
-class Seen(NamedTuple):
+class SeenAnswer(NamedTuple):
     """One answer."""
 
     status: int
@@ -31,16 +31,16 @@ class Seen(NamedTuple):
         return 300 <= self.status < 400  # noqa: PLR2004 - RFC 9110, 15.4
 
 
-def see(status: int, location: str | None, body: bytes) -> Seen:
+def see(status: int, location: str | None, body: bytes) -> SeenAnswer:
     """Read an answer; whatever cannot be read is a list without URLs."""
     if location is not None:
-        return Seen(status, (location,), frozenset())
+        return SeenAnswer(status, (location,), frozenset())
     text = body.decode("utf-8", "replace")
     start = text.lstrip()[:1]
     if start == "<":
-        return Seen(status, *_metalink(body))
+        return SeenAnswer(status, *_metalink(body))
     urls = _json(text) if start == "[" else _lines(text)
-    return Seen(status, tuple(dict.fromkeys(urls)), frozenset())
+    return SeenAnswer(status, tuple(dict.fromkeys(urls)), frozenset())
 
 
 def _lines(text: str) -> Iterator[str]:

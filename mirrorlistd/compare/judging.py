@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mirrorlistd.compare.answers import Seen
+    from mirrorlistd.compare.answers import SeenAnswer
 
 OFTEN: Final = 0.2
 """Share of the answers. What happens so often by chance happens never in sixty with a probability of 2 in a million."""
@@ -45,7 +45,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Comparison:
     """What comparing came to."""
 
     differences: tuple[Difference, ...]
@@ -53,7 +53,7 @@ class Verdict:
     """More answers could tell a difference from chance."""
 
 
-def judge(ours: Sequence[Seen], other: Sequence[Seen], *, sure: bool) -> Verdict:
+def judge(ours: Sequence[SeenAnswer], other: Sequence[SeenAnswer], *, sure: bool) -> Comparison:
     """Compare what two servers have answered, each at least once; `sure` says that there will be no more answers."""
     found: list[Difference] = []
     for kind, mine, theirs in (
@@ -64,11 +64,11 @@ def judge(ours: Sequence[Seen], other: Sequence[Seen], *, sure: bool) -> Verdict
             found.append(Difference(kind, sorted(mine - theirs), sorted(theirs - mine)))
     mine_rows, other_rows = [seen.urls for seen in ours], [seen.urls for seen in other]
     if any(seen.is_redirect for seen in (*ours, *other)):
-        return Verdict(tuple(found), not {seen.urls for seen in ours} & {seen.urls for seen in other})
+        return Comparison(tuple(found), not {seen.urls for seen in ours} & {seen.urls for seen in other})
     mirrors, may_be_more = _mirrors(mine_rows, other_rows, sure=sure)
     tiers, may_be_tiers = _tiers(mine_rows, other_rows, sure=sure)
     found += [difference for difference in (mirrors, tiers) if difference]
-    return Verdict(tuple(found), may_be_more or may_be_tiers)
+    return Comparison(tuple(found), may_be_more or may_be_tiers)
 
 
 def _mirrors(ours: Rows, other: Rows, *, sure: bool) -> tuple[Difference | None, bool]:

@@ -34,7 +34,7 @@ class Request(NamedTuple):
     """Who is said to ask; None: whoever compares."""
 
 
-class Plan(NamedTuple):
+class RequestList(NamedTuple):
     """What a file asks for."""
 
     lines: dict[Request, int]
@@ -64,7 +64,9 @@ def read_request(line: str) -> Request | None:
     return Request(f"/mirrorlist?{urlencode(wanted)}", known.text if known else None)
 
 
-def plan(lines: Iterable[str], most: int, askers: Sequence[str], complain: Callable[[int], None]) -> Plan:
+def read_requests(
+    lines: Iterable[str], most: int, askers: Sequence[str], complain: Callable[[int], None]
+) -> RequestList:
     """Gather distinct requests, `most` at most; those that name nobody are asked for each of `askers`, if any.
 
     `complain` is told the number of each line that is no request; empty lines and those that begin with `#` are none
@@ -86,4 +88,4 @@ def plan(lines: Iterable[str], most: int, askers: Sequence[str], complain: Calla
                 wanted[one] = wanted.get(one, 0) + 1
             else:
                 left_out += 1
-    return Plan(wanted, left_out, bad)
+    return RequestList(wanted, left_out, bad)

@@ -10,7 +10,7 @@ from mirrorlistd.config.options import (
     changed_needing_restart,
     options_table,
 )
-from mirrorlistd.config.settings import Config
+from mirrorlistd.config.server_config import Config
 
 __all__ = [
     "ENV_PREFIX",

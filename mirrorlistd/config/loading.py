@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 from mirrorlistd.config.options import ENV_PREFIX, OPTIONS
-from mirrorlistd.config.settings import Config
+from mirrorlistd.config.server_config import Config
 from mirrorlistd.errors import ConfigError
 
 if TYPE_CHECKING:

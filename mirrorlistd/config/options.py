@@ -30,7 +30,7 @@ from mirrorlistd.config.kinds import (
     seconds,
     whole,
 )
-from mirrorlistd.config.settings import Config
+from mirrorlistd.config.server_config import Config
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlistd import __version__
-from mirrorlistd.fetch.errors import ClientError, FetchError, Left, LocalError, UsageError
-from mirrorlistd.fetch.watch import Watcher
+from mirrorlistd.fetch.errors import AbandonedMirror, ClientError, FetchError, LocalError, UsageError
+from mirrorlistd.fetch.progress import ProgressListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from mirrorlistd.fetch.download import fetch, find  # noqa: PLC0415 - needs the extra, see `main`
 
     options = _options(arguments)
-    watcher = _Teller(quiet=arguments.quiet)
+    watcher = _ConsoleReporter(quiet=arguments.quiet)
     if arguments.list:
         _tell_list(asyncio.run(find(arguments.urls, options, watcher)), as_json=arguments.json)
         return DONE
@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Teller(Watcher):
+class _ConsoleReporter(ProgressListener):
     """Tells people on standard error."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -196,7 +196,7 @@ class _Teller(Watcher):
             self.wipe()
             print(f"mirrorlist-fetch: {text}", file=sys.stderr)
 
-    def left(self, mirror: Left) -> None:
+    def left(self, mirror: AbandonedMirror) -> None:
         self.note(f"{mirror.url} {_plain(mirror.detail)} ({mirror.reason})")
 
     def progress(self, done: int, total: int | None, url: str) -> None:
@@ -233,7 +233,7 @@ def _tell_list(source: Source, *, as_json: bool) -> None:
         print(mirror.url)
 
 
-def _tell_result(result: Result, *, as_json: bool, watcher: Watcher) -> None:
+def _tell_result(result: Result, *, as_json: bool, watcher: ProgressListener) -> None:
     if not result.verified:
         watcher.note("not verified: no hash was known; give one with --sha256, or ask for a metalink")
     elif result.weak:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mirrorlistd.fetch.errors import ListError, MirrorError
-from mirrorlistd.fetch.exchange import OK, Answer, Limits, asked, receive
+from mirrorlistd.fetch.exchange import OK, Limits, MirrorResponse, asked, receive
 from mirrorlistd.fetch.lists import ACCEPT, ENOUGH, MAX_DOCUMENT, from_headers, is_list_url, parse, sniff
 from mirrorlistd.fetch.source import Kind, Source, is_fetchable, name_of
 
@@ -32,7 +32,7 @@ async def discover(
     may_be_file = kind is None and path is None and not is_list_url(url)
     redirected: list[Source] = []
 
-    def redirects(redirect: Answer, target: str) -> bool:
+    def redirects(redirect: MirrorResponse, target: str) -> bool:
         """A redirect that names duplicates is a list already: asking the first mirror for more is waste."""
         found = _from_headers(url, redirect, target)
         if may_be_file and len(found.mirrors) > 1:
@@ -50,7 +50,7 @@ async def discover(
         return _from_headers(url, answer, answer.url)
 
 
-async def _read(answer: Answer, limits: Limits, kind: Kind | None, *, may_be_file: bool) -> tuple[bytes, Kind]:
+async def _read(answer: MirrorResponse, limits: Limits, kind: Kind | None, *, may_be_file: bool) -> tuple[bytes, Kind]:
     """The whole of a list and what it is, or just enough of a file to know that it is one."""
     if answer.status != OK:
         raise MirrorError("status", f"answers {answer.status}")
@@ -70,7 +70,7 @@ async def _read(answer: Answer, limits: Limits, kind: Kind | None, *, may_be_fil
     return bytes(document), kind or sniff(bytes(document[:ENOUGH]), answer.content_type)
 
 
-def _from_headers(url: str, answer: Answer, file_url: str) -> Source:
+def _from_headers(url: str, answer: MirrorResponse, file_url: str) -> Source:
     """A file and what headers say of it. A hash counts only from whom we asked: a mirror's own proves nothing."""
     headers = answer.response.headers
     digests = [*headers.get_list("digest"), *headers.get_list("repr-digest")] if answer.url == url else []

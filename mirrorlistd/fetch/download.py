@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from mirrorlistd.fetch.discovery import discover
 from mirrorlistd.fetch.errors import FetchError, ListError, MirrorError, UsageError
-from mirrorlistd.fetch.exchange import OK, PARTIAL, UNSATISFIABLE, Answer, Limits, asked, new_client, receive
-from mirrorlistd.fetch.partial import Origin, Partial
-from mirrorlistd.fetch.parts import Gathering, Plan
-from mirrorlistd.fetch.source import WEAK, Hash, Kind, Mirror, Source, safe_name
-from mirrorlistd.fetch.watch import Trail, Watcher
+from mirrorlistd.fetch.exchange import OK, PARTIAL, UNSATISFIABLE, Limits, MirrorResponse, asked, new_client, receive
+from mirrorlistd.fetch.partial import Partial, PartialOrigin
+from mirrorlistd.fetch.parts import Gathering, PartPlan
+from mirrorlistd.fetch.progress import ProgressListener, Trail
+from mirrorlistd.fetch.source import WEAK, Hash, Kind, MirrorUrl, Source, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import httpx2
 
-    from mirrorlistd.fetch.errors import Left
+    from mirrorlistd.fetch.errors import AbandonedMirror
 
 CONNECTIONS: Final = 4
 """Mirrors asked at once, unless the list or the caller says otherwise; more gain little and cost mirrors sockets."""
@@ -65,7 +65,7 @@ class Result:
     """URLs that gave its bytes, best first; empty if an earlier run had got them all."""
     verified: tuple[str, ...]
     """The hash functions it was checked with; empty: no hash was known."""
-    left: tuple[Left, ...]
+    left: tuple[AbandonedMirror, ...]
     """Who was tried and left, in order; servers of lists, too."""
 
     @property
@@ -74,9 +74,9 @@ class Result:
         return WEAK.issuperset(self.verified)
 
 
-async def find(urls: Iterable[str], options: Options, watcher: Watcher | None = None) -> Source:
+async def find(urls: Iterable[str], options: Options, watcher: ProgressListener | None = None) -> Source:
     """The first list that can be had; FetchError if there is none."""
-    trail = Trail(watcher or Watcher())
+    trail = Trail(watcher or ProgressListener())
     async with new_client(options.limits, 1) as client:
         for url in urls:
             source = await _source(client, url, options, trail)
@@ -85,12 +85,14 @@ async def find(urls: Iterable[str], options: Options, watcher: Watcher | None = 
     raise FetchError("no list could be had", trail.left, listed=False)
 
 
-async def fetch(urls: Iterable[str], file: Path | None, options: Options, watcher: Watcher | None = None) -> Result:
+async def fetch(
+    urls: Iterable[str], file: Path | None, options: Options, watcher: ProgressListener | None = None
+) -> Result:
     """Fetch a file to `file`, or under the list's name into the current folder if that is free.
 
     Raises FetchError if no mirror gave it, LocalError if it cannot be written, UsageError if the list's name is odd.
     """
-    trail, listed, began = Trail(watcher or Watcher()), False, monotonic()
+    trail, listed, began = Trail(watcher or ProgressListener()), False, monotonic()
     async with new_client(options.limits, options.connections or CONNECTIONS) as client:
         for url in urls:
             source = await _source(client, url, options, trail)
@@ -172,7 +174,7 @@ class _Walk:
             return
         if allowed < 2 or len(mirrors) < 2:  # noqa: PLR2004 - several
             return
-        plan = Plan(size=size, connections=allowed, part_size=options.part_size, limits=self._limits)
+        plan = PartPlan(size=size, connections=allowed, part_size=options.part_size, limits=self._limits)
         gathering = Gathering(self._client, mirrors, self._part, plan, self._trail)
         await gathering.run()
         self.contributors |= gathering.contributors
@@ -191,7 +193,7 @@ class _Walk:
                 return verdict
         return "wrong"
 
-    def _order(self) -> list[Mirror]:
+    def _order(self) -> list[MirrorUrl]:
         """Who may still be asked, best first. Where only one mirror can vouch for what we have, it comes first."""
         origin = None if self.checks else self._part.origin()
         mirrors = (mirror for mirror in self._source.mirrors if not self._trail.has_left(mirror.url))
@@ -219,14 +221,14 @@ class _Walk:
         origin = self._part.origin()
         return rest | {"If-Range": origin.etag} if origin is not None and origin.url == url else {}
 
-    def _continues(self, answer: Answer) -> bool:
+    def _continues(self, answer: MirrorResponse) -> bool:
         """Whether an answer to `_resumption` can be used; a whole file always can."""
         if answer.status == PARTIAL and not self.checks:
             origin = self._part.origin()
             return origin is not None and answer.etag == origin.etag  # some servers ignore If-Range
         return answer.status != UNSATISFIABLE
 
-    async def _read(self, url: str, answer: Answer) -> None:
+    async def _read(self, url: str, answer: MirrorResponse) -> None:
         """Append an answer's body to the file, or begin the file anew with it."""
         total = answer.length
         if answer.status == PARTIAL:
@@ -241,7 +243,7 @@ class _Walk:
             self._check_size(total)
         if answer.status == OK:
             # Without a hash only this mirror can say later whether it still has the same file.
-            self._reset(Origin(url, answer.etag) if answer.etag and not self.checks else None)
+            self._reset(PartialOrigin(url, answer.etag) if answer.etag and not self.checks else None)
         self.contributors.add(url)
         most = total if total is not None else min(self._most, self._unannounced)
 
@@ -297,6 +299,6 @@ class _Walk:
         self._trail.leave(next(iter(givers)), MirrorError("hash", detail))
         return "wrong"
 
-    def _reset(self, origin: Origin | None = None) -> None:
+    def _reset(self, origin: PartialOrigin | None = None) -> None:
         self._part.reset(origin)
         self.contributors = set()

@@ -54,7 +54,7 @@ class MirrorError(ClientError):
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class AbandonedMirror:
     """A mirror that was tried and left."""
 
     url: str
@@ -68,7 +68,7 @@ class FetchError(ClientError):
     `listed` is whether there was a list at all; if not, `left` are the servers of lists.
     """
 
-    def __init__(self, message: str, left: Sequence[Left], *, listed: bool) -> None:
+    def __init__(self, message: str, left: Sequence[AbandonedMirror], *, listed: bool) -> None:
         super().__init__(message)
         self.left = tuple(left)
         self.listed = listed

@@ -48,7 +48,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class MirrorResponse:
     """A response whose body has not been read."""
 
     response: httpx2.Response
@@ -108,8 +108,8 @@ async def asked(
     url: str,
     headers: Mapping[str, str],
     limits: Limits,
-    on_redirect: Callable[[Answer, str], bool] = lambda _redirect, _target: False,
-) -> AsyncGenerator[Answer]:
+    on_redirect: Callable[[MirrorResponse, str], bool] = lambda _redirect, _target: False,
+) -> AsyncGenerator[MirrorResponse]:
     """GET a URL, follow redirects, give the answer with its body unread; every failure is a MirrorError.
 
     `on_redirect` sees each redirect and its target, and may end there by returning true: then that is the answer.
@@ -120,7 +120,7 @@ async def asked(
         try:
             while response.has_redirect_location:
                 target = next_hop(url, here, response.headers["location"])
-                if on_redirect(Answer(response, here), target):
+                if on_redirect(MirrorResponse(response, here), target):
                     break
                 if target in seen or len(seen) > REDIRECTS:
                     how = "in a loop" if target in seen else f"more than {REDIRECTS} times"
@@ -131,7 +131,7 @@ async def asked(
                 response = await _send(client, here, headers, limits)
             if response.status_code not in (OK, PARTIAL, UNSATISFIABLE) and not response.has_redirect_location:
                 raise MirrorError("status", f"answers {response.status_code}")
-            yield Answer(response, here)
+            yield MirrorResponse(response, here)
         finally:
             await response.aclose()
 
@@ -141,7 +141,7 @@ async def _send(client: httpx2.AsyncClient, url: str, headers: Mapping[str, str]
         return await client.send(client.build_request("GET", url, headers=dict(headers)), stream=True)
 
 
-async def receive(answer: Answer, sink: Callable[[bytes], None], limits: Limits) -> None:
+async def receive(answer: MirrorResponse, sink: Callable[[bytes], None], limits: Limits) -> None:
     """Read a body into a sink until its end. The sink may raise; a body cut short raises MirrorError.
 
     A body whose end is only the end of the connection is refused: nothing would tell it from half of itself.

@@ -14,7 +14,17 @@ from urllib.parse import urljoin
 
 from mirrorlistd.fetch.errors import ListError
 from mirrorlistd.fetch.metalink import parse_metalink
-from mirrorlistd.fetch.source import LAST, Kind, Mirror, Source, Version, collect, name_of, read_hashes, read_number
+from mirrorlistd.fetch.source import (
+    LAST,
+    ContentVersion,
+    Kind,
+    MirrorUrl,
+    Source,
+    collect,
+    name_of,
+    read_hashes,
+    read_number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,7 +78,7 @@ def parse(document: bytes, kind: Kind, path: str | None = None) -> Source:
     return Source(kind="list", mirrors=listed.mirrors, name=name_of(listed.mirrors[0].url))
 
 
-def _listed(document: bytes) -> tuple[Mirror, ...]:
+def _listed(document: bytes) -> tuple[MirrorUrl, ...]:
     try:
         text = document.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -76,7 +86,7 @@ def _listed(document: bytes) -> tuple[Mirror, ...]:
     return collect(_json_rows(text) if text.lstrip().startswith("[") else _lines(text))
 
 
-def _lines(text: str) -> Iterator[Mirror]:
+def _lines(text: str) -> Iterator[MirrorUrl]:
     """One URL a line; comments start with `#`; apt's attributes follow after white space."""
     for number, line in enumerate(text.split("\n"), 1):
         words = line.split()
@@ -85,10 +95,10 @@ def _lines(text: str) -> Iterator[Mirror]:
         if "://" not in words[0]:
             raise ListError(f"expected a URL in line {number}, found {line.strip()[:80]!a}")
         given = [word.removeprefix("priority:") for word in words[1:] if word.startswith("priority:")]
-        yield Mirror(words[0], read_number(given[0], f"priority in line {number}", LAST) if given else LAST)
+        yield MirrorUrl(words[0], read_number(given[0], f"priority in line {number}", LAST) if given else LAST)
 
 
-def _json_rows(text: str) -> Iterator[Mirror]:
+def _json_rows(text: str) -> Iterator[MirrorUrl]:
     """Libzypp's shape: `[{"url": ..., "prio": 0}]`, other keys ignored."""
     try:
         rows: Any = json.loads(text)
@@ -99,7 +109,7 @@ def _json_rows(text: str) -> Iterator[Mirror]:
         url, priority = item.get("url"), item.get("prio", LAST)
         if not isinstance(url, str) or not isinstance(priority, int):
             raise ListError(f'expected {{"url": "...", "prio": 0}} as item {number}, found {ascii(item)[:80]}')
-        yield Mirror(url, priority)
+        yield MirrorUrl(url, priority)
 
 
 def from_headers(url: str, links: Sequence[str], digests: Sequence[str]) -> Source:
@@ -108,14 +118,14 @@ def from_headers(url: str, links: Sequence[str], digests: Sequence[str]) -> Sour
     `links` are the values of `Link`, `digests` those of `Digest` and `Repr-Digest`. What is malformed there is passed
     over: unlike a list, headers may speak of other things.
     """
-    mirrors = [Mirror(url, 0)]
+    mirrors = [MirrorUrl(url, 0)]
     for value in links:
         for link in _LINK.finditer(value):
             parameters = {name.lower(): quoted or token for name, quoted, token in _PARAMETER.findall(link[2])}
             if "duplicate" in parameters.get("rel", "").lower().split():
                 rank = parameters.get("pri", "")
                 priority = int(rank) if re.fullmatch(r"[0-9]{1,6}", rank) else LAST
-                mirrors.append(Mirror(_joined(url, link[1]), priority, parameters.get("geo", "").lower() or None))
+                mirrors.append(MirrorUrl(_joined(url, link[1]), priority, parameters.get("geo", "").lower() or None))
     hashes: dict[str, str] = {}
     for item in ",".join(digests).split(","):
         if found := _DIGEST.fullmatch(item):
@@ -124,7 +134,7 @@ def from_headers(url: str, links: Sequence[str], digests: Sequence[str]) -> Sour
         known = read_hashes(("sha1" if name == "sha" else name, digest) for name, digest in hashes.items() if digest)
     except ListError:
         known = ()
-    return Source(kind="file", mirrors=collect(mirrors), name=name_of(url), version=Version(None, known))
+    return Source(kind="file", mirrors=collect(mirrors), name=name_of(url), version=ContentVersion(None, known))
 
 
 def _joined(base: str, target: str) -> str:

@@ -13,7 +13,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from mirrorlistd.fetch.errors import ListError
-from mirrorlistd.fetch.source import LAST, Mirror, Source, Version, collect, read_hashes, read_number
+from mirrorlistd.fetch.source import LAST, ContentVersion, MirrorUrl, Source, collect, read_hashes, read_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,11 +72,11 @@ def _version_3(file: Element) -> Source:
     )
 
 
-def _content_3(element: Element, namespace: str) -> Version:
+def _content_3(element: Element, namespace: str) -> ContentVersion:
     """Size and hashes; MirrorManager has put those of alternates into either namespace."""
     sizes = [*element.findall(f"{namespace}size"), *element.findall(f"{V3}size")]
     hashes = [*element.iterfind(f"{namespace}verification/*"), *element.iterfind(f"{V3}verification/*")]
-    return Version(
+    return ContentVersion(
         read_number(sizes[0].text or "", "size") if sizes else None,
         read_hashes(
             (item.get("type", ""), item.text or "") for item in hashes if item.tag in (f"{namespace}hash", f"{V3}hash")
@@ -84,11 +84,11 @@ def _content_3(element: Element, namespace: str) -> Version:
     )
 
 
-def _urls_3(file: Element) -> Iterator[Mirror]:
+def _urls_3(file: Element) -> Iterator[MirrorUrl]:
     for url in file.iterfind(f"{V3}resources/{V3}url"):
         preference = url.get("preference")
         priority = LAST if preference is None else _BEST + 1 - read_number(preference, "preference", _BEST)
-        yield Mirror((url.text or "").strip(), priority, _location(url))
+        yield MirrorUrl((url.text or "").strip(), priority, _location(url))
 
 
 def _version_4(file: Element) -> Source:
@@ -97,7 +97,7 @@ def _version_4(file: Element) -> Source:
         kind="metalink",
         mirrors=collect(_urls_4(file)),
         name=file.get("name"),
-        version=Version(
+        version=ContentVersion(
             None if size is None else read_number(size.text or "", "size"),
             # Direct children only: those below `pieces` are of parts of the file.
             read_hashes((item.get("type", ""), item.text or "") for item in file.findall(f"{V4}hash")),
@@ -105,10 +105,10 @@ def _version_4(file: Element) -> Source:
     )
 
 
-def _urls_4(file: Element) -> Iterator[Mirror]:
+def _urls_4(file: Element) -> Iterator[MirrorUrl]:
     for url in file.iterfind(f"{V4}url"):
         priority = url.get("priority")
-        yield Mirror(
+        yield MirrorUrl(
             (url.text or "").strip(),
             LAST if priority is None else read_number(priority, "priority", LAST),
             _location(url),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class PartialOrigin:
     """Whose beginning it is, where nothing but that mirror can vouch for the rest."""
 
     url: str
@@ -64,7 +64,7 @@ class Partial:
                 self.size += written
                 view = view[written:]
 
-    def reset(self, origin: Origin | None = None) -> None:
+    def reset(self, origin: PartialOrigin | None = None) -> None:
         """Begin anew, with what will vouch for the beginning, if anything does."""
         with self._local():
             self._origin_path.unlink(missing_ok=True)
@@ -73,14 +73,14 @@ class Partial:
             if origin is not None:
                 self._origin_path.write_text(json.dumps(asdict(origin)), "utf-8")
 
-    def origin(self) -> Origin | None:
+    def origin(self) -> PartialOrigin | None:
         """What vouches for the beginning; None if nothing does."""
         try:
             said: Any = json.loads(self._origin_path.read_text("utf-8"))
             url, etag = said["url"], said["etag"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return Origin(url, etag) if isinstance(url, str) and isinstance(etag, str) and etag.isascii() else None
+        return PartialOrigin(url, etag) if isinstance(url, str) and isinstance(etag, str) and etag.isascii() else None
 
     def digest(self, algorithm: str) -> str:
         """The hash of what there is, in lower-case hexadecimal."""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from mirrorlistd.fetch.exchange import Limits
     from mirrorlistd.fetch.partial import Partial
-    from mirrorlistd.fetch.source import Mirror
-    from mirrorlistd.fetch.watch import Trail
+    from mirrorlistd.fetch.progress import Trail
+    from mirrorlistd.fetch.source import MirrorUrl
 
 AHEAD: Final = 2
 """How many parts per connection may be under way or waiting in memory."""
@@ -39,7 +39,7 @@ class _UnfitError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class PartPlan:
     """What to gather, and how."""
 
     size: int
@@ -57,9 +57,9 @@ class Gathering:
     def __init__(
         self,
         client: httpx2.AsyncClient,
-        mirrors: Sequence[Mirror],
+        mirrors: Sequence[MirrorUrl],
         part: Partial,
-        plan: Plan,
+        plan: PartPlan,
         trail: Trail,
     ) -> None:
         self.contributors: set[str] = set()

@@ -50,7 +50,7 @@ class Hash(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Mirror:
+class MirrorUrl:
     """One place where the file, or the tree with the file, is."""
 
     url: str
@@ -62,7 +62,7 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ContentVersion:
     """How to recognise a file's content."""
 
     size: int | None = None
@@ -76,13 +76,13 @@ class Source:
     """A list, read."""
 
     kind: Kind
-    mirrors: tuple[Mirror, ...]
+    mirrors: tuple[MirrorUrl, ...]
     """Best first, no URL twice, at most MAX_MIRRORS, at least one."""
     name: str | None = None
     """The file's name as the list has it: hostile until it went through `safe_name`."""
-    version: Version = Version()
+    version: ContentVersion = ContentVersion()
     """What the file must be; empty where the list does not say."""
-    previous: tuple[Version, ...] = ()
+    previous: tuple[ContentVersion, ...] = ()
     """What it was before: tells a mirror that is behind from one that lies."""
     connections: int | None = None
     """How many connections at once the list allows for this file; None where it does not say."""
@@ -145,9 +145,9 @@ def is_fetchable(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
 
 
-def collect(mirrors: Iterable[Mirror]) -> tuple[Mirror, ...]:
+def collect(mirrors: Iterable[MirrorUrl]) -> tuple[MirrorUrl, ...]:
     """The fetchable ones, best first, each URL once; ListError if there is none."""
-    found: dict[str, Mirror] = {}
+    found: dict[str, MirrorUrl] = {}
     for mirror in mirrors:
         if is_fetchable(mirror.url):
             found.setdefault(mirror.url, mirror)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mirrorlistd.private_copy import Copy
+    from mirrorlistd.private_copy import PrivateCopy
     from mirrorlistd.request.client_address import Address
 
     FieldPath = tuple[str, ...]
@@ -115,7 +115,7 @@ class Geo:
         self._v6 = _lookups(country, asn, 6)
 
     @classmethod
-    def open(cls, country: Path | Copy | None, asn: Path | Copy | None) -> Geo:
+    def open(cls, country: Path | PrivateCopy | None, asn: Path | PrivateCopy | None) -> Geo:
         """Copy (unless they are copies), probe and open databases; GeoError names the file, what is wrong and the fix.
 
         Without `country` the built-in data are used. Without `asn` AS numbers come from the country database if
@@ -195,7 +195,7 @@ class _Schema:
     """Top-level fields of the probed records; for people."""
 
     @classmethod
-    def open(cls, source: Path | Copy) -> _Schema:
+    def open(cls, source: Path | PrivateCopy) -> _Schema:
         database, records = open_mmdb(source)
         country = _used(records, _COUNTRY, _letters)
         if _COUNTRY[0] in country and _COUNTRY[1] not in country:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import maxminddb_rust
 
 from mirrorlistd.errors import GeoError
-from mirrorlistd.private_copy import Copy
+from mirrorlistd.private_copy import PrivateCopy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ class Database:
     """4: the file knows no IPv6 addresses; 6: it can know both families."""
 
 
-def open_mmdb(source: Path | Copy) -> tuple[Database, list[object]]:
+def open_mmdb(source: Path | PrivateCopy) -> tuple[Database, list[object]]:
     """Copy (unless it is a copy), open and probe a file: the database and a sample of its records, from both its ends.
 
     GeoError says what is wrong with the file and how to mend it. The file may change or vanish afterwards.
@@ -122,7 +122,7 @@ def _spread(family: int) -> Iterator[str]:
             yield inet_ntop(family, first.to_bytes(4, "big") + bytes(12))
 
 
-def copy_mmdb(path: Path) -> Copy:
+def copy_mmdb(path: Path) -> PrivateCopy:
     """Take a sealed copy of a file, to be closed by the caller; GeoError where it is no file or in motion."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -134,13 +134,13 @@ def copy_mmdb(path: Path) -> Copy:
         raise GeoError(path, "a readable file", found, "check the path and its permissions") from error
 
 
-def _copy(path: Path, file: BinaryIO) -> Copy:
+def _copy(path: Path, file: BinaryIO) -> PrivateCopy:
     """Read exactly what the file holds now; GeoError if somebody writes to it meanwhile.
 
     A file renamed over this one is no concern: what is open stays the old file, whole.
     """
     before = os.fstat(file.fileno())
-    copy = Copy(path)
+    copy = PrivateCopy(path)
     left = before.st_size
     while left and (chunk := file.read(min(left, _CHUNK))):
         copy.file.write(chunk)
@@ -158,7 +158,7 @@ def _copy(path: Path, file: BinaryIO) -> Copy:
     return copy
 
 
-def _open(copy: Copy) -> maxminddb_rust.Reader:
+def _open(copy: PrivateCopy) -> maxminddb_rust.Reader:
     """Open a copy."""
     if bytes(copy.view()[: len(_GZIP)]) == _GZIP:
         raise GeoError(copy.path, "an MMDB database", "a gzip file", "unpack it first")
@@ -171,7 +171,7 @@ def _open(copy: Copy) -> maxminddb_rust.Reader:
         raise GeoError(copy.path, "a whole MMDB database", found, _AGAIN) from error
 
 
-def _map(copy: Copy) -> maxminddb_rust.Reader:
+def _map(copy: PrivateCopy) -> maxminddb_rust.Reader:
     """Map a copy where that can be; the mapping outlives the descriptor."""
     if copy.descriptor is not None:
         try:

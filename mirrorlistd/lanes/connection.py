@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from mirrorlistd.lanes.uvicorn_protocol import Behind
+from mirrorlistd.lanes.uvicorn_protocol import AsgiProtocol
 
 if TYPE_CHECKING:
     import uvicorn
@@ -104,7 +104,7 @@ class Guard(asyncio.Protocol):
         self.since = 0.0
         """When it was last heard of, by `perf_counter`."""
         self._arguments = (config, server_state, app_state, self.loop)
-        self._behind: Behind | None = None
+        self._behind: AsgiProtocol | None = None
         self._waiting = b""
         """What has come and is not yet handed on: never more than one read and one head."""
         self._head_since = 0.0
@@ -208,7 +208,7 @@ class Guard(asyncio.Protocol):
     def hand_over(self, head: bytes) -> None:
         """Give one whole head to uvicorn's protocol."""
         if self._behind is None:
-            self._behind = Behind(self._arguments, self.transport, self._answered)
+            self._behind = AsgiProtocol(self._arguments, self.transport, self._answered)
         self._last = self._behind.read_head(head)
 
     def _answered(self) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _BODY_HEADERS: Final = frozenset((b"content-length", b"transfer-encoding"))
 
 
-class Behind(HttpToolsProtocol):
+class AsgiProtocol(HttpToolsProtocol):
     """uvicorn's protocol for one connection, told of one request at a time."""
 
     def __init__(self, arguments: Arguments, transport: asyncio.Transport, answered: Callable[[], None]) -> None:

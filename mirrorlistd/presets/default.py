@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from mirrorlistd.presets.preset import Refused
     from mirrorlistd.request.query import Query
     from mirrorlistd.selection.index import Index, Target
-    from mirrorlistd.selection.rank import Case, Choice
+    from mirrorlistd.selection.rank import Ranking, RankInput
 
 
-def _comment(query: Query, target: Target, case: Case, _: Choice) -> bytes:
+def _comment(query: Query, target: Target, case: RankInput, _: Ranking) -> bytes:
     """Say what was understood, in the snapshot's names and canonical codes."""
     words = [target.label]
     place = case.place

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mirrorlistd.presets.preset import Refused
     from mirrorlistd.request.query import Query
     from mirrorlistd.selection.index import Index, Target
-    from mirrorlistd.selection.rank import Case, Choice
+    from mirrorlistd.selection.rank import Ranking, RankInput
 
 _SOURCE: Final = "source"
 """A repository whose name holds this has this one architecture, whatever clients say."""
@@ -39,36 +39,36 @@ def _read(raw: bytes) -> Query:
     return replace(query, arch=_SOURCE) if query.repo and _SOURCE in query.repo else query
 
 
-def _comment(query: Query, target: Target, case: Case, choice: Choice) -> bytes:
+def _comment(query: Query, target: Target, case: RankInput, ranking: Ranking) -> bytes:
     """Say what was asked and which networks and countries there are mirrors for, a space after each word."""
-    words = [target.label.rstrip(b"/"), *_found_via(query, case, choice)]
+    words = [target.label.rstrip(b"/"), *_found_via(query, case, ranking)]
     protocols = b"protocol = " + ",".join(query.protocols).encode() if query.protocols else b""
     return b"".join(word + b" " for word in words) + protocols + b"\n"
 
 
-def _found_via(query: Query, case: Case, choice: Choice) -> Iterator[bytes]:
+def _found_via(query: Query, case: RankInput, ranking: Ranking) -> Iterator[bytes]:
     """Yield a word for each source of mirrors, even where all of its mirrors stand in an earlier tier, too."""
     by_country = bool(query.countries or query.everywhere)
-    if choice.by_country:
-        countries = _countries(case, [mirror for tier in choice.tiers for mirror in tier.mirrors])
+    if ranking.by_country:
+        countries = _countries(case, [mirror for tier in ranking.tiers for mirror in tier.mirrors])
         yield from (_country(one) for one in countries if one in query.countries or not query.everywhere)
         if query.everywhere:
             yield b"country = global"
         return
-    if any(tier.code == NETBLOCK for tier in choice.tiers):
+    if any(tier.code == NETBLOCK for tier in ranking.tiers):
         yield b"Using preferred netblock"
-    if choice.exclusive:
+    if ranking.exclusive:
         return
     if case.ask.own_network and not by_country and of_asn(case):
         yield b"Using ASN %d" % case.place.asn
     for code in sorted({case.codes[mirror] for mirror in case.carried}):
         if COUNTRY <= code <= CONTINENT:
             yield from map(_country, _countries(case, [one for one in case.carried if case.codes[one] == code]))
-    if sum(len(tier.mirrors) for tier in choice.tiers if tier.code != GLOBAL) < case.minimum:
+    if sum(len(tier.mirrors) for tier in ranking.tiers if tier.code != GLOBAL) < case.minimum:
         yield b"country = global"
 
 
-def _countries(case: Case, mirrors: list[int]) -> list[str]:
+def _countries(case: RankInput, mirrors: list[int]) -> list[str]:
     """Name the countries of some mirrors, in an order that depends on nothing else."""
     return sorted({country for one in mirrors if (country := case.index.snapshot.mirrors[one].country)})
 

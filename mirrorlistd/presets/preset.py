@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mirrorlistd.render import Rendered
     from mirrorlistd.request.query import Query
     from mirrorlistd.selection.index import Index, Target
-    from mirrorlistd.selection.rank import Case, Choice
+    from mirrorlistd.selection.rank import Ranking, RankInput
 
 
 UNLIMITED: Final = MAX_MIRRORS
@@ -45,7 +45,7 @@ class Preset:
     """There are metalinks of files of which the snapshot knows nothing but where they are."""
     read: Callable[[bytes], Query]
     """What stands after the `?` -> what is asked; raises QueryError."""
-    comment: Callable[[Query, Target, Case, Choice], bytes]
+    comment: Callable[[Query, Target, RankInput, Ranking], bytes]
     """The comment line of a list, ending in LF."""
     refusals: Callable[[Index], Callable[[Refused], Rendered]]
     """Makes, once per snapshot, what turns refusals into answers."""

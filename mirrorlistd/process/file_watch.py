@@ -23,7 +23,7 @@ TICK: Final = 1.0
 """Seconds between two looks: a replaced file is noticed after one to two of them."""
 
 
-class Watch:
+class FileWatch:
     """What the files were like when they were last read, and last looked at."""
 
     def __init__(self, config: Config, reread: Callable[[], Config]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-def be_steady() -> None:
+def set_gc_policy() -> None:
     """Do so from now on, in this process and those forked from it."""
     gc.set_threshold(100_000, 50, 1_000)
     # A reload loads in a thread. Each request wants the interpreter three times and would wait this long each time;
@@ -24,14 +24,14 @@ def be_steady() -> None:
     sys.setswitchinterval(0.000_05)
 
 
-def settle() -> None:
+def freeze_heap() -> None:
     """Let no collection look at what there is now: it stays."""
     gc.collect()
     gc.freeze()
 
 
 @contextlib.contextmanager
-def making_what_stays() -> Generator[None]:
+def gc_paused() -> Generator[None]:
     """Collect nothing while a State is made, and never look at it afterwards."""
     gc.disable()
     try:

@@ -44,7 +44,7 @@ def sources_in(folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in ("mirrorlist_cache.proto", "country_continent.csv", "global_netblocks.txt"))
 
 
-class Import:
+class ImportProcess:
     """One run, from its start; nothing here waits but `wait` and `stop`."""
 
     def __init__(self, config: Config) -> None:
@@ -157,7 +157,7 @@ def import_now(config: Config) -> None:
     if config.mirrormanager is None:
         return
     notify(os.environ, "STATUS=importing", f"EXTEND_TIMEOUT_USEC={_START_SECONDS * 1_000_000}")
-    run = Import(config)
+    run = ImportProcess(config)
     try:
         run.wait()
         run.result()
@@ -169,7 +169,7 @@ async def import_meanwhile(config: Config) -> None:
     """Import as `import_now` does while an event loop goes on; the run ends if the task is cancelled."""
     if config.mirrormanager is None:
         return
-    run = Import(config)
+    run = ImportProcess(config)
     try:
         await asyncio.to_thread(run.wait)
         run.result()

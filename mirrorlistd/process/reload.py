@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mirrorlistd import logs
 from mirrorlistd.config import changed_needing_restart
 from mirrorlistd.errors import MirrorlistdError
-from mirrorlistd.process.gc_policy import making_what_stays
+from mirrorlistd.process.gc_policy import gc_paused
 from mirrorlistd.process.mirrormanager_import import import_meanwhile
 from mirrorlistd.process.systemd_notify import notify
 from mirrorlistd.state.admission import admit, keep_last_good
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mirrorlistd.config import Config
-    from mirrorlistd.state.retirement import Remains
+    from mirrorlistd.state.retirement import RetiredState
     from mirrorlistd.state.service import Service
     from mirrorlistd.state.state import State
     from mirrorlistd.telemetry.counters import Counters
 
 
-class Outcomes:
+class ReloadOutcomes:
     """What a load leads to, whoever did it: the service, its counters, the log and the service manager know."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Outcomes:
         notify(os.environ, "RELOADING=1")
         return Clock()
 
-    def adopted(self, config: Config, state: State, clock: Clock) -> Remains:
+    def adopted(self, config: Config, state: State, clock: Clock) -> RetiredState:
         """Serve another State, and say so; give what is left of the one before."""
         service = self._service
         was = service.serial
@@ -120,7 +120,7 @@ class Clock:
 class Reloader:
     """Loads another State whenever it is asked to."""
 
-    def __init__(self, service: Service, outcomes: Outcomes, reread: Callable[[], Config]) -> None:
+    def __init__(self, service: Service, outcomes: ReloadOutcomes, reread: Callable[[], Config]) -> None:
         """`reread` gives the configuration as it is now."""
         self._service = service
         self._outcomes = outcomes
@@ -158,7 +158,7 @@ class Reloader:
             await remains.free()
 
     def _load(self, config: Config) -> State:
-        with making_what_stays(), admit(config, self._service.state) as (state, _files):
+        with gc_paused(), admit(config, self._service.state) as (state, _files):
             return state
 
 

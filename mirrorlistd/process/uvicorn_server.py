@@ -30,7 +30,7 @@ LAST_BEATS: Final = 10
 """For how many of these those are waited for who have connected and not yet asked."""
 
 
-class Server(uvicorn.Server):
+class UvicornServer(uvicorn.Server):
     """Serves the sockets that it is given until it is told to stop."""
 
     def __init__(self, config: uvicorn.Config, service: Service, drain: float, *, signals: bool = True) -> None:

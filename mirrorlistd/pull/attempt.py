@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mirrorlist_snapshot.model import Snapshot
-    from mirrorlist_snapshot.publishing.stores import StoredObject, Version
+    from mirrorlist_snapshot.publishing.stores import ObjectVersion, StoredObject
     from mirrorlist_snapshot.signing import TrustedKeys
 
 A_SECOND: Final = 1.1
@@ -68,9 +68,9 @@ class Puller:
         self._max_loss = max_loss
         self.installing = threading.Lock()
         """Held while the file is being replaced: who ends the process at any moment waits for it."""
-        self._known: tuple[Version, Pulled, tuple[int, ...]] | None = None
+        self._known: tuple[ObjectVersion, Pulled, tuple[int, ...]] | None = None
         """The version that was installed or met last, and the file then."""
-        self._first: tuple[Version, float] | None = None
+        self._first: tuple[ObjectVersion, float] | None = None
         """The version that was read last and when that was first, by the monotonic clock."""
 
     def pull(self) -> Pulled:
@@ -94,7 +94,7 @@ class Puller:
             self._known = found.version, pulled, stamp
         return pulled
 
-    def _settled(self, version: Version, pulled: Pulled) -> bool:
+    def _settled(self, version: ObjectVersion, pulled: Pulled) -> bool:
         """Whether the version can be asked by from now on.
 
         Where ETags are times, it must have been read before, more than a second ago, and have been the same: what is

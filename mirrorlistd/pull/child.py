@@ -30,7 +30,7 @@ STOP_SECONDS: Final = 5.0
 _LONGEST_LINE: Final = 1 << 16
 
 
-class Child:
+class ChildProcess:
     """One child, or the time at which the next one is due. Nothing here waits, except `stop`."""
 
     def __init__(self, name: str, arguments: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mirrorlistd.errors import PullError
-from mirrorlistd.pull.report import Report
+from mirrorlistd.pull.attempt_report import AttemptReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from mirrorlistd.pull.pace import Pace
 
 
-def attempt(pull: Callable[[], Pulled]) -> Report:
+def attempt(pull: Callable[[], Pulled]) -> AttemptReport:
     """Pull once, and tell how it went; only what is no PullError is raised."""
     started = time.perf_counter()
     try:
         pulled = pull()
     except PullError as error:
-        return Report(
+        return AttemptReport(
             at=time.time(), seconds=time.perf_counter() - started, result=error.kind, failures=1, error=str(error)
         )
-    return Report(
+    return AttemptReport(
         at=time.time(),
         seconds=time.perf_counter() - started,
         result="installed" if pulled.installed else "unchanged",
@@ -34,7 +34,7 @@ def attempt(pull: Callable[[], Pulled]) -> Report:
     )
 
 
-def attempts(pull: Callable[[], Pulled], pace: Pace, random: Random) -> Iterator[Report]:
+def attempts(pull: Callable[[], Pulled], pace: Pace, random: Random) -> Iterator[AttemptReport]:
     """Pull again and again, the first time at once; the waiting is done between two reports."""
     failures = 0
     while True:

@@ -11,8 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from mirrorlistd import logs
-from mirrorlistd.pull.child import Child
-from mirrorlistd.pull.report import Report
+from mirrorlistd.pull.attempt_report import AttemptReport
+from mirrorlistd.pull.child import ChildProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ class Pulls:
 
     url: str
     """Of the store's object."""
-    last: Report | None = None
+    last: AttemptReport | None = None
     """The latest attempt; None before the first has ended."""
     succeeded_at: float = 0.0
     """When the store was last found good, Unix time; 0 for never."""
@@ -34,7 +34,7 @@ class Pulls:
     failed: int = 0
     """Attempts, since the server was started."""
 
-    def after(self, report: Report) -> Self:
+    def after(self, report: AttemptReport) -> Self:
         """Count one more."""
         if report.good:
             return replace(self, last=report, succeeded_at=report.at, good=self.good + 1)
@@ -58,7 +58,7 @@ class PullWatch:
         """
         assert config.pull is not None, "there is something to pull"  # noqa: S101 - for the type checkers
         self._started_with = config
-        self.child = Child("puller", _arguments(config, config))
+        self.child = ChildProcess("puller", _arguments(config, config))
         self.pulls = Pulls(url=config.pull)
         self._show = show
         self._reload = reload
@@ -109,13 +109,13 @@ class PullWatch:
         """Take note of what the child has said."""
         for line in self.child.hear():
             try:
-                report = Report.parse(line)
+                report = AttemptReport.parse(line)
             except ValueError as error:
                 self._log.error("the puller cannot be understood", error=str(error))
             else:
                 self._heard(report)
 
-    def _heard(self, report: Report) -> None:
+    def _heard(self, report: AttemptReport) -> None:
         before = self.pulls.last
         self.pulls = self.pulls.after(report)
         self._show(self.pulls)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mirrorlist_snapshot.model import FileDetails, Mirror
     from mirrorlistd.selection.index import Index, Offers, Target
-    from mirrorlistd.selection.rank import Choice
+    from mirrorlistd.selection.rank import Ranking
 
 LIST_HEADERS: Final = ((b"cache-control", b"private, no-store"),)
 """No list client uses ETag or 304, and a shared cache would mix up places (clients.md, trap 5)."""
@@ -26,7 +26,7 @@ class Listing(NamedTuple):
     world: Index
     target: Target
     offers: Offers
-    choice: Choice
+    ranking: Ranking
     order: Sequence[int]
     """Mirror numbers, best first; never empty."""
     comment: bytes
@@ -76,9 +76,9 @@ class Renderer:
     """The file below a repository's directory that is meant where the client names none; it is about files only."""
 
 
-def tiers_of(choice: Choice) -> dict[int, int]:
+def tiers_of(ranking: Ranking) -> dict[int, int]:
     """Mirror number -> code of the tier it stands in."""
-    codes = {mirror: tier.code for tier in choice.tiers for mirror in tier.mirrors}
-    if choice.fallback is not None:
-        codes.update(dict.fromkeys(choice.fallback.mirrors, FALLBACK))
+    codes = {mirror: tier.code for tier in ranking.tiers for mirror in tier.mirrors}
+    if ranking.fallback is not None:
+        codes.update(dict.fromkeys(ranking.fallback.mirrors, FALLBACK))
     return codes

@@ -28,7 +28,7 @@ def _apt(listing: Listing) -> Rendered:
 
     Without priorities apt would mix the tiers; the TAB before them breaks dnf (clients.md, trap 8), hence a format.
     """
-    tiers = tiers_of(listing.choice)
+    tiers = tiers_of(listing.ranking)
     ranks = {code: rank for rank, code in enumerate(sorted(set(tiers.values())), start=1)}
     lines = [f"{url}\tpriority:{ranks[tiers[number]]}\n" for _, number, url in listing.lines()]
     return Rendered(200, TEXT_HEADERS, listing.comment + "".join(lines).encode())
@@ -42,7 +42,7 @@ def _pacman(listing: Listing) -> Rendered:
 
 def _json(listing: Listing) -> Rendered:
     """Render an array at the top level, the shape libzypp takes; `prio` is the place in the list, 0 first."""
-    tiers = tiers_of(listing.choice)
+    tiers = tiers_of(listing.ranking)
 
     def rows() -> Iterator[dict[str, object]]:
         for place, (mirror, number, url) in enumerate(listing.lines()):

@@ -48,7 +48,7 @@ class Address(NamedTuple):
     """4 or 16 bytes in network order."""
 
 
-class Client(NamedTuple):
+class ClientAddress(NamedTuple):
     """Who asks, as far as it can be told."""
 
     address: Address | None
@@ -122,7 +122,7 @@ class _Ranges:
 
 
 @dataclass(frozen=True, slots=True)
-class Networks:
+class NetworkSet:
     """A set of networks of both families; asking costs one bisection, however many there are."""
 
     cidrs: tuple[str, ...]
@@ -131,7 +131,7 @@ class Networks:
     _v6: _Ranges
 
     @classmethod
-    def parse(cls, specs: Iterable[str], *, source: str = "networks") -> Networks:
+    def parse(cls, specs: Iterable[str], *, source: str = "networks") -> NetworkSet:
         """Make a set of networks (`192.0.2.0/24`) and single addresses (`2001:db8::1`).
 
         ConfigError carries every mistake, each with `source`, the name of the setting.
@@ -185,7 +185,7 @@ def _network(spec: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 class Trust:
     """Whose word is taken for where a request came from, and in which header."""
 
-    networks: Networks
+    networks: NetworkSet
     """The proxies' addresses."""
     unix: bool
     """Whether the peer of a unix socket is a proxy."""
@@ -206,7 +206,7 @@ class Trust:
         elif name == "forwarded":
             problems.append(f"{source} header: Forwarded (RFC 7239) is not read; let the proxy write X-Forwarded-For")
         try:
-            networks = Networks.parse((spec for spec in specs if spec.strip() != "unix"), source=source)
+            networks = NetworkSet.parse((spec for spec in specs if spec.strip() != "unix"), source=source)
         except ConfigError as error:
             raise ConfigError((*problems, *error.problems)) from None
         problems.extend(
@@ -231,11 +231,11 @@ class Trust:
         return address is not None and self.networks.contains(address)
 
 
-_UNKNOWN: Final = Client(None, failed=False)
-_UNREADABLE: Final = Client(None, failed=True)
+_UNKNOWN: Final = ClientAddress(None, failed=False)
+_UNREADABLE: Final = ClientAddress(None, failed=True)
 
 
-def client_address(peer: str | None, forwarded: Sequence[bytes], trust: Trust) -> Client:
+def client_address(peer: str | None, forwarded: Sequence[bytes], trust: Trust) -> ClientAddress:
     """Tell who asks (selection rules 2). `peer` is the socket's address, None for a unix socket.
 
     `forwarded` are the values of the trusted header, one for each line, in the order in which they came. They
@@ -253,8 +253,8 @@ def client_address(peer: str | None, forwarded: Sequence[bytes], trust: Trust) -
     if address is None:
         return _UNREADABLE
     if forwarded and trust.networks.contains(address):
-        return _walk(forwarded, trust.networks) or Client(address, failed=False)
-    return Client(address, failed=False)
+        return _walk(forwarded, trust.networks) or ClientAddress(address, failed=False)
+    return ClientAddress(address, failed=False)
 
 
 def _parse_peer(peer: str) -> Address | None:
@@ -262,7 +262,7 @@ def _parse_peer(peer: str) -> Address | None:
     return parse_address(peer) or parse_forwarded(peer.encode("utf-8", "replace"))
 
 
-def _walk(forwarded: Sequence[bytes], trusted: Networks) -> Client | None:
+def _walk(forwarded: Sequence[bytes], trusted: NetworkSet) -> ClientAddress | None:
     """Read header values from the right; None where they hold nothing at all. Work is bounded by MAX_HOPS."""
     joined = forwarded[0] if len(forwarded) == 1 else b",".join(forwarded)
     if not joined or joined.isspace():
@@ -276,6 +276,6 @@ def _walk(forwarded: Sequence[bytes], trusted: Networks) -> Client | None:
         if address is None:
             return _UNREADABLE
         if comma < 0 or not trusted.contains(address):
-            return Client(address, failed=False)
+            return ClientAddress(address, failed=False)
         end = comma
     return _UNREADABLE

@@ -19,7 +19,7 @@ _UNUSUAL: Final = frozenset((b"content-length", b"expect", b"transfer-encoding",
 
 
 @dataclass(slots=True)  # not frozen: the ASGI lane makes one for each request, and that would take thrice as long
-class Asked:
+class ListRequest:
     """What an answer depends on, but for who asks; the same from whichever lane it comes."""
 
     path: bytes
@@ -37,10 +37,10 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RequestHead:
     """One whole head, understood."""
 
-    asked: Asked
+    list_request: ListRequest
     wants_body: bool
     """False for HEAD."""
     keep_alive: bool
@@ -53,7 +53,7 @@ class Head:
     """May be remembered: a head without `Forwarded`, and with no more than one value in `forwarded`."""
 
 
-def understand(raw: bytes, routes: Routes, forwarded_header: bytes) -> Head | None:
+def parse_head(raw: bytes, routes: Routes, forwarded_header: bytes) -> RequestHead | None:
     """Read bytes that should be exactly one head; None where they are not, or are not for a list.
 
     `forwarded_header` is the lower-case name of the header in which trusted proxies name the client.
@@ -78,8 +78,10 @@ def understand(raw: bytes, routes: Routes, forwarded_header: bytes) -> Head | No
         return None
     redirect = is_redirect(query)
     forwarded = tuple(value for name, value in reader.headers if name == forwarded_header)
-    return Head(
-        asked=Asked(url.path, query_string, query, redirect, headers.get(b"accept", b"") if redirect else b""),
+    return RequestHead(
+        list_request=ListRequest(
+            url.path, query_string, query, redirect, headers.get(b"accept", b"") if redirect else b""
+        ),
         wants_body=reader.method == b"GET",
         keep_alive=reader.keep_alive and reader.version == "1.1",  # as uvicorn: never after 1.0
         scheme=headers.get(b"x-forwarded-proto", b""),

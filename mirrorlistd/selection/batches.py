@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mirrorlistd.selection.rank import Choice, Tier
+    from mirrorlistd.selection.rank import Ranking, Tier
 
     Orders = NDArray[np.integer]
     """A row for each list: numbers of mirrors, best first."""
@@ -37,7 +37,7 @@ _ABOVE_ANY_KEY: Final = 64.0
 """What a tier's keys lie above those of the tier before: numpy's exponentials of 53 random bits are below 45."""
 
 
-class Chance:
+class SeededGenerator:
     """numpy's generator: begins where the one that is passed in happens to be when a first batch is drawn.
 
     All chance comes from that one. So there must be no batches before a process forks: its children would deal alike.
@@ -55,7 +55,7 @@ class Chance:
         return self._generator
 
 
-class Deck(Generic[T]):
+class Items(Generic[T]):
     """What is dealt, by mirror number; one for all who deal the same."""
 
     __slots__ = ("_array", "items")
@@ -73,14 +73,14 @@ class Deck(Generic[T]):
         return self._array
 
 
-class Dealer(Generic[T]):
+class BatchedDraw(Generic[T]):
     """Orders of one choice at one length, drawn ahead once the choice is hot."""
 
     __slots__ = ("_chance", "_choice", "_deck", "_limit", "_parts", "_uses", "ready")
 
-    def __init__(self, choice: Choice, limit: int, deck: Deck[T], chance: Chance) -> None:
+    def __init__(self, ranking: Ranking, limit: int, deck: Items[T], chance: SeededGenerator) -> None:
         """Begin cold: nothing is drawn before it is asked for."""
-        self._choice = choice
+        self._choice = ranking
         self._limit = limit
         self._deck = deck
         self._chance = chance
@@ -91,7 +91,7 @@ class Dealer(Generic[T]):
         """What draws some of the places, and how many; once it is hot."""
 
     def draw(self, random: Random) -> list[T]:
-        """Give the items of mirrors, best first, as `Choice.draw` does; the caller may keep the list."""
+        """Give the items of mirrors, best first, as `Ranking.draw` does; the caller may keep the list."""
         if self.ready:
             return self.ready.pop()
         self._uses += 1

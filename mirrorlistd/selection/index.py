@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.tables import NetTable
     from mirrorlistd.geo.locate import Location
     from mirrorlistd.request.query import Query
-    from mirrorlistd.selection.status_file import Standing
+    from mirrorlistd.selection.status_file import MirrorStatus
 
 DEFAULT_PROTOCOLS: Final = ("https", "http")
 """One mirror gives the first of these that it has, unless the client asks otherwise (clients.md, trap 10)."""
@@ -112,7 +112,7 @@ class Index:
         self,
         snapshot: Snapshot,
         heaviest: int = BANDWIDTH_RANGE[1],
-        standings: Mapping[str, Standing] = MappingProxyType({}),
+        standings: Mapping[str, MirrorStatus] = MappingProxyType({}),
     ) -> None:
         """Precompute; costs time in proportion to mirrors and repositories, not to directories.
 

@@ -38,7 +38,7 @@ _64_BITS: Final = (1 << 64) - 1
 _SORT_BELOW: Final = 48
 
 
-class Ask(NamedTuple):
+class SelectionQuery(NamedTuple):
     """What is asked, reduced to what the choice of mirrors depends on."""
 
     carriers: int
@@ -153,7 +153,7 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Choice:
+class Ranking:
     """The candidates of an answer, by tier: everything but chance is decided. Each is equal to itself alone."""
 
     tiers: tuple[Tier, ...]
@@ -203,11 +203,11 @@ def candidates(index: Index, carriers: int, offers: Offers) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RankInput:
     """All that a choice of mirrors depends on."""
 
     index: Index
-    ask: Ask
+    ask: SelectionQuery
     place: Place
     codes: bytes
     """The tier map of the client's country and continent: a tier code or a reason for each mirror."""
@@ -219,17 +219,17 @@ class Case:
     """Makes the tier of a code and mirrors (never none), or gives one that was made before."""
 
 
-def rank(case: Case) -> Choice:
+def rank(case: RankInput) -> Ranking:
     """Sort the candidates for a client into tiers (selection rules, 3 and 4)."""
     tier = case.tier
     by_country = bool(case.ask.countries) or case.ask.everywhere
     if by_country and (chosen := _by_country(case)) is not None:
-        return Choice(tiers=(chosen,), fallback=None, by_country=True)
+        return Ranking(tiers=(chosen,), fallback=None, by_country=True)
     near: list[tuple[int, list[int]]] = []
     if case.ask.own_network and not by_country:
         exclusive, near = _by_netblock(case)
         if exclusive:
-            return Choice(tiers=(tier(NETBLOCK, exclusive),), fallback=None, exclusive=True)
+            return Ranking(tiers=(tier(NETBLOCK, exclusive),), fallback=None, exclusive=True)
         already = {mirror for _, mirrors in near for mirror in mirrors}
         serving = [mirror for mirror in of_asn(case) if mirror not in already]
         near += [(ASN, serving)] if serving else []
@@ -243,13 +243,13 @@ def rank(case: Case) -> Choice:
     near += sorted(buckets.items())
     if far and sum(len(mirrors) for _, mirrors in near) < case.minimum:
         near.append((GLOBAL, far))
-    return Choice(
+    return Ranking(
         tiers=tuple(tier(code, mirrors) for code, mirrors in near),
         fallback=tier(FALLBACK, last) if last else None,
     )
 
 
-def _by_country(case: Case) -> Tier | None:
+def _by_country(case: RankInput) -> Tier | None:
     """Rank for `country=`: mirrors of those countries, else of their continents, else None: the client's own tiers."""
     offered = [mirror for mirror in case.carried if case.codes[mirror] < FALLBACK]
     if case.ask.everywhere:
@@ -264,7 +264,7 @@ def _by_country(case: Case) -> Tier | None:
     return case.tier(CONTINENT, near) if near else None
 
 
-def _by_netblock(case: Case) -> tuple[list[int], list[tuple[int, list[int]]]]:
+def _by_netblock(case: RankInput) -> tuple[list[int], list[tuple[int, list[int]]]]:
     """Rank tier 1: (exclusive candidates of the longest such prefix, tiers by prefix length, longest first)."""
     mirrors = case.index.snapshot.mirrors
     carrying = frozenset(case.carried) if case.place.chain else frozenset[int]()
@@ -286,7 +286,7 @@ def _by_netblock(case: Case) -> tuple[list[int], list[tuple[int, list[int]]]]:
     return longest, [(NETBLOCK, block) for block in by_length.values()]
 
 
-def of_asn(case: Case) -> list[int]:
+def of_asn(case: RankInput) -> list[int]:
     """Candidates for tier 2: they serve the client's autonomous system; private ones too, but no country rule bends."""
     serving = case.index.mirrors_of_asn(case.place.asn)
     if not serving:

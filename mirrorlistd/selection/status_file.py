@@ -39,7 +39,7 @@ _ALLOWED: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class MirrorStatus:
     """What is said of one mirror."""
 
     status: str | None = None
@@ -73,10 +73,10 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Overlay:
+class StatusFile:
     """What is said of all mirrors, by name; of most, nothing."""
 
-    standings: Mapping[str, Standing]
+    standings: Mapping[str, MirrorStatus]
 
     def __bool__(self) -> bool:
         """Whether anything is said."""
@@ -126,11 +126,11 @@ class Overlay:
         )
 
 
-NOTHING: Final = Overlay({})
+NO_STATUS: Final = StatusFile({})
 """What there is without a file."""
 
 
-def parse(name: str, raw: bytes) -> Overlay:
+def parse(name: str, raw: bytes) -> StatusFile:
     """Read an overlay, in JSON if the file's name ends so, else in TOML; raise StatusError with every mistake."""
     try:
         text = raw.decode()
@@ -141,7 +141,7 @@ def parse(name: str, raw: bytes) -> Overlay:
     if not isinstance(document, dict):
         raise StatusError([f"{name}: expected mirrors by name, found {type(document).__name__}"])
     problems: list[str] = []
-    standings: dict[str, Standing] = {}
+    standings: dict[str, MirrorStatus] = {}
     for mirror, said in cast("dict[str, object]", document).items():
         complaints = list(_complaints(said))
         problems += [f"{name}: {json.dumps(mirror)}{complaint}" for complaint in complaints]
@@ -149,7 +149,7 @@ def parse(name: str, raw: bytes) -> Overlay:
             standings[mirror] = _standing(said)
     if problems:
         raise StatusError(problems)
-    return Overlay(standings)
+    return StatusFile(standings)
 
 
 def _complaints(said: object) -> Iterator[str]:
@@ -182,13 +182,13 @@ def _shown(value: object) -> str:
         return "a number of thousands of digits"
 
 
-def _standing(said: object) -> Standing:
+def _standing(said: object) -> MirrorStatus:
     """Read what has no complaint."""
     if isinstance(said, str):
-        return Standing(status=said)
+        return MirrorStatus(status=said)
     facts = cast("dict[str, Any]", said)
     weight = _weight(facts["weight"]) if "weight" in facts else None
-    return Standing(
+    return MirrorStatus(
         status=facts.get("status"),
         weight=weight if isinstance(weight, int) else None,
         percent=weight if isinstance(weight, float) else None,

@@ -18,9 +18,9 @@ from mirrorlist_snapshot.format import header
 from mirrorlist_snapshot.loss import check_loss
 from mirrorlist_snapshot.publishing.file_target import replace_file
 from mirrorlistd.errors import ConfigError, StateError, StatusError
-from mirrorlistd.private_copy import Copy, is_there
-from mirrorlistd.selection.status_file import NOTHING, Overlay, parse
-from mirrorlistd.state.input_files import BUILT_IN, Files, Origin, copy_snapshot, read_private_copy
+from mirrorlistd.private_copy import PrivateCopy, is_there
+from mirrorlistd.selection.status_file import NO_STATUS, StatusFile, parse
+from mirrorlistd.state.input_files import BUILT_IN, InputFiles, SnapshotOrigin, copy_snapshot, read_private_copy
 from mirrorlistd.state.state import decode_snapshot, load_state
 
 if TYPE_CHECKING:
@@ -38,14 +38,16 @@ _LARGEST_STATUS: Final = 4 << 20
 
 
 @contextlib.contextmanager
-def admit(config: Config, before: State | None = None, *, fall_back: bool = True) -> Generator[tuple[State, Files]]:
+def admit(
+    config: Config, before: State | None = None, *, fall_back: bool = True
+) -> Generator[tuple[State, InputFiles]]:
     """Load what `config` names, if it may be served instead of `before`; None: at the start, when nothing is.
 
     Gives the State and the files that it was made of, open meanwhile. Raises MirrorlistdError. Without `fall_back` a
     bad snapshot is refused at the start, too.
     """
     copy, snapshot, origin = _choose(config, before, fall_back=fall_back)
-    with Files.read(config, copy) as files:
+    with InputFiles.read(config, copy) as files:
         overlay, error = _overlay(config, before, snapshot)
         with files.accepted(overlay.document(), replace(origin, status_error=error)) as accepted:
             yield load_state(config, accepted, snapshot), accepted
@@ -66,7 +68,7 @@ def keep_last_good(config: Config, state: State) -> None:
         raise StateError(f"--state-dir: the last good snapshot could not be kept: {error}") from error
 
 
-def _choose(config: Config, before: State | None, *, fall_back: bool) -> tuple[Copy, Snapshot, Origin]:
+def _choose(config: Config, before: State | None, *, fall_back: bool) -> tuple[PrivateCopy, Snapshot, SnapshotOrigin]:
     """Give the snapshot to serve: the configured one; where it is refused, another one or the reason."""
     keys = _trusted(config)
     kept = config.state_dir / LAST_GOOD if config.state_dir and config.snapshot and before is None else None
@@ -77,7 +79,7 @@ def _choose(config: Config, before: State | None, *, fall_back: bool) -> tuple[C
             snapshot = _accepted(copy, keys, floor)
             if before is not None:
                 _check_loss(config, before, copy, snapshot)
-            return copy, snapshot, Origin(source=str(copy.path))
+            return copy, snapshot, SnapshotOrigin(source=str(copy.path))
     except StateError as error:
         if before is not None:
             if (chosen := _as_before(config, before, str(error))) is None:
@@ -88,27 +90,27 @@ def _choose(config: Config, before: State | None, *, fall_back: bool) -> tuple[C
         return _last_good(kept, keys, error)
 
 
-def _as_before(config: Config, before: State, error: str) -> tuple[Copy, Snapshot, Origin] | None:
+def _as_before(config: Config, before: State, error: str) -> tuple[PrivateCopy, Snapshot, SnapshotOrigin] | None:
     """Give the snapshot that is served, where the status file has changed: a bad push must not block the brake."""
     overlay, _ = _overlay(config, before, before.published)
     if overlay == before.overlay:
         return None
-    copy = Copy.of(Path(before.source), bytes(before.data))
+    copy = PrivateCopy.of(Path(before.source), bytes(before.data))
     return copy, before.published, replace(before.origin, refused=error[:2000])
 
 
-def _last_good(kept: Path, keys: TrustedKeys | None, error: StateError) -> tuple[Copy, Snapshot, Origin]:
+def _last_good(kept: Path, keys: TrustedKeys | None, error: StateError) -> tuple[PrivateCopy, Snapshot, SnapshotOrigin]:
     """Give the last good copy, instead of what there is an error about."""
     try:
-        copy = Copy.of(kept, read_private_copy(kept))
+        copy = PrivateCopy.of(kept, read_private_copy(kept))
         with _closed_on_error(copy):
-            return copy, _accepted(copy, keys, None), Origin(source=str(kept), instead=f"{error!s:.2000}")
+            return copy, _accepted(copy, keys, None), SnapshotOrigin(source=str(kept), instead=f"{error!s:.2000}")
     except StateError as other:
         raise StateError(f"{error}; and the last good copy cannot be served, either: {other}") from error
 
 
 @contextlib.contextmanager
-def _closed_on_error(copy: Copy) -> Generator[None]:
+def _closed_on_error(copy: PrivateCopy) -> Generator[None]:
     try:
         yield
     except BaseException:
@@ -116,7 +118,7 @@ def _closed_on_error(copy: Copy) -> Generator[None]:
         raise
 
 
-def _accepted(copy: Copy, keys: TrustedKeys | None, floor: int | None) -> Snapshot:
+def _accepted(copy: PrivateCopy, keys: TrustedKeys | None, floor: int | None) -> Snapshot:
     """Decode a snapshot that a trusted key has signed, where there are any, and that is not older than `floor`."""
     data = copy.view()
     if keys is not None:
@@ -133,7 +135,7 @@ def _accepted(copy: Copy, keys: TrustedKeys | None, floor: int | None) -> Snapsh
     return snapshot
 
 
-def _check_loss(config: Config, before: State, copy: Copy, snapshot: Snapshot) -> None:
+def _check_loss(config: Config, before: State, copy: PrivateCopy, snapshot: Snapshot) -> None:
     """Refuse a large loss; the built-in example is no loss, nor is what has not changed."""
     same = header(before.data).digest == header(copy.view()).digest
     if same or before.source == str(BUILT_IN):
@@ -164,10 +166,10 @@ def _serial(kept: Path, keys: TrustedKeys) -> int | None:
     return None
 
 
-def _overlay(config: Config, before: State | None, snapshot: Snapshot) -> tuple[Overlay, str | None]:
+def _overlay(config: Config, before: State | None, snapshot: Snapshot) -> tuple[StatusFile, str | None]:
     """Give what the status file says, or what it said before and why."""
     if config.status is None:
-        return NOTHING, None
+        return NO_STATUS, None
     try:
         overlay = parse(str(config.status), _status(config.status))
         try:
@@ -175,7 +177,7 @@ def _overlay(config: Config, before: State | None, snapshot: Snapshot) -> tuple[
         except StatusError as error:
             raise StatusError(f"{config.status}: {problem}" for problem in error.problems) from error
     except StatusError as error:
-        return (before.overlay if before is not None else NOTHING), f"{error!s:.2000}"
+        return (before.overlay if before is not None else NO_STATUS), f"{error!s:.2000}"
     return overlay, None
 
 

@@ -11,9 +11,9 @@ import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from mirrorlistd.answering.answer import Asker
-from mirrorlistd.answering.decider import Prepared
-from mirrorlistd.state.state import Known, Peer
+from mirrorlistd.answering.answer import Client
+from mirrorlistd.answering.decider import ResolvedQuery
+from mirrorlistd.state.state import CachedHead, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,32 +48,32 @@ def _questions(state: State, before: State, random: Random) -> Iterator[None]:  
     decider, old = state.decider, before.decider
     places: dict[Place, Place] = {}
 
-    def again(asker: Asker) -> Asker:
-        fresh = Asker.at(decider, asker.address, failed=asker.failed)
-        places[asker.place] = fresh.place
+    def again(client: Client) -> Client:
+        fresh = Client.at(decider, client.address, failed=client.failed)
+        places[client.place] = fresh.place
         return fresh
 
     if state.trust == before.trust:
-        for value, asker in [*before.named.items()]:
-            state.named.remember(value, again(asker))
+        for value, client in [*before.named.items()]:
+            state.named.remember(value, again(client))
             yield
         for address, peer in [*before.peers.items()]:
-            state.peers.remember(address, Peer(peer.believed, again(peer.asker)))
+            state.peers.remember(address, Peer(peer.believed, again(peer.client)))
             yield
         if decider.settings.routes == old.settings.routes:
-            for target, asked in [*before.asked.items()]:
-                state.asked.remember(target, asked)
+            for target, list_request in [*before.list_requests.items()]:
+                state.list_requests.remember(target, list_request)
             for heads, old_heads in ((state.heads, before.heads), (state.proxied, before.proxied)):
                 for raw, known in [*old_heads.items()]:
-                    heads.remember(raw, Known.of(decider, known.head))
+                    heads.remember(raw, CachedHead.of(decider, known.head))
                     yield
-    texts = {prepared: text for text, prepared in old.queries.items() if isinstance(prepared, Prepared)}
-    for (prepared, place), plan in [*old.plans.items()]:
-        text, there = texts.get(prepared) if prepared else None, places.get(place)
+    texts = {resolved: text for text, resolved in old.queries.items() if isinstance(resolved, ResolvedQuery)}
+    for (resolved, place), plan in [*old.plans.items()]:
+        text, there = texts.get(resolved) if resolved else None, places.get(place)
         if text is None or there is None:
             continue
-        fresh = decider.prepare(text)
-        if isinstance(fresh, Prepared):
+        fresh = decider.resolve_query(text)
+        if isinstance(fresh, ResolvedQuery):
             lines = decider.plan(fresh, there, private=True).lines
             yield
             if plan.lines.hot and not lines.hot:

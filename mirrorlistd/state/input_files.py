@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from mirrorlistd.errors import StateError
 from mirrorlistd.geo.mmdb import copy_mmdb
-from mirrorlistd.private_copy import Copy
+from mirrorlistd.private_copy import PrivateCopy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ _OVERLAY: Final = Path("overlay.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class SnapshotOrigin:
     """Where a State's parts have come from, in so far as that is not simply what the configuration names."""
 
     source: str
@@ -47,19 +47,19 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class InputFiles:
     """The copies; to be closed."""
 
-    snapshot: Copy
-    geo: Copy | None
-    asn: Copy | None
-    overlay: Copy | None = None
+    snapshot: PrivateCopy
+    geo: PrivateCopy | None
+    asn: PrivateCopy | None
+    overlay: PrivateCopy | None = None
     """What the status file says, as `overlay.parse` reads it, once it has been accepted."""
-    origin: Origin | None = None
+    origin: SnapshotOrigin | None = None
     """None: from what the configuration names."""
 
     @classmethod
-    def read(cls, config: Config, snapshot: Copy | None = None) -> Files:
+    def read(cls, config: Config, snapshot: PrivateCopy | None = None) -> InputFiles:
         """Copy what `config` names, but for a `snapshot` that is there already; raise StateError or GeoError.
 
         That one is closed, too, where another file cannot be copied.
@@ -71,17 +71,17 @@ class Files:
             copied.pop_all()
         return cls(snapshot, geo, asn)
 
-    def accepted(self, overlay: bytes, origin: Origin) -> Files:
+    def accepted(self, overlay: bytes, origin: SnapshotOrigin) -> InputFiles:
         """Add what has been decided about them: these and the result are closed together."""
-        return replace(self, overlay=Copy.of(_OVERLAY, overlay), origin=origin)
+        return replace(self, overlay=PrivateCopy.of(_OVERLAY, overlay), origin=origin)
 
     @classmethod
-    def received(cls, config: Config, descriptors: Sequence[int], origin: Origin) -> Files:
+    def received(cls, config: Config, descriptors: Sequence[int], origin: SnapshotOrigin) -> InputFiles:
         """Take over, in another process, the `descriptors` of the files accepted for the same configuration."""
         paths = [Path(origin.source), *filter(None, (config.geo, config.asn)), _OVERLAY]
         if len(descriptors) != len(paths):  # the kernel drops those for which a process has no room
             raise StateError(f"{len(paths)} files were handed over and {len(descriptors)} arrived: raise LimitNOFILE")
-        copies = iter([Copy.received(path, number) for path, number in zip(paths, descriptors, strict=True)])
+        copies = iter([PrivateCopy.received(path, number) for path, number in zip(paths, descriptors, strict=True)])
         snapshot, geo, asn = next(copies), next(copies) if config.geo else None, next(copies) if config.asn else None
         return cls(snapshot, geo, asn, next(copies), origin)
 
@@ -94,7 +94,7 @@ class Files:
             raise StateError("several workers need memfd_create(2), which this system refuses; give --workers 1")
         return found
 
-    def _all(self) -> list[Copy]:
+    def _all(self) -> list[PrivateCopy]:
         return [copy for copy in (self.snapshot, self.geo, self.asn, self.overlay) if copy]
 
     def __enter__(self) -> Self:
@@ -105,12 +105,12 @@ class Files:
             copy.close()
 
 
-def copy_snapshot(config: Config) -> Copy:
+def copy_snapshot(config: Config) -> PrivateCopy:
     """Copy the snapshot that `config` names, or the built-in one; raise StateError."""
     if config.snapshot is not None:
-        return Copy.of(config.snapshot, read_private_copy(config.snapshot))
+        return PrivateCopy.of(config.snapshot, read_private_copy(config.snapshot))
     _refuse_exposed_demo(config)
-    return Copy.of(BUILT_IN, resources.files("mirrorlistd").joinpath("default.mls").read_bytes())
+    return PrivateCopy.of(BUILT_IN, resources.files("mirrorlistd").joinpath("default.mls").read_bytes())
 
 
 def _refuse_exposed_demo(config: Config) -> None:

@@ -6,7 +6,7 @@ A State is small; what it has remembered, and the thousands of values that a sna
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from mirrorlistd.memo import Memo
@@ -18,18 +18,18 @@ _PAUSE: Final = 0.001
 """Seconds between such turns."""
 
 
-class Remains:
+class RetiredState:
     """Holds on to the parts of a State that is given up, so that they go one after the other, not with it."""
 
     __slots__ = ("_memos", "_values")
 
     def __init__(self, state: State | None) -> None:
         """Take the parts; whoever refers to the State itself has to drop it."""
-        self._memos: list[Memo[object, object]] = []
+        self._memos: list[Memo[Any, Any]] = []
         self._values: list[object] = []
         if state is not None:
             snapshot = state.decider.index.snapshot
-            self._memos += state.heads, state.proxied, state.asked, state.peers, state.named, *state.decider.memos  # type: ignore[arg-type] # pyright: ignore[reportAttributeAccessIssue] - of anything
+            self._memos += state.memos
             self._values += [*snapshot.mirrors, *snapshot.netblock_chains]
 
     async def free(self) -> None:

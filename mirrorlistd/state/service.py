@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from mirrorlistd.state.retirement import Remains
+from mirrorlistd.state.retirement import RetiredState
 from mirrorlistd.telemetry.counters import Counters
-from mirrorlistd.telemetry.statistics import Recorder
+from mirrorlistd.telemetry.statistics import StatisticsRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mirrorlistd.config import Config
     from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.state.state import State
-    from mirrorlistd.telemetry.scoreboard import Seat
+    from mirrorlistd.telemetry.scoreboard import ScoreboardSlot
 
 
 @dataclass(slots=True)
@@ -39,11 +39,11 @@ class Service:
     counters: Counters = field(default_factory=Counters)
     random: Random = field(default_factory=Random)
     """Seeded from the system's entropy: no two processes shuffle alike."""
-    seat: Seat | None = None
+    scoreboard_slot: ScoreboardSlot | None = None
     """This process' place among several workers."""
     pulls: Pulls | None = None
     """How pulling goes; None where nothing is pulled."""
-    recorder: Recorder | None = None
+    recorder: StatisticsRecorder | None = None
     """Notes lists for the statistics, where they are wanted."""
 
     @contextlib.contextmanager
@@ -52,7 +52,9 @@ class Service:
         if config.statistics is None:
             yield
             return
-        with Recorder(config.statistics, self.counters, addresses=config.statistics_addresses) as self.recorder:
+        with StatisticsRecorder(
+            config.statistics, self.counters, addresses=config.statistics_addresses
+        ) as self.recorder:
             yield
 
     @property
@@ -60,9 +62,9 @@ class Service:
         """Of the snapshot that is served; None before the first."""
         return self.state.serial if self.state else None
 
-    def adopt(self, state: State) -> Remains:
+    def adopt(self, state: State) -> RetiredState:
         """Answer from another State from now on; give what is left of the one before."""
-        remains = Remains(self.state)
+        remains = RetiredState(self.state)
         if self.state is not None:
             self.geo_failures_before += self.state.decider.geo.failures
         self.state = state
@@ -80,7 +82,7 @@ class Service:
 
     def totals(self) -> Counters:
         """Give the counts of the whole server: those of all workers where there are several."""
-        if self.seat is None:
+        if self.scoreboard_slot is None:
             return self.counted()
-        self.seat.publish(self.counted())
-        return self.seat.board.totals()
+        self.scoreboard_slot.publish(self.counted())
+        return self.scoreboard_slot.scoreboard.totals()

@@ -6,30 +6,30 @@ instead of another one is not decided here (see `admission`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from random import Random
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import decode
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import Decider, Prepared, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider, ResolvedQuery
 from mirrorlistd.errors import StateError
 from mirrorlistd.geo.locate import Geo
 from mirrorlistd.memo import Memo
 from mirrorlistd.presets import MIRRORMANAGER, MIRRORMANAGER_AS_IT_WAS, PRESETS
-from mirrorlistd.request.client_address import Networks, Trust, parse_address
+from mirrorlistd.request.client_address import NetworkSet, Trust, parse_address
 from mirrorlistd.request.routes import Routes, Template
 from mirrorlistd.selection.index import Index
-from mirrorlistd.selection.status_file import NOTHING, parse
-from mirrorlistd.state.input_files import Files, Origin
+from mirrorlistd.selection.status_file import NO_STATUS, parse
+from mirrorlistd.state.input_files import InputFiles, SnapshotOrigin
 
 if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Snapshot
-    from mirrorlistd.answering.answer import Asker
+    from mirrorlistd.answering.answer import Client
     from mirrorlistd.config import Config
-    from mirrorlistd.request.http_head import Asked, Head
-    from mirrorlistd.selection.status_file import Overlay
+    from mirrorlistd.request.http_head import ListRequest, RequestHead
+    from mirrorlistd.selection.status_file import StatusFile
 
 _PROBES: Final = ("193.0.6.139", "202.12.29.205", "2001:db8::1", "127.0.0.1")
 """One address of each kind that must be answerable before a State serves."""
@@ -42,26 +42,26 @@ _TARGETS: Final = 4_096
 _ASKERS: Final = 16_384
 
 
-FAREWELL: Final = b"\r\nconnection: close"
+CONNECTION_CLOSE: Final = b"\r\nconnection: close"
 """The header of an answer after which the connection is closed, and the line break before it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CachedHead:
     """A head, and what the decider has made of it."""
 
-    head: Head
-    usual: Prepared | None
-    """What is asked, if that is a plain list (see `Prepared`) with its body; None for everything else."""
-    farewell: bytes
+    head: RequestHead
+    plain_query: ResolvedQuery | None
+    """What is asked, if that is a plain list (see `ResolvedQuery`) with its body; None for everything else."""
+    connection_close: bytes
     """What an answer says where the client wishes to close: a header, and the line break before it."""
 
     @classmethod
-    def of(cls, decider: Decider, head: Head) -> Self:
+    def of(cls, decider: Decider, head: RequestHead) -> Self:
         """Make of a head what is remembered of it."""
-        prepared = decider.prepare(head.asked.query)
-        usual = prepared if head.wants_body and isinstance(prepared, Prepared) and prepared.plain else None
-        return cls(head, usual, b"" if head.keep_alive else FAREWELL)
+        resolved = decider.resolve_query(head.list_request.query)
+        plain_query = resolved if head.wants_body and isinstance(resolved, ResolvedQuery) and resolved.plain else None
+        return cls(head, plain_query, b"" if head.keep_alive else CONNECTION_CLOSE)
 
 
 @dataclass(slots=True)  # not frozen: one is made for each new connection, and that would take thrice as long
@@ -70,7 +70,7 @@ class Peer:
 
     believed: bool
     """It is a trusted proxy."""
-    asker: Asker
+    client: Client
     """Who asks where no proxy says so."""
 
 
@@ -81,32 +81,38 @@ class State:
     decider: Decider
     trust: Trust
     """Whose forwarded addresses are believed."""
-    explain_networks: Networks
+    explain_networks: NetworkSet
     """Who may see full explanations."""
     access_log: bool
     """Whether lists are logged."""
     count_countries: bool = False
     """Whether answers are counted by the client's country."""
-    origin: Origin
+    origin: SnapshotOrigin
     """Where the snapshot came from, and what could not be used."""
     data: memoryview
     """The snapshot's file, whose tables `published` looks into."""
     published: Snapshot
     """The snapshot as it was published: the decider's has the overlay laid over it."""
-    overlay: Overlay
+    overlay: StatusFile
     max_age: float
     """Seconds after its compilation from which the snapshot counts as stale; 0: never."""
-    heads: Memo[bytes, Known] = field(default_factory=lambda: Memo(_HEADS))
+    heads: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS))
     """The fast lane's: raw head -> what it asks for."""
-    proxied: Memo[bytes, Known] = field(default_factory=lambda: Memo(_HEADS))
+    proxied: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS))
     """The fast lane's: raw head with NUL in place of the forwarded address -> the same. No head has NUL, but bytes that
     claim to be one may: nobody can write a key of this memo into the other."""
-    asked: Memo[tuple[bytes, bytes], Asked] = field(default_factory=lambda: Memo(_TARGETS))
+    list_requests: Memo[tuple[bytes, bytes], ListRequest] = field(default_factory=lambda: Memo(_TARGETS))
     """The ASGI lane's: raw path and query string -> what they ask for, if that is a list."""
     peers: Memo[str | None, Peer] = field(default_factory=lambda: Memo(_ASKERS))
     """The lanes': address of a socket's other end (see `address.client_address`) -> what is known of it."""
-    named: Memo[bytes, Asker] = field(default_factory=lambda: Memo(_ASKERS))
+    named: Memo[bytes, Client] = field(default_factory=lambda: Memo(_ASKERS))
     """The lanes': what a trusted proxy's forwarding header says, legibly -> who asks, and where they are."""
+
+    @property
+    def memos(self) -> list[Memo[Any, Any]]:
+        """All that this State and its decider remember, memo by memo."""
+        own = (getattr(self, each.name) for each in fields(self))
+        return [*(value for value in own if isinstance(value, Memo)), *self.decider.memos]
 
     @property
     def serial(self) -> int:
@@ -123,24 +129,24 @@ class State:
         return bool(self.max_age) and now - self.published.built > self.max_age
 
 
-def load_state(config: Config, files: Files | None = None, snapshot: Snapshot | None = None) -> State:
+def load_state(config: Config, files: InputFiles | None = None, snapshot: Snapshot | None = None) -> State:
     """Make a State of `files`, which stay open, or of what `config` names, whatever it loses (see `admission`).
 
     `snapshot` is what is in the files, where it has been decoded already. Raises StateError, GeoError or ConfigError
     and changes nothing otherwise.
     """
     if files is None:
-        with Files.read(config) as own:
+        with InputFiles.read(config) as own:
             return load_state(config, own)
-    origin = files.origin or Origin(source=str(files.snapshot.path))
+    origin = files.origin or SnapshotOrigin(source=str(files.snapshot.path))
     data = files.snapshot.view()
     snapshot = snapshot or decode_snapshot(origin.source, data)
-    overlay = parse(files.overlay.path.name, bytes(files.overlay.view())) if files.overlay else NOTHING
+    overlay = parse(files.overlay.path.name, bytes(files.overlay.view())) if files.overlay else NO_STATUS
     preset = PRESETS[config.preset]
     if preset is MIRRORMANAGER and config.original_statuses:
         preset = MIRRORMANAGER_AS_IT_WAS
     index, geo = Index(overlay.apply(snapshot), preset.heaviest, overlay.standings), Geo.open(files.geo, files.asn)
-    settings = Settings(
+    settings = AnswerSettings(
         preset=preset,
         minimum=config.minimum,
         limit=config.limit,
@@ -152,7 +158,7 @@ def load_state(config: Config, files: Files | None = None, snapshot: Snapshot | 
     return State(
         decider=Decider(index, geo, settings),
         trust=Trust.parse(config.trusted_proxies, config.forwarded_header),
-        explain_networks=Networks.parse(config.explain_networks),
+        explain_networks=NetworkSet.parse(config.explain_networks),
         access_log=config.access_log,
         count_countries=config.count_countries,
         origin=origin,

@@ -40,7 +40,7 @@ _PARENT: Final = MAX_WORKERS
 """The parent's row, after the workers'."""
 
 
-class Board:
+class Scoreboard:
     """The shared page. What has been forked off sees what others write."""
 
     __slots__ = ("_cells",)
@@ -50,9 +50,9 @@ class Board:
         page = mmap.mmap(-1, 8 * _COLUMNS * (MAX_WORKERS + 1))
         self._cells = memoryview(page).cast("Q")
 
-    def seat(self, number: int) -> Seat:
+    def scoreboard_slot(self, number: int) -> ScoreboardSlot:
         """Give the place of one worker, 0 to MAX_WORKERS - 1."""
-        return Seat(self, number)
+        return ScoreboardSlot(self, number)
 
     def leave(self, number: int, *, for_good: bool = False) -> None:
         """Note that a worker is gone, said by the parent where it had no time to; one gone for good is not missed."""
@@ -104,32 +104,32 @@ class Board:
         ]
 
 
-class Seat:
+class ScoreboardSlot:
     """One worker's place at the board, and its only writer."""
 
-    __slots__ = ("board", "number")
+    __slots__ = ("number", "scoreboard")
 
-    def __init__(self, board: Board, number: int) -> None:
-        """Use `Board.seat`."""
-        self.board = board
+    def __init__(self, scoreboard: Scoreboard, number: int) -> None:
+        """Use `Scoreboard.scoreboard_slot`."""
+        self.scoreboard = scoreboard
         self.number = number
 
     def resume(self) -> Counters:
         """Give the counts from which whoever sits here goes on: zeros, or what the one before published last."""
-        return _counters(self.board.read(self.number))
+        return _counters(self.scoreboard.read(self.number))
 
     def enter(self, pid: int, serial: int) -> None:
         """Say that this worker answers requests, and from which snapshot; again after each reload."""
-        row = self.board.read(self.number)
-        self.board.write(self.number, _PID, (pid, _UP, serial, row[_STARTS] + (row[_PID] != pid)))
+        row = self.scoreboard.read(self.number)
+        self.scoreboard.write(self.number, _PID, (pid, _UP, serial, row[_STARTS] + (row[_PID] != pid)))
 
     def leave(self) -> None:
         """Say that this worker stops."""
-        self.board.leave(self.number)
+        self.scoreboard.leave(self.number)
 
     def publish(self, counters: Counters) -> None:
         """Show the counts so far."""
-        self.board.write(self.number, _COUNTS, _flat(counters))
+        self.scoreboard.write(self.number, _COUNTS, _flat(counters))
 
 
 def _flat(counters: Counters) -> list[int]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Final, Self
 
-from mirrorlistd.answering.decider import Prepared
+from mirrorlistd.answering.decider import ResolvedQuery
 from mirrorlistd.memo import Memo
 from mirrorlistd.usage import line
 from mirrorlistd.usage.writer import Writer
@@ -20,7 +20,7 @@ from mirrorlistd.usage.writer import Writer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mirrorlistd.answering.answer import Asker
+    from mirrorlistd.answering.answer import Client
     from mirrorlistd.answering.decider import Decider
     from mirrorlistd.telemetry.counters import Counters
 
@@ -35,7 +35,7 @@ _LONGEST_REMEMBERED: Final = 512
 """Longer queries are understood every time: bytes."""
 
 
-class Recorder:
+class StatisticsRecorder:
     """Notes every list that is given in one file; one per process."""
 
     def __init__(self, path: Path, counters: Counters, *, addresses: bool) -> None:
@@ -52,7 +52,7 @@ class Recorder:
         """Country -> what stands in the middle of a line, today."""
         self._day = 0
 
-    def note(self, decider: Decider, query: bytes, asker: Asker) -> None:
+    def note(self, decider: Decider, query: bytes, client: Client) -> None:
         """Note a list that was given for a canonical query."""
         if decider is not self._decider:  # what a query means may have changed
             self._decider = decider
@@ -64,9 +64,9 @@ class Recorder:
         if today != self._day:
             self._day = today
             self._middles.clear()
-        country = asker.place.country
+        country = client.place.country
         middle = self._middles.get(country) or self._middle(country)
-        address = asker.address.text.encode() if self._addresses and asker.address else _HIDDEN
+        address = client.address.text.encode() if self._addresses and client.address else _HIDDEN
         self._writer.append(b"".join((_ADDRESS, address, middle, tail)))
         if countme >= 0:
             self._counters.countme[countme] += 1
@@ -93,11 +93,11 @@ class Recorder:
 
     def _tail(self, decider: Decider, query: bytes) -> tuple[bytes, int]:
         made = b"", -1
-        prepared = decider.prepare(query)
-        if isinstance(prepared, Prepared) and is_access(prepared):
+        resolved = decider.resolve_query(query)
+        if isinstance(resolved, ResolvedQuery) and is_access(resolved):
             found = _COUNTME.findall(query)
             countme = found[-1].decode() if found else None
-            text = line.tail(prepared.query.repo or "", prepared.target.arch or None, countme)
+            text = line.tail(resolved.query.repo or "", resolved.target.arch or None, countme)
             made = text.encode(), line.COUNTME.index(countme) if countme else -1
         return self._tails.remember(query, made) if len(query) <= _LONGEST_REMEMBERED else made
 
@@ -106,13 +106,13 @@ class Recorder:
         return self._middles.remember(country, line.middle(day, country).encode())
 
 
-def is_access(prepared: Prepared) -> bool:
+def is_access(resolved: ResolvedQuery) -> bool:
     """Whether a request is for a repository, as mirrorlist-server counts: not for a path, nor for a file in one.
 
     A metalink of a repository is about one file, which the client has not named.
     """
-    query = prepared.query
+    query = resolved.query
     if query.path is not None or query.repo is None:
         return False
-    implied = prepared.renderer.file.encode()  # below the repository's directory, which may hold the first part itself
+    implied = resolved.renderer.file.encode()  # below the repository's directory, which may hold the first part itself
     return query.file is None or implied == query.file or implied.endswith(b"/" + query.file)

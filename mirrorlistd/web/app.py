@@ -27,13 +27,13 @@ from mirrorlistd.config import load_config
 from mirrorlistd.errors import StateError
 from mirrorlistd.lanes.respond import peer_at, respond
 from mirrorlistd.render import Rendered
-from mirrorlistd.request.http_head import Asked, is_redirect, over_https
+from mirrorlistd.request.http_head import ListRequest, is_redirect, over_https
 from mirrorlistd.request.routes import Routes
 from mirrorlistd.state.admission import admit
 from mirrorlistd.state.service import Service
 from mirrorlistd.telemetry.counters import Facts
 from mirrorlistd.telemetry.prometheus import CONTENT_TYPE, exposition
-from mirrorlistd.web.client import asker_in, is_insider, peer_of
+from mirrorlistd.web.client import client_in, is_insider, peer_of
 from mirrorlistd.web.pages import Pages
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.state.state import State
-    from mirrorlistd.telemetry.scoreboard import Seat
+    from mirrorlistd.telemetry.scoreboard import ScoreboardSlot
 
     Scope = MutableMapping[str, Any]
     Message = MutableMapping[str, Any]
@@ -95,32 +95,32 @@ class App:
         if scope["type"] == "http":
             state = self.service.state
             target = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
-            asked = (state.asked.get(target) if state else None) or _read(state, *target)
-            if asked is not None:
-                status, headers, body = self._list(scope, state, asked)
+            list_request = (state.list_requests.get(target) if state else None) or _read(state, *target)
+            if list_request is not None:
+                status, headers, body = self._list(scope, state, list_request)
                 length = (b"content-length", b"%d" % len(body))
                 await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
                 await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
                 return
         await self._others(scope, receive, send)
 
-    def _list(self, scope: Scope, state: State | None, asked: Asked) -> Rendered:
+    def _list(self, scope: Scope, state: State | None, list_request: ListRequest) -> Rendered:
         started = perf_counter()
         if state is None:
             return Rendered(503, (_TEXT, (b"retry-after", b"1")), _NOT_LOADED)
         if scope["method"] not in ("GET", "HEAD"):
             return Rendered(405, (_TEXT, (b"allow", b"GET, HEAD")), _WRONG_METHOD)
-        if asked.redirect:
+        if list_request.redirect:
             headers = dict(scope["headers"])
             scheme = headers.get(b"x-forwarded-proto", b"") if peer_at(state, peer_of(scope)).believed else b""
             https = over_https(scheme, scope["scheme"].encode())
-            asked = replace(asked, accept=headers.get(b"accept", b""), https=https)
+            list_request = replace(list_request, accept=headers.get(b"accept", b""), https=https)
         try:
-            manner, body = respond(self.service, state, asked, asker_in(scope, state), started)
+            meta, body = respond(self.service, state, list_request, client_in(scope, state), started)
         except Exception:  # a defect: uvicorn logs it and answers 500, which an operator must see
             self.service.counters.observe(500, None, "text", perf_counter() - started)
             raise
-        return Rendered(manner.status, manner.headers, body)
+        return Rendered(meta.status, meta.headers, body)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
@@ -143,7 +143,7 @@ class App:
     async def _explain(self, request: Request) -> Response:
         state = self._state()
         full = is_insider(request.scope, state)
-        client: Address | str | None = asker_in(request.scope, state).address
+        client: Address | str | None = client_in(request.scope, state).address
         if full:
             client = request.query_params.get("from") or client
         told = explain(state.decider, request.scope["query_string"], client, self.service.random, full=full, now=time())
@@ -172,7 +172,7 @@ class App:
                 "mirrors": len(snapshot.mirrors),
                 "repositories": len(snapshot.repositories),
                 "last_reload": None,
-                **guards(state, time()),
+                **public_warnings(state, time()),
             }
             if counters.last_reload_at:
                 facts["last_reload"] = {
@@ -184,30 +184,30 @@ class App:
             if is_insider(request.scope, state):
                 failed = service.pulls and service.pulls.last and service.pulls.last.error
                 facts |= {"pull_error": failed} if failed else {}
-                facts |= errors(service)
-                facts |= {"workers": _workers(service.seat)} if service.seat else {}
+                facts |= insider_errors(service)
+                facts |= {"workers": _workers(service.scoreboard_slot)} if service.scoreboard_slot else {}
         # A failed reload keeps the old state and the server ready: 503 would take a whole fleet out at once.
         return _json(facts, status=200 if facts["ready"] else 503, headers=_NO_STORE)
 
     async def _metrics(self, _: Request) -> Response:
         service = self.service
         totals = service.totals()
-        workers = service.seat.board.workers() if service.seat else ()
+        workers = service.scoreboard_slot.scoreboard.workers() if service.scoreboard_slot else ()
         return Response(
             exposition(totals, facts_of(service), workers, service.pulls), headers={"content-type": CONTENT_TYPE}
         )
 
 
-def _read(state: State | None, path: bytes, query_string: bytes) -> Asked | None:
+def _read(state: State | None, path: bytes, query_string: bytes) -> ListRequest | None:
     """Tell what a target asks for; None where it is no list."""
     routes = state.decider.settings.routes if state else Routes()
     query = routes.query(path, query_string)
     if query is None:
         return None
-    asked = Asked(path, query_string, query, is_redirect(query))
+    list_request = ListRequest(path, query_string, query, is_redirect(query))
     if state is not None and len(path) + len(query_string) <= _LONGEST_REMEMBERED:
-        state.asked.remember((path, query_string), asked)
-    return asked
+        state.list_requests.remember((path, query_string), list_request)
+    return list_request
 
 
 def facts_of(service: Service) -> Facts | None:
@@ -247,7 +247,7 @@ def _pull(pulls: Pulls) -> dict[str, object] | None:
     }
 
 
-def guards(state: State, now: float) -> dict[str, object]:
+def public_warnings(state: State, now: float) -> dict[str, object]:
     """What /readyz says, to anyone, of a State that is served although something is not as it should be."""
     return {
         "stale": state.stale(now),
@@ -257,7 +257,7 @@ def guards(state: State, now: float) -> dict[str, object]:
     }
 
 
-def errors(service: Service) -> dict[str, object]:
+def insider_errors(service: Service) -> dict[str, object]:
     """What it says to insiders: these may name files."""
     origin = service.state.origin if service.state else None
     found = {
@@ -268,11 +268,11 @@ def errors(service: Service) -> dict[str, object]:
     return {name: error for name, error in found.items() if error}
 
 
-def _workers(seat: Seat) -> dict[str, object]:
+def _workers(scoreboard_slot: ScoreboardSlot) -> dict[str, object]:
     """What /readyz says of all workers, to insiders."""
-    workers = seat.board.workers()
+    workers = scoreboard_slot.scoreboard.workers()
     return {
-        "answered_by": seat.number,
+        "answered_by": scoreboard_slot.number,
         "up": sum(worker.up for worker in workers),
         "all": len(workers),
         "serials": sorted({worker.serial for worker in workers if worker.up}),

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mirrorlistd.lanes.respond import asker_of, peer_at
+from mirrorlistd.lanes.respond import client_of, peer_at
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from mirrorlistd.answering.answer import Asker
+    from mirrorlistd.answering.answer import Client
     from mirrorlistd.state.state import State
 
     Scope = MutableMapping[str, Any]
 
 
-def asker_in(scope: Scope, state: State) -> Asker:
+def client_in(scope: Scope, state: State) -> Client:
     """Who asks: the peer, or whom a trusted proxy names; see `address`."""
     trust = state.trust
     forwarded = [value for name, value in scope["headers"] if name == trust.header] if trust.anyone else ()
-    return asker_of(state, peer_of(scope), forwarded)
+    return client_of(state, peer_of(scope), forwarded)
 
 
 def peer_of(scope: Scope) -> str | None:
@@ -34,7 +34,7 @@ def is_insider(scope: Scope, state: State) -> bool:
     A proxy that nobody configured as trusted makes all the world look like its own, often loopback, address: a
     request that was forwarded, but not by a trusted proxy with the trusted header, is a stranger's.
     """
-    client = asker_in(scope, state).address
+    client = client_in(scope, state).address
     if client is None or not state.explain_networks.contains(client):
         return False
     trust = state.trust

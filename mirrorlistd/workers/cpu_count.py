@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 
-def processors(root: Path = Path("/")) -> int:
+def cpu_count(root: Path = Path("/")) -> int:
     """Count the processors that affinity and the quotas of all our control groups (version 2) leave us; 1 at least.
 
     Half a processor is none: a worker that has to share one with another is no gain. Only Linux shares clients out

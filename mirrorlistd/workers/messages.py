@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mirrorlistd.config import Config
     from mirrorlistd.pull.watching import Pulls
-    from mirrorlistd.state.input_files import Origin
+    from mirrorlistd.state.input_files import SnapshotOrigin
 
 _LONGEST: Final = 1 << 17
 """Bytes of a message: a configuration with hundreds of templates; below what a socket takes at once."""
@@ -31,7 +31,7 @@ class Prepare:
     load: int
     """Number of the load: answers to an earlier one are told from those to this."""
     config: Config
-    origin: Origin
+    origin: SnapshotOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Keep:
 class Lend:
     """To a worker: listen on the sockets that come along, too, as their own worker is gone."""
 
-    place: int
+    slot: int
     """Number of that worker."""
 
 
@@ -59,7 +59,7 @@ class Lend:
 class GiveBack:
     """To a worker: stop listening on what was lent."""
 
-    place: int
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Protocol
 
-    from mirrorlistd.telemetry.scoreboard import Board
+    from mirrorlistd.telemetry.scoreboard import Scoreboard
     from mirrorlistd.workers.messages import ToWorker
 
     class Closable(Protocol):
@@ -48,7 +48,7 @@ LONGEST_PAUSE: Final = 30.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Place:
+class WorkerSlot:
     """What is one worker's, and the process that is there now."""
 
     number: int
@@ -61,7 +61,7 @@ class Place:
     """Somebody is there and listens."""
     seen: bool = False
     """Somebody has listened once: clients wait where nobody does."""
-    borrower: Place | None = None
+    borrower: WorkerSlot | None = None
     """Whose worker listens meanwhile."""
     born: float = 0.0
     """When the process was forked, monotonic."""
@@ -69,7 +69,7 @@ class Place:
     """When the next one is to be forked."""
     pause: float = FIRST_PAUSE
     """Seconds before the next one, if this one dies young."""
-    dismissed: bool = False
+    removed: bool = False
     """Nobody is to follow."""
 
     def send(self, message: ToWorker, descriptors: Sequence[int] = ()) -> None:
@@ -84,12 +84,12 @@ class Place:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-class Crew:
+class WorkerPool:
     """All places."""
 
     def __init__(
         self,
-        board: Board,
+        scoreboard: Scoreboard,
         bind: Callable[[], list[socket.socket]],
         shared: list[socket.socket],
         work: Callable[[int, list[socket.socket], Channel], None],
@@ -98,110 +98,110 @@ class Crew:
 
         `work` is a worker's life, in its own process: place, sockets, and the channel to the parent.
         """
-        self.places: list[Place] = []
+        self.slots: list[WorkerSlot] = []
         self.private: list[Closable] = []
         """What else must not stay open in workers."""
-        self._board = board
+        self._scoreboard = scoreboard
         self._bind = bind
         self._shared = shared
         self._work = work
         self._log = logs.get_logger()
 
-    def hire(self) -> None:
+    def add(self) -> None:
         """Make one more place, to be filled; StateError where there can be none."""
-        number = self.places[-1].number + 1 if self.places else 0
+        number = self.slots[-1].number + 1 if self.slots else 0
         if number >= MAX_WORKERS:
             raise StateError(f"--workers: at most {MAX_WORKERS}")
-        self.places.append(Place(number=number, sockets=self._bind()))
+        self.slots.append(WorkerSlot(number=number, sockets=self._bind()))
 
-    def dismiss(self) -> None:
+    def remove(self) -> None:
         """Take the last place away, unless it is the only one: its worker finishes what is under way."""
-        staying = [place for place in self.places if not place.dismissed]
+        staying = [slot for slot in self.slots if not slot.removed]
         if len(staying) > 1:
-            place = staying[-1]
-            place.dismissed = True
-            _close(place.sockets)
-            place.send(Stop(at_once=True))
+            slot = staying[-1]
+            slot.removed = True
+            _close(slot.sockets)
+            slot.send(Stop(at_once=True))
 
     def fill(self) -> None:
         """Fork workers for the empty places whose time has come."""
-        for place in self.places:
-            if not place.pid and not place.dismissed and place.due <= monotonic():
-                self._fork(place)
+        for slot in self.slots:
+            if not slot.pid and not slot.removed and slot.due <= monotonic():
+                self._fork(slot)
 
     @property
     def due(self) -> float:
         """When `fill` has something to do, by the monotonic clock."""
-        return min((place.due for place in self.places if not place.pid and not place.dismissed), default=inf)
+        return min((slot.due for slot in self.slots if not slot.pid and not slot.removed), default=inf)
 
     def balance(self) -> None:
         """Lend the sockets of places where nobody listens, take back those of places where somebody does again."""
-        up = [place for place in self.places if place.up and not place.dismissed]
-        for place in self.places:
-            if place.borrower and (place.up or place.dismissed or not place.borrower.up):
-                place.borrower.send(GiveBack(place.number))
-                place.borrower = None
-            if place.seen and not (place.up or place.dismissed or place.borrower) and up:
-                place.borrower = min(up, key=lambda one: sum(other.borrower is one for other in self.places))
-                place.borrower.send(Lend(place.number), [one.fileno() for one in place.sockets])
+        up = [slot for slot in self.slots if slot.up and not slot.removed]
+        for slot in self.slots:
+            if slot.borrower and (slot.up or slot.removed or not slot.borrower.up):
+                slot.borrower.send(GiveBack(slot.number))
+                slot.borrower = None
+            if slot.seen and not (slot.up or slot.removed or slot.borrower) and up:
+                slot.borrower = min(up, key=lambda one: sum(other.borrower is one for other in self.slots))
+                slot.borrower.send(Lend(slot.number), [one.fileno() for one in slot.sockets])
 
     def reap(self, *, expected: bool) -> None:
         """Take note of every worker that has ended; `expected` says that they were told to."""
-        for place in self.places:
+        for slot in self.slots:
             # One by one: other children are for others to wait for.
-            if place.pid and (found := os.waitpid(place.pid, os.WNOHANG))[0]:
-                self._ended(place, found[1], expected=expected or place.dismissed)
-        self.places = [place for place in self.places if place.pid or not place.dismissed]
+            if slot.pid and (found := os.waitpid(slot.pid, os.WNOHANG))[0]:
+                self._ended(slot, found[1], expected=expected or slot.removed)
+        self.slots = [slot for slot in self.slots if slot.pid or not slot.removed]
 
-    def _ended(self, place: Place, status: int, *, expected: bool) -> None:
+    def _ended(self, slot: WorkerSlot, status: int, *, expected: bool) -> None:
         code = os.waitstatus_to_exitcode(status)
-        age = monotonic() - place.born
-        place.pause = min(2 * place.pause, LONGEST_PAUSE) if age < YOUNG else FIRST_PAUSE
+        age = monotonic() - slot.born
+        slot.pause = min(2 * slot.pause, LONGEST_PAUSE) if age < YOUNG else FIRST_PAUSE
         # Half of it: the pause was doubled for the next time.
-        place.due = monotonic() + (place.pause / 2 if age < YOUNG else 0)
+        slot.due = monotonic() + (slot.pause / 2 if age < YOUNG else 0)
         if not expected:
             how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-            wait = round(max(0.0, place.due - monotonic()), 1)
-            self._log.error("worker ended, another one follows", worker=place.number, pid=place.pid, how=how, wait=wait)
-        self._board.leave(place.number, for_good=place.dismissed)
-        place.pid, place.up = 0, False
-        if place.channel is not None:
-            place.channel.close()
-            place.channel = None
+            wait = round(max(0.0, slot.due - monotonic()), 1)
+            self._log.error("worker ended, another one follows", worker=slot.number, pid=slot.pid, how=how, wait=wait)
+        self._scoreboard.leave(slot.number, for_good=slot.removed)
+        slot.pid, slot.up = 0, False
+        if slot.channel is not None:
+            slot.channel.close()
+            slot.channel = None
 
     def tell(self, message: ToWorker, descriptors: Sequence[int] = ()) -> None:
         """Tell everybody."""
-        for place in self.places:
-            place.send(message, descriptors)
+        for slot in self.slots:
+            slot.send(message, descriptors)
 
     def let_go(self) -> None:
         """Close the parent's copies of all sockets: when the last worker closes its own, nobody can connect."""
         _close(self._shared)
-        for place in self.places:
-            _close(place.sockets)
-            place.sockets = []
+        for slot in self.slots:
+            _close(slot.sockets)
+            slot.sockets = []
 
-    def _fork(self, place: Place) -> None:
+    def _fork(self, slot: WorkerSlot) -> None:
         ours, theirs = Channel.pair()
         sys.stderr.flush()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
         try:
-            place.born = monotonic()
+            slot.born = monotonic()
             pid = os.fork()
             if pid == 0:
-                self._live(place, ours, theirs)
+                self._live(slot, ours, theirs)
         except OSError as error:
             ours.close()
-            place.due = monotonic() + place.pause
-            place.pause = min(2 * place.pause, LONGEST_PAUSE)
-            self._log.error("cannot fork a worker", worker=place.number, error=str(error))
+            slot.due = monotonic() + slot.pause
+            slot.pause = min(2 * slot.pause, LONGEST_PAUSE)
+            self._log.error("cannot fork a worker", worker=slot.number, error=str(error))
         else:
-            place.pid, place.channel = pid, ours
+            slot.pid, slot.channel = pid, ours
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
 
-    def _live(self, place: Place, ours: Channel, theirs: Channel) -> NoReturn:
+    def _live(self, slot: WorkerSlot, ours: Channel, theirs: Channel) -> NoReturn:
         """Be a worker, from the fork to the exit; nothing of the parent's is cleaned up on the way."""
         status = 1
         try:
@@ -209,14 +209,14 @@ class Crew:
             for number in HELD:
                 ours_to_handle = number in (signal.SIGTERM, signal.SIGCHLD)
                 signal.signal(number, signal.SIG_DFL if ours_to_handle else signal.SIG_IGN)
-            others = [other for other in self.places if other is not place]
+            others = [other for other in self.slots if other is not slot]
             _close([ours, *self.private, *(other.channel for other in others if other.channel)])
             for other in others:
                 _close(other.sockets)
-            self._work(place.number, place.sockets + self._shared, theirs)
+            self._work(slot.number, slot.sockets + self._shared, theirs)
             status = 0
         except BaseException:  # noqa: BLE001 - nothing may get past: the parent's cleaning up waits there
-            self._log.exception("worker failed", worker=place.number)
+            self._log.exception("worker failed", worker=slot.number)
         finally:
             with suppress(OSError, ValueError):
                 sys.stderr.flush()

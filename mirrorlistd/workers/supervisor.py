@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING, Final
 from mirrorlistd import logs
 from mirrorlistd.errors import MirrorlistdError, StateError
 from mirrorlistd.process.file_watch import TICK
-from mirrorlistd.process.gc_policy import settle
-from mirrorlistd.process.mirrormanager_import import Import
-from mirrorlistd.process.reload import Outcomes, keep
+from mirrorlistd.process.gc_policy import freeze_heap
+from mirrorlistd.process.mirrormanager_import import ImportProcess
+from mirrorlistd.process.reload import ReloadOutcomes, keep
 from mirrorlistd.process.systemd_notify import notify
 from mirrorlistd.pull.watching import PullWatch
 from mirrorlistd.state.admission import admit
 from mirrorlistd.state.service import Service
-from mirrorlistd.telemetry.scoreboard import Board
+from mirrorlistd.telemetry.scoreboard import Scoreboard
 from mirrorlistd.workers.messages import Adopt, Done, Keep, Prepare, Pulled, Ready, Reopen, Stop, Up
-from mirrorlistd.workers.pool import HELD, Crew
+from mirrorlistd.workers.pool import HELD, WorkerPool
 from mirrorlistd.workers.worker import Worker, run
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from mirrorlistd.config import Config
-    from mirrorlistd.process.file_watch import Watch
+    from mirrorlistd.process.file_watch import FileWatch
     from mirrorlistd.process.reload import Clock
-    from mirrorlistd.process.uvicorn_server import Server
+    from mirrorlistd.process.uvicorn_server import UvicornServer
     from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.state.state import State
     from mirrorlistd.workers.messages import Channel, ToWorker
-    from mirrorlistd.workers.pool import Closable, Place
+    from mirrorlistd.workers.pool import Closable, WorkerSlot
 
 READY_SECONDS: Final = 120.0
 """How long workers may take to prepare a State: well below a second, unless the machine is swapping."""
@@ -57,7 +57,7 @@ DONE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class ServerParts:
     """What serving takes besides a State, as a single process does it, too."""
 
     config: Config
@@ -67,7 +67,7 @@ class Means:
     """Gives the configuration as it is now."""
     reconfigure: Callable[[Config], None]
     """Applies log settings."""
-    make_server: Callable[[Service], Server]
+    make_server: Callable[[Service], UvicornServer]
     """Makes a worker's server, in the worker."""
     bind: Callable[[], list[socket.socket]]
     """Binds the sockets of one more worker."""
@@ -75,7 +75,7 @@ class Means:
     """Sockets that all workers listen on."""
     announce: Callable[[list[socket.socket]], None]
     """Says that the server can be asked, and at which sockets."""
-    watch: Watch | None
+    watch: FileWatch | None
     """Tells when files have been replaced; None: nobody looks."""
     private: Sequence[Closable]
     """What must not stay open in workers."""
@@ -87,28 +87,30 @@ class _Pending:
 
     config: Config
     clock: Clock
-    run: Import | None
+    run: ImportProcess | None
     """What has to end first."""
 
 
-class Parent:
+class Supervisor:
     """Lives in the main thread of the process that was started."""
 
-    def __init__(self, state: State | None, means: Means) -> None:
+    def __init__(self, state: State | None, means: ServerParts) -> None:
         """Take what has been loaded, if there was something; nothing is forked yet."""
         self._means = means
         self._service = Service(state=state)
-        self._board = Board()
-        self._outcomes = Outcomes(self._service, means.config, means.reconfigure, self._board.publish_reloads)
-        self._crew = Crew(self._board, means.bind, means.shared, self._work)
+        self._scoreboard = Scoreboard()
+        self._outcomes = ReloadOutcomes(
+            self._service, means.config, means.reconfigure, self._scoreboard.publish_reloads
+        )
+        self._pool = WorkerPool(self._scoreboard, means.bind, means.shared, self._work)
         self._log = logs.get_logger()
         self._signals: deque[int] = deque()
         self._alarm, self._alarmed = socket.socketpair()
         """A signal writes to the one, and `poll` wakes up for the other."""
-        self._crew.private += [self._alarm, self._alarmed, *means.private]
+        self._pool.private += [self._alarm, self._alarmed, *means.private]
         self._puller = PullWatch(means.config, self._show, self._want, self._serial) if means.config.pull else None
         if self._puller:
-            self._crew.private.append(self._puller.child)
+            self._pool.private.append(self._puller.child)
         self._announced = False
         self._stopping = False
         self._reload_wanted = False
@@ -118,7 +120,7 @@ class Parent:
         self._loading = False
         self._pending: _Pending | None = None
         """A reload that waits for an import."""
-        self._answers: dict[Place, Ready | Done | None] = {}
+        self._answers: dict[WorkerSlot, Ready | Done | None] = {}
         """What workers have said to the latest order; None where they died."""
 
     def run(self, hangups: list[int]) -> None:
@@ -131,12 +133,12 @@ class Parent:
         self._reload_wanted = bool(hangups)
         self._warm_up()
         for _ in range(self._means.workers):
-            self._crew.hire()
-        while self._crew.places:
+            self._pool.add()
+        while self._pool.slots:
             self._turn(self._next_look)
             self._look()
             if self._stopping:
-                self._crew.places = [place for place in self._crew.places if place.pid]
+                self._pool.slots = [slot for slot in self._pool.slots if slot.pid]
             elif self._announced:
                 self._renew()
         if self._puller:
@@ -155,14 +157,14 @@ class Parent:
         server = self._means.make_server(self._service)
         server.config.load()
         server.config.get_loop_factory()
-        settle()
+        freeze_heap()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
 
     def _turn(self, until: float = inf) -> None:
         """Wait for something to happen, until a moment of the monotonic clock at most, and see to it."""
-        crew = self._crew
+        crew = self._pool
         if not (self._stopping or self._loading):
             crew.fill()
             until = min(until, crew.due)
@@ -172,7 +174,7 @@ class Parent:
         crew.balance()
         poll = select.poll()
         listening: dict[int, Callable[[], object]] = {
-            place.channel.fileno(): partial(self._hear, place) for place in crew.places if place.channel
+            slot.channel.fileno(): partial(self._hear, slot) for slot in crew.slots if slot.channel
         }
         listening[self._alarmed.fileno()] = partial(self._alarmed.recv, 4096)
         if self._puller and self._puller.child.pid:
@@ -185,49 +187,49 @@ class Parent:
         while self._signals:
             self._obey(self._signals.popleft())
         crew.reap(expected=self._stopping)
-        if not self._announced and all(place.up for place in crew.places) and not self._stopping:
+        if not self._announced and all(slot.up for slot in crew.slots) and not self._stopping:
             self._announced = True
-            self._means.announce(crew.places[0].sockets + self._means.shared)
+            self._means.announce(crew.slots[0].sockets + self._means.shared)
 
-    def _hear(self, place: Place) -> None:
-        assert place.channel is not None, "it has just been waited for"  # noqa: S101 - for the type checkers
-        message, _ = place.channel.receive()
+    def _hear(self, slot: WorkerSlot) -> None:
+        assert slot.channel is not None, "it has just been waited for"  # noqa: S101 - for the type checkers
+        message, _ = slot.channel.receive()
         match message:
             case Up():
-                place.up = place.seen = True
-                self._log.info("worker up", worker=place.number, pid=place.pid)
+                slot.up = slot.seen = True
+                self._log.info("worker up", worker=slot.number, pid=slot.pid)
             case Ready(load) if load != self._loads:
                 pass  # an answer to a load that has been given up
             case Ready() | Done():
-                self._answers[place] = message
+                self._answers[slot] = message
             case _:  # it is gone: SIGCHLD tells the rest; until then, nothing more is to be heard
-                place.channel.close()
-                place.channel = None
-                place.up = False
+                slot.channel.close()
+                slot.channel = None
+                slot.up = False
 
     def _obey(self, number: int) -> None:
         match number:
             case signal.SIGHUP:
                 self._want()
             case signal.SIGTERM | signal.SIGINT:
-                self._crew.tell(Stop(at_once=self._stopping or number == signal.SIGINT))
+                self._pool.tell(Stop(at_once=self._stopping or number == signal.SIGINT))
                 if not self._stopping:
                     notify(os.environ, "STOPPING=1")
-                    self._crew.let_go()
+                    self._pool.let_go()
                     if self._puller:
                         self._puller.child.stop()
                     if self._pending and self._pending.run:
                         self._pending.run.stop()
                 self._stopping = True
             case signal.SIGUSR1:
-                self._crew.tell(Reopen())
+                self._pool.tell(Reopen())
             case signal.SIGTTIN:
                 try:
-                    self._crew.hire()
+                    self._pool.add()
                 except MirrorlistdError as error:
                     self._log.error("no more workers", error=str(error))
             case signal.SIGTTOU:
-                self._crew.dismiss()
+                self._pool.remove()
             case _:
                 pass  # SIGCHLD has woken us up
 
@@ -236,7 +238,7 @@ class Parent:
 
     def _show(self, pulls: Pulls) -> None:
         self._service.pulls = pulls
-        self._crew.tell(Pulled(pulls))
+        self._pool.tell(Pulled(pulls))
 
     def _serial(self) -> int | None:
         return self._service.serial
@@ -252,18 +254,18 @@ class Parent:
                 config = self._means.reread()
                 if self._puller:
                     self._puller.follow(config)
-                run = Import(config) if config.mirrormanager else None
+                run = ImportProcess(config) if config.mirrormanager else None
             except Exception as error:  # noqa: BLE001 - as in `_reload`
                 self._keep(error, clock)
                 return
             self._pending = _Pending(config, clock, run)
-            self._crew.private += [run] if run else []
+            self._pool.private += [run] if run else []
         pending, run = self._pending, self._pending.run
         if run and not run.ended:
             return
         self._pending = None
         if run:
-            self._crew.private.remove(run)
+            self._pool.private.remove(run)
         self._reload(pending)
 
     def _reload(self, pending: _Pending) -> None:
@@ -291,46 +293,51 @@ class Parent:
         self._loads += 1
         with admit(config, self._service.state) as (state, files):
             silent = self._ask(Prepare(self._loads, config, state.origin), files.descriptors, READY_SECONDS)
-        for place in silent:
+        for slot in silent:
             why = "was stopped meanwhile" if self._stopping else f"did not get ready in {READY_SECONDS:.0f} s"
-            raise StateError(f"worker {place.number} {why}")
-        for place, answer in self._answers.items():
+            raise StateError(f"worker {slot.number} {why}")
+        for slot, answer in self._answers.items():
             if isinstance(answer, Ready) and answer.error is not None:
-                raise StateError(f"worker {place.number} could not load it: {answer.error}")
-            if answer is None and not place.dismissed:
-                raise StateError(f"worker {place.number} died of it, or meanwhile; reload again")
+                raise StateError(f"worker {slot.number} could not load it: {answer.error}")
+            if answer is None and not slot.removed:
+                raise StateError(f"worker {slot.number} died of it, or meanwhile; reload again")
         return state
 
     def _finish(self, order: Adopt | Keep) -> None:
         """Have everybody swap, or not; end who does not say that it has."""
-        for place in self._ask(order, [], DONE_SECONDS):
+        for slot in self._ask(order, [], DONE_SECONDS):
             if not self._stopping:
-                self._log.error("worker hangs and is ended", worker=place.number, pid=place.pid)
-                place.kill()
+                self._log.error("worker hangs and is ended", worker=slot.number, pid=slot.pid)
+                slot.kill()
 
-    def _ask(self, order: ToWorker, descriptors: list[int], seconds: float) -> list[Place]:
+    def _ask(self, order: ToWorker, descriptors: list[int], seconds: float) -> list[WorkerSlot]:
         """Tell everybody something and wait until all have answered; give those who have not, and live."""
         self._answers.clear()
         until = monotonic() + seconds
-        asked = [place for place in self._crew.places if place.channel]
-        for place in asked:
-            place.send(order, descriptors)
-        while silent := [place for place in asked if place not in self._answers]:
+        asked = [slot for slot in self._pool.slots if slot.channel]
+        for slot in asked:
+            slot.send(order, descriptors)
+        while silent := [slot for slot in asked if slot not in self._answers]:
             if self._stopping or monotonic() >= until:
                 break
             self._turn(until)
-            self._answers |= {place: None for place in silent if not place.pid}
+            self._answers |= {slot: None for slot in silent if not slot.pid}
         return silent
 
     def _work(self, number: int, sockets: list[socket.socket], channel: Channel) -> None:
         """Be a worker, in a process of its own: begin with what the parent has now, but for chance and counts."""
-        seat = self._board.seat(number)
+        scoreboard_slot = self._scoreboard.scoreboard_slot(number)
         before = self._service
-        service = Service(state=before.state, reload_error=before.reload_error, seat=seat, counters=seat.resume())
+        service = Service(
+            state=before.state,
+            reload_error=before.reload_error,
+            scoreboard_slot=scoreboard_slot,
+            counters=scoreboard_slot.resume(),
+        )
         service.pulls = before.pulls
         failures = before.state.decider.geo.failures if before.state else 0
         service.geo_failures_before = service.counters.geo_failures - failures
         server = self._means.make_server(service)
-        worker = Worker(server, service, seat, channel, self._means.reconfigure)
+        worker = Worker(server, service, scoreboard_slot, channel, self._means.reconfigure)
         with service.recording(self._means.config):
             run(worker, server, sockets, HELD)

@@ -14,9 +14,9 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
-from mirrorlistd.process.gc_policy import making_what_stays
+from mirrorlistd.process.gc_policy import gc_paused
 from mirrorlistd.state.handover import warm
-from mirrorlistd.state.input_files import Files
+from mirrorlistd.state.input_files import InputFiles
 from mirrorlistd.state.state import load_state
 from mirrorlistd.workers.messages import Adopt, Done, GiveBack, Keep, Lend, Prepare, Pulled, Ready, Reopen, Stop, Up
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from mirrorlistd.config import Config
-    from mirrorlistd.process.uvicorn_server import Server
+    from mirrorlistd.process.uvicorn_server import UvicornServer
     from mirrorlistd.state.service import Service
     from mirrorlistd.state.state import State
-    from mirrorlistd.telemetry.scoreboard import Seat
+    from mirrorlistd.telemetry.scoreboard import ScoreboardSlot
     from mirrorlistd.workers.messages import Channel
 
 PUBLISH_SECONDS: Final = 1.0
@@ -39,12 +39,17 @@ class Worker:
     """Lives in one event loop."""
 
     def __init__(
-        self, server: Server, service: Service, seat: Seat, channel: Channel, reconfigure: Callable[[Config], None]
+        self,
+        server: UvicornServer,
+        service: Service,
+        scoreboard_slot: ScoreboardSlot,
+        channel: Channel,
+        reconfigure: Callable[[Config], None],
     ) -> None:
         """`reconfigure` applies log settings."""
         self._server = server
         self._service = service
-        self._seat = seat
+        self._seat = scoreboard_slot
         self._channel = channel
         self._reconfigure = reconfigure
         self._load = 0
@@ -103,12 +108,12 @@ class Worker:
                 self._service.pulls = pulls
             case Lend():
                 sockets = [socket.socket(fileno=number) for number in descriptors]
-                self._begin(self._borrow(message.place, sockets))
+                self._begin(self._borrow(message.slot, sockets))
             case Reopen():
                 if self._service.recorder is not None:
                     self._service.recorder.reopen()
             case GiveBack():
-                self._begin(self._give_back(message.place))
+                self._begin(self._give_back(message.slot))
             case _:  # pragma: no cover - what workers say themselves
                 raise TypeError(message)
 
@@ -125,7 +130,7 @@ class Worker:
     async def _prepare(self, order: Prepare, descriptors: list[int]) -> None:
         error = None
         try:
-            with Files.received(order.config, descriptors, order.origin) as files, making_what_stays():
+            with InputFiles.received(order.config, descriptors, order.origin) as files, gc_paused():
                 state = await asyncio.to_thread(load_state, order.config, files)
             await warm(state, self._service.state, self._service.random)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the parent must know
@@ -149,21 +154,21 @@ class Worker:
         self._load = 0
         self._channel.send(Done())
 
-    async def _borrow(self, place: int, sockets: list[socket.socket]) -> None:
+    async def _borrow(self, slot: int, sockets: list[socket.socket]) -> None:
         async with self._lending:
-            if self._server.should_exit or place in self._borrowed:
+            if self._server.should_exit or slot in self._borrowed:
                 for one in sockets:
                     one.close()
             else:
-                self._borrowed[place] = await self._server.borrow(sockets)
+                self._borrowed[slot] = await self._server.borrow(sockets)
 
-    async def _give_back(self, place: int) -> None:
+    async def _give_back(self, slot: int) -> None:
         async with self._lending:
-            for listening in self._borrowed.pop(place, ()):
+            for listening in self._borrowed.pop(slot, ()):
                 listening.close()
 
 
-def run(worker: Worker, server: Server, sockets: list[socket.socket], blocked: Sequence[signal.Signals]) -> None:
+def run(worker: Worker, server: UvicornServer, sockets: list[socket.socket], blocked: Sequence[signal.Signals]) -> None:
     """Run a worker to its end, in a process that has just been forked."""
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(worker.run(sockets, blocked))

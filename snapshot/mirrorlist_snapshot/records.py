@@ -71,7 +71,7 @@ class MirrorRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceRecord:
+class RepositoryDirectoryRecord:
     """Where a repository lies for one architecture."""
 
     arch: str
@@ -87,7 +87,7 @@ class RepositoryRecord:
 
     name: str
     disabled: bool
-    places: tuple[PlaceRecord, ...]
+    places: tuple[RepositoryDirectoryRecord, ...]
     """One per architecture; never empty."""
 
 

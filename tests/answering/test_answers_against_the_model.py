@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.format import encode
 from mirrorlist_snapshot.source.mirrormanager import read_mirrormanager
-from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider
 from mirrorlistd.presets import PRESETS
 from mirrorlistd.selection.index import Index
 from oracles.judging import judge
@@ -141,9 +141,9 @@ def parameter(name: str, *values: str) -> st.SearchStrategy[str]:
     return st.sampled_from([f"{name}={value}" for value in values])
 
 
-def often(usual: st.SearchStrategy[str], rare: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+def often(plain_query: st.SearchStrategy[str], rare: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """The rare one once in sixteen times: who asks for nonsense gets an error, and nothing else is learned."""
-    return st.integers(0, 15).flatmap(lambda number: rare if number == 15 else usual)
+    return st.integers(0, 15).flatmap(lambda number: rare if number == 15 else plain_query)
 
 
 REPO = often(
@@ -226,7 +226,7 @@ def test_answers_are_those_of_the_model(
     snapshot = compiled(source)
     geo: Any = Map(PLACES)
     for name, preset in PRESETS.items():
-        world = Decider(Index(snapshot, preset.heaviest), geo, Settings(preset=preset, minimum=minimum))
+        world = Decider(Index(snapshot, preset.heaviest), geo, AnswerSettings(preset=preset, minimum=minimum))
         for number, (query, client) in enumerate(asked):
             note(f"{name}: {query} for {client}")  # the last one said is the one that fails
             wanted = expect(source, name, query, Who(client, PLACES), minimum)
@@ -315,7 +315,7 @@ def test_imported_caches_answer_as_the_model(source: dict[str, Any], asked: list
     preset = PRESETS["mirrormanager"]
     with TemporaryDirectory() as folder:
         snapshot = cached(source, Path(folder, "mirrorlist_cache.proto"))
-    world = Decider(Index(snapshot, preset.heaviest), geo, Settings(preset=preset))
+    world = Decider(Index(snapshot, preset.heaviest), geo, AnswerSettings(preset=preset))
     for number, (query, client) in enumerate(asked):
         note(f"{query} for {client}")
         wanted = expect(source, preset.name, query, Who(client, PLACES), 5)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirrorlistd.answering.answer import Around, answer
+from mirrorlistd.answering.answer import RedirectContext, answer
 from mirrorlistd.answering.explain import explain, tier_words
 from mirrorlistd.answering.explain_text import text
 from oracles.rules import CONTINENT as CONTINENT_OF
@@ -474,7 +474,7 @@ def test_a_redirect_is_explained_as_it_is_given() -> None:
     """The steady choice of redirects, mirror by mirror, at the same moment: no other chance than the answer's."""
     world = decider(network({f"m{number}": mirror("DE") for number in range(12)}))
     for now in (1e9, 1e9 + 3600, 1e9 + 7200):
-        given = answer(world, b"repo=r&file=x&format=redirect", at(DE), Random(), Around(now=now))
+        given = answer(world, b"repo=r&file=x&format=redirect", at(DE), Random(), RedirectContext(now=now))
         found = explain(world, b"repo=r&file=x&format=redirect", at(DE), Random(), full=True, now=now)
         links = [value.decode() for name, value in given.headers if name == b"link"]
         assert [row["urls"][0] for row in found["list"]] == [link[1 : link.index(">")] for link in links]

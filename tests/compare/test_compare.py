@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirrorlistd.compare.answers import Seen, see
-from mirrorlistd.compare.asking import MANY, AskError, Base
-from mirrorlistd.compare.judging import Verdict, ends_of, judge, tiers_of
-from mirrorlistd.compare.requests import Request, plan, read_request
+from mirrorlistd.compare.answers import SeenAnswer, see
+from mirrorlistd.compare.comparer import MANY, ComparisonError, ServerUrl
+from mirrorlistd.compare.judging import Comparison, ends_of, judge, tiers_of
+from mirrorlistd.compare.requests import Request, read_request, read_requests
 from support.processes import SECONDS, Server, write_snapshot
 
 if TYPE_CHECKING:
@@ -26,14 +26,16 @@ TIERS = st.lists(st.integers(1, 4), min_size=1, max_size=4)
 """Sizes of tiers."""
 
 
-def answers(tiers: list[list[str]], seed: int, limit: int = 100, status: int = 200, times: int = MANY) -> list[Seen]:
+def answers(
+    tiers: list[list[str]], seed: int, limit: int = 100, status: int = 200, times: int = MANY
+) -> list[SeenAnswer]:
     """What a server gives whose mirrors stand in these tiers, equals shuffled."""
     random = Random(seed)
 
     def one() -> tuple[str, ...]:
         return tuple(url for tier in tiers for url in random.sample(tier, len(tier)))[:limit]
 
-    return [Seen(status, one(), frozenset()) for _ in range(times)]
+    return [SeenAnswer(status, one(), frozenset()) for _ in range(times)]
 
 
 def named(sizes: list[int]) -> list[list[str]]:
@@ -41,7 +43,7 @@ def named(sizes: list[int]) -> list[list[str]]:
     return [[f"https://m{tier}-{number}.example/" for number in range(size)] for tier, size in enumerate(sizes)]
 
 
-def kinds(ours: list[Seen], other: list[Seen]) -> list[str]:
+def kinds(ours: list[SeenAnswer], other: list[SeenAnswer]) -> list[str]:
     """The kinds of differences that are sure."""
     return [difference.kind for difference in judge(ours, other, sure=True).differences]
 
@@ -91,8 +93,8 @@ def test_statuses_urls_and_files() -> None:
     tiers = [["https://a.example/"]]
     assert kinds(answers(tiers, 1), answers(tiers, 1, status=404)) == ["status"]
     assert kinds(answers(tiers, 1), answers([["http://a.example/"]], 1)) == ["urls"]
-    file = [Seen(200, (), frozenset(["sha256:00"]))]
-    assert kinds(file, [Seen(200, (), frozenset(["sha256:11"]))]) == ["file"]
+    file = [SeenAnswer(200, (), frozenset(["sha256:00"]))]
+    assert kinds(file, [SeenAnswer(200, (), frozenset(["sha256:11"]))]) == ["file"]
 
 
 def test_a_mirror_that_a_client_is_kept_with_is_no_difference() -> None:
@@ -101,10 +103,10 @@ def test_a_mirror_that_a_client_is_kept_with_is_no_difference() -> None:
     assert (
         judge(drawn, [drawn[7]] * MANY, sure=True)
         == judge(drawn, drawn[::-1], sure=True)
-        == Verdict((), suspicious=False)
+        == Comparison((), suspicious=False)
     )
     elsewhere = [drawn[7]._replace(urls=("https://elsewhere.example/",))]
-    assert judge(drawn, elsewhere, sure=True) == Verdict((), suspicious=True)
+    assert judge(drawn, elsewhere, sure=True) == Comparison((), suspicious=True)
     assert kinds(drawn, answers(named([9]), 1, status=200)) == ["status"]
 
 
@@ -196,10 +198,10 @@ def test_distinct_requests_up_to_a_bound() -> None:
     """Equal lines are one request; beyond the bound lines are counted; bad ones are told by number."""
     bad: list[int] = []
     lines = ["# what to ask", "/a", "/b", "?", "/a", "/c", "192.0.2.1 /a"]
-    planned = plan(lines, 3, [], bad.append)
+    planned = read_requests(lines, 3, [], bad.append)
     assert planned.lines == {Request("/a", None): 2, Request("/b", None): 1, Request("/c", None): 1}
     assert (planned.left_out, planned.bad, bad) == (1, 1, [4])
-    assert list(plan(["/a", "192.0.2.1 /a"], 9, ["192.0.2.8", "192.0.2.9"], bad.append).lines) == [
+    assert list(read_requests(["/a", "192.0.2.1 /a"], 9, ["192.0.2.8", "192.0.2.9"], bad.append).lines) == [
         Request("/a", "192.0.2.8"),
         Request("/a", "192.0.2.9"),
         Request("/a", "192.0.2.1"),
@@ -211,8 +213,8 @@ def test_distinct_requests_up_to_a_bound() -> None:
 )
 def test_what_is_no_server_is_refused(url: str) -> None:
     """An AskError that shows how to write it."""
-    with pytest.raises(AskError, match="expected a server's URL"):
-        Base.parse(url)
+    with pytest.raises(ComparisonError, match="expected a server's URL"):
+        ServerUrl.parse(url)
 
 
 def network(**countries: str) -> dict[str, Any]:

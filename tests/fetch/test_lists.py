@@ -20,10 +20,10 @@ from mirrorlistd.fetch.lists import from_headers, is_list_url, parse, sniff
 from mirrorlistd.fetch.source import (
     LAST,
     MAX_MIRRORS,
+    ContentVersion,
     Hash,
-    Mirror,
+    MirrorUrl,
     Source,
-    Version,
     check_path,
     is_fetchable,
     next_hop,
@@ -91,7 +91,7 @@ def test_a_plain_list_is_walked_in_its_order() -> None:
     text = f"# repo = x\n\n  # indented\r\n{B}\r\nrsync://z.example/x/\n{A}\n{B}\n".encode()
     source = parse(text, "list", "dists/stable/InRelease")
     assert urls(source) == [f"{B}dists/stable/InRelease", f"{A}dists/stable/InRelease"]
-    assert (source.name, source.version) == ("dists/stable/InRelease", Version())
+    assert (source.name, source.version) == ("dists/stable/InRelease", ContentVersion())
 
 
 def test_a_list_of_files_needs_no_path() -> None:
@@ -106,9 +106,9 @@ def test_apt_lists_go_by_priority() -> None:
     """`format=apt` has the tier as priority: a lower one comes first, equal ones in the document's order."""
     text = f"{A}\tpriority:2 type:deb\n{B}\tpriority:1\n{C}\tpriority:2\n".encode()
     assert parse(text, "list", "f").mirrors == (
-        Mirror(f"{B}f", 1),
-        Mirror(f"{A}f", 2),
-        Mirror(f"{C}f", 2),
+        MirrorUrl(f"{B}f", 1),
+        MirrorUrl(f"{A}f", 2),
+        MirrorUrl(f"{C}f", 2),
     )
 
 
@@ -123,13 +123,13 @@ def test_metalink_3_says_everything() -> None:
     """As MirrorManager writes it: hashes strongest first, alternates, preference 100 first, connections."""
     source = parse(V3, "metalink")
     assert source.name == "repomd.xml"
-    assert source.version == Version(3000, (Hash("sha512", SHA512), Hash("sha256", SHA256), Hash("md5", MD5)))
-    assert source.previous == (Version(2900, (Hash("sha256", OLD),)),)
+    assert source.version == ContentVersion(3000, (Hash("sha512", SHA512), Hash("sha256", SHA256), Hash("md5", MD5)))
+    assert source.previous == (ContentVersion(2900, (Hash("sha256", OLD),)),)
     assert source.connections == 1
     assert source.mirrors == (
-        Mirror(f"{B}repomd.xml", 1, "de"),
-        Mirror(f"{A}repomd.xml", 2, "us"),
-        Mirror(f"{C}repomd.xml", LAST),
+        MirrorUrl(f"{B}repomd.xml", 1, "de"),
+        MirrorUrl(f"{A}repomd.xml", 2, "us"),
+        MirrorUrl(f"{C}repomd.xml", LAST),
     )
 
 
@@ -137,11 +137,11 @@ def test_metalink_4_says_everything() -> None:
     """RFC 5854: priority 1 first, a missing one last; hashes of pieces and unknown hashes are not the file's."""
     source = parse(V4, "metalink")
     assert (source.name, source.connections) == ("hello.deb", None)
-    assert source.version == Version(5, (Hash("sha256", SHA256), Hash("sha1", "0" * 40)))
+    assert source.version == ContentVersion(5, (Hash("sha256", SHA256), Hash("sha1", "0" * 40)))
     assert source.mirrors == (
-        Mirror(f"{A}hello.deb", 1),
-        Mirror(f"{B}hello.deb", 2, "de"),
-        Mirror(f"{C}hello.deb", LAST, "us"),
+        MirrorUrl(f"{A}hello.deb", 1),
+        MirrorUrl(f"{B}hello.deb", 2, "de"),
+        MirrorUrl(f"{C}hello.deb", LAST, "us"),
     )
 
 

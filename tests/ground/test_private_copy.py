@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mirrorlistd.private_copy import Copy
+from mirrorlistd.private_copy import PrivateCopy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sealed memory files are Linux's")
 NAME = Path("mirrors.mls")
@@ -24,7 +24,7 @@ def descriptors() -> int:
 def test_a_view_outlives_its_copy_and_leaves_nothing() -> None:
     """What was copied can be read after `close`; with the last view, memory and descriptors are given back."""
     before = descriptors()
-    with Copy.of(NAME, b"abc" * 1000) as copy:
+    with PrivateCopy.of(NAME, b"abc" * 1000) as copy:
         view = copy.view()
     assert bytes(view) == b"abc" * 1000
     assert view.readonly
@@ -35,7 +35,7 @@ def test_a_view_outlives_its_copy_and_leaves_nothing() -> None:
 
 def test_nobody_can_change_a_copy() -> None:
     """Neither by writing nor by cutting nor by mapping it for writing, not even whoever made it."""
-    with Copy.of(NAME, b"abc") as copy:
+    with PrivateCopy.of(NAME, b"abc") as copy:
         number = copy.descriptor
         assert number is not None
         with pytest.raises(PermissionError):
@@ -49,16 +49,16 @@ def test_another_process_gets_the_same_bytes() -> None:
     """A descriptor sent over a socket is the same memory, whatever becomes of the one sent."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        with Copy.of(NAME, b"abc") as copy:
+        with PrivateCopy.of(NAME, b"abc") as copy:
             assert copy.descriptor is not None
             socket.send_fds(ours, [b"x"], [copy.descriptor])
         _, (received,), _, _ = socket.recv_fds(theirs, 1, 1)
-        with Copy.received(NAME, received) as other:
+        with PrivateCopy.received(NAME, received) as other:
             assert bytes(other.view()) == b"abc"
             assert other.path == NAME
 
 
 def test_an_empty_file_is_a_copy_too() -> None:
     """Nothing cannot be mapped, but it can be refused by whoever reads it."""
-    with Copy.of(NAME, b"") as copy:
+    with PrivateCopy.of(NAME, b"") as copy:
         assert bytes(copy.view()) == b""

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mirrorlistd.lanes.fast.lane import FastLane, fast_lane
-from mirrorlistd.request.http_head import understand
+from mirrorlistd.request.http_head import parse_head
 from mirrorlistd.request.routes import Routes
 from mirrorlistd.web.app import create_app
 from support.processes import Server, stamped, write_snapshot
@@ -436,16 +436,16 @@ def test_a_defect_is_the_other_lanes_to_tell(caplog: pytest.LogCaptureFixture) -
 def test_understand_reads_exactly_one_head() -> None:
     """Half a head, a head and a half, or two are not one."""
     routes = Routes()
-    assert understand(PLAIN, routes, b"x-forwarded-for") is not None
+    assert parse_head(PLAIN, routes, b"x-forwarded-for") is not None
     for raw in (PLAIN[:-1], PLAIN + b"G", PLAIN + PLAIN, b"", b"\r\n"):
-        assert understand(raw, routes, b"x-forwarded-for") is None
+        assert parse_head(raw, routes, b"x-forwarded-for") is None
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | plain().flatmap(lambda head: st.just(head).map(bytearray).map(bytes)))
 def test_understand_never_raises(raw: bytes) -> None:
     """Whatever the bytes: a Head or None."""
-    understand(raw, Routes(), b"x-forwarded-for")
+    parse_head(raw, Routes(), b"x-forwarded-for")
 
 
 @pytest.mark.parametrize("access_log", [False, True])

@@ -67,7 +67,7 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
 
     carrying = mirrors.keys() if asked.carrying is None else asked.carrying
     active = {name for name in carrying if mirrors[name].get("active", True)}
-    usual = {name for name in active if not mirrors[name].get("fallback", False)}
+    plain_query = {name for name in active if not mirrors[name].get("fallback", False)}
     private = {name for name in active if mirrors[name].get("private", False)}
 
     def of(names: set[str], only: Collection[str] | None = None) -> list[str]:
@@ -77,7 +77,7 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
     by_country = bool(asked.countries) or asked.everywhere
 
     if by_country:
-        offered = {name for name in usual - private if country_rules(name)}
+        offered = {name for name in plain_query - private if country_rules(name)}
         if asked.everywhere:
             chosen = offered
         else:
@@ -99,7 +99,7 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
             taken.update(names)
 
     networks_apply = asked.netblock and not by_country
-    close = usual if not asked.behalf else usual - private
+    close = plain_query if not asked.behalf else plain_query - private
     if networks_apply and asked.address is not None:
         matching: dict[int, list[tuple[str, bool]]] = {}
         for name in close:
@@ -120,7 +120,7 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
         expected.found_via += [f"Using ASN {asked.asn}"] if serving else []
         fill(serving)
 
-    public = {name for name in usual - private if country_rules(name)}
+    public = {name for name in plain_query - private if country_rules(name)}
     places: list[set[str]] = []
     if asked.country is not None:
         places.append({name for name in public if mirrors[name].get("country") == asked.country})
@@ -142,9 +142,9 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
 
 def fits(served: Sequence[str], expected: Expected, limit: int) -> bool:
     """Whether a list can be drawn from tiers: each filled before the next, fallback in the last places, no more."""
-    usual = [name for tier in expected.tiers for name in tier]
-    reserved = min(len(expected.fallback), limit - 1) if usual else min(len(expected.fallback), limit)
-    places = min(len(usual), limit - reserved)
+    plain_query = [name for tier in expected.tiers for name in tier]
+    reserved = min(len(expected.fallback), limit - 1) if plain_query else min(len(expected.fallback), limit)
+    places = min(len(plain_query), limit - reserved)
     rest = list(served)
     for tier in expected.tiers:
         take = min(len(tier), places)

@@ -9,7 +9,7 @@ import pytest
 
 from mirrorlistd.config import Config
 from mirrorlistd.errors import ConfigError
-from mirrorlistd.process.file_watch import Watch
+from mirrorlistd.process.file_watch import FileWatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,7 @@ def put(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def looks(watch: Watch, count: int = 4) -> list[bool]:
+def looks(watch: FileWatch, count: int = 4) -> list[bool]:
     """What so many looks tell."""
     return [watch.changed() for _ in range(count)]
 
@@ -44,7 +44,7 @@ def looks(watch: Watch, count: int = 4) -> list[bool]:
 @pytest.mark.parametrize("name", ["c.toml", "s.mls", "status.json", "k.pub", "missing.mmdb"])
 def test_a_replaced_file_is_told_once(config: Config, tmp_path: Path, name: str) -> None:
     """A file that was replaced, removed or added is told once, at the second look that sees it."""
-    watch = Watch(config, lambda: config)
+    watch = FileWatch(config, lambda: config)
     assert looks(watch) == [False] * 4
     put(tmp_path / name, "two")
     assert looks(watch) == [False, True, False, False]
@@ -54,7 +54,7 @@ def test_a_replaced_file_is_told_once(config: Config, tmp_path: Path, name: str)
 
 def test_a_file_that_is_being_written_is_left_alone(config: Config, tmp_path: Path) -> None:
     """Only when two looks see the same is a change told."""
-    watch = Watch(config, lambda: config)
+    watch = FileWatch(config, lambda: config)
     for number in range(5):
         (tmp_path / "s.mls").write_text("x" * number)
         assert not watch.changed()
@@ -68,7 +68,7 @@ def test_links_to_a_folder_that_is_swapped(config: Config, tmp_path: Path) -> No
         (tmp_path / name / "s.mls").write_text("same")
     (tmp_path / "..data").symlink_to("old")
     (tmp_path / "linked.mls").symlink_to("..data/s.mls")
-    watch = Watch(replace(config, snapshot=tmp_path / "linked.mls"), lambda: config)
+    watch = FileWatch(replace(config, snapshot=tmp_path / "linked.mls"), lambda: config)
     (tmp_path / "fresh").symlink_to("new")
     (tmp_path / "fresh").replace(tmp_path / "..data")
     assert looks(watch) == [False, True, False, False]
@@ -78,7 +78,7 @@ def test_what_is_read_is_no_change(config: Config, tmp_path: Path) -> None:
     """A reload for another reason reads what is there: it is not told again; later changes of new files are."""
     other = replace(config, snapshot=tmp_path / "other.mls")
     put(tmp_path / "other.mls", "one")
-    watch = Watch(config, lambda: other)
+    watch = FileWatch(config, lambda: other)
     put(tmp_path / "status.json", "two")
     assert watch.reread() is other
     assert looks(watch) == [False] * 4
@@ -95,7 +95,7 @@ def test_settings_that_change_while_they_are_read(config: Config, tmp_path: Path
         put(tmp_path / "c.toml", "three")
         return config
 
-    watch = Watch(config, reread)
+    watch = FileWatch(config, reread)
     watch.reread()
     assert looks(watch) == [True, False, False, False]
 
@@ -106,7 +106,7 @@ def test_settings_that_are_wrong(config: Config, tmp_path: Path) -> None:
     def refuse() -> Config:
         raise ConfigError("no")
 
-    watch = Watch(config, refuse)
+    watch = FileWatch(config, refuse)
     put(tmp_path / "c.toml", "two")
     assert looks(watch, 2) == [False, True]
     with pytest.raises(ConfigError):

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mirrorlist_snapshot.signing import SigningKey
-from mirrorlistd.cli.verdict import Level, judge
+from mirrorlistd.cli.check_result import Level, judge
 from snapshot.test_cli import run
 from support.processes import SECONDS, Server, eventually, stamped, write_snapshot
 

@@ -39,7 +39,7 @@ from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.format import decode, verify
 from mirrorlist_snapshot.source.mirrormanager import read_mirrormanager
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider
 from mirrorlistd.geo.locate import Geo
 from mirrorlistd.request.client_address import parse_address
 from mirrorlistd.selection.index import Index
@@ -105,7 +105,7 @@ def test_the_corpus_has_the_size_that_it_says() -> None:
 def test_the_corpus_answers() -> None:
     """Every repository has a list for everybody, and the stamp is in every URL of it."""
     snapshot = decode(corpus.snapshot_bytes(SMALL, stamp="s7x"))
-    decider = Decider(Index(snapshot), Geo.open(None, None), Settings())
+    decider = Decider(Index(snapshot), Geo.open(None, None), AnswerSettings())
     for query in SMALL.queries():
         reply = answer(decider, query, parse_address("193.0.6.139"), Random(0))
         urls = [line for line in reply.body.splitlines() if not line.startswith(b"#")]

@@ -19,9 +19,9 @@ from mirrorlist_snapshot.publishing.stores import StoredObject, is_url
 from mirrorlist_snapshot.signing import SigningKey, TrustedKeys
 from mirrorlistd.errors import PullError
 from mirrorlistd.pull.attempt import Puller
+from mirrorlistd.pull.attempt_report import RESULTS, AttemptReport
 from mirrorlistd.pull.loop import attempts
 from mirrorlistd.pull.pace import FIRST_RETRY, JITTER, LONGEST_RETRY, Pace
-from mirrorlistd.pull.report import RESULTS, Report
 from support.processes import stamped, write_snapshot
 from support.worlds import compiled
 
@@ -221,20 +221,20 @@ def test_failures_are_counted_and_a_success_ends_the_count(store: Path, target: 
     """Reports number the failures in a row, and the wait after them grows."""
     good = store.read_bytes()
     pull = puller(store, target)
-    said: list[Report] = []
+    said: list[AttemptReport] = []
     for report in islice(attempts(pull.pull, Pace(0.1), Random(1)), 5):
         said.append(report)
         store.write_bytes(good if len(said) == 3 else b"bad")
     assert [report.failures for report in said] == [0, 1, 2, 0, 1]
     assert [report.result for report in said] == ["installed", "refused", "refused", "unchanged", "refused"]
-    assert all(Report.parse(report.line()) == report for report in said)
+    assert all(AttemptReport.parse(report.line()) == report for report in said)
 
 
 @given(st.one_of(st.text(), st.from_regex(r'\{"at": 1, "seconds": 1, "result": "\w+"\}', fullmatch=True)))
 def test_a_report_that_is_none_is_a_value_error(text: str) -> None:
     """What a child says is read as a report or raises ValueError, whatever it is."""
     with contextlib.suppress(ValueError):
-        assert Report.parse(text).result in RESULTS
+        assert AttemptReport.parse(text).result in RESULTS
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -272,7 +272,7 @@ def test_the_command(store: Path, target: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{target}: is still snapshot 1 of {store.as_uri()}\n")
     store.write_bytes(b"bad")
     done = run(store.as_uri(), str(target), "--json")
-    assert (done.returncode, Report.parse(done.stdout).result) == (1, "refused")
+    assert (done.returncode, AttemptReport.parse(done.stdout).result) == (1, "refused")
     SigningKey.generate().write(tmp_path / "key")
     done = run(store.as_uri(), str(target), "--trusted-key", str(tmp_path / "key.key"))
     assert (done.returncode, done.stdout) == (1, "")

@@ -8,7 +8,7 @@ from mirrorlist_snapshot.tiers import COUNTRY, FALLBACK, NEIGHBOURS, NETBLOCK
 from mirrorlistd.render import FORMATS, TEXT, Listing, tiers_of
 from mirrorlistd.request.query import parse_query
 from mirrorlistd.selection.index import Index
-from mirrorlistd.selection.rank import Choice, Tier
+from mirrorlistd.selection.rank import Ranking, Tier
 from support.worlds import compiled, mirror, network
 
 INDEX = Index(
@@ -23,7 +23,7 @@ INDEX = Index(
     )
 )
 WEIGHTS = [100, 100, 100]
-CHOICE = Choice((Tier(NETBLOCK, [0], WEIGHTS), Tier(NEIGHBOURS + 3, [1], WEIGHTS)), Tier(FALLBACK, [2], WEIGHTS))
+CHOICE = Ranking((Tier(NETBLOCK, [0], WEIGHTS), Tier(NEIGHBOURS + 3, [1], WEIGHTS)), Tier(FALLBACK, [2], WEIGHTS))
 PLAIN = ((b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"private, no-store"))
 BOTH = ("https", "http")
 
@@ -67,8 +67,8 @@ def test_json() -> None:
 def test_tiers_of_a_choice() -> None:
     """Every mirror of a choice has its tier's code, the last resort's too, drawn or not."""
     assert tiers_of(CHOICE) == {0: NETBLOCK, 1: NEIGHBOURS + 3, 2: FALLBACK}
-    assert tiers_of(Choice((Tier(COUNTRY, [0, 2], WEIGHTS),), None)) == {0: COUNTRY, 2: COUNTRY}
-    assert tiers_of(Choice((), None)) == {}
+    assert tiers_of(Ranking((Tier(COUNTRY, [0, 2], WEIGHTS),), None)) == {0: COUNTRY, 2: COUNTRY}
+    assert tiers_of(Ranking((), None)) == {}
 
 
 def test_every_format() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from mirrorlistd.answering.answer import Answer, Around, answer
+from mirrorlistd.answering.answer import Answer, RedirectContext, answer
 from selection.test_rank import chi_square
 from support.paths import DATA
 from support.worlds import DE, FR, JP, US, ask, at, decider, hosts, mirror, network
@@ -244,7 +244,7 @@ def test_without_a_public_url_no_metalink_is_named() -> None:
     assert not [link for link in headers(reply, b"link") if "describedby" in link]
 
 
-def redirect(world: Decider, file: str, client: str | None, around: Around = Around()) -> Answer:  # noqa: B008 - frozen
+def redirect(world: Decider, file: str, client: str | None, around: RedirectContext = RedirectContext()) -> Answer:  # noqa: B008 - frozen
     """One redirect."""
     query = f"repo=r&file={file}&format=redirect".encode()
     return answer(world, query, at(client) if client else None, Random(), around)
@@ -252,7 +252,7 @@ def redirect(world: Decider, file: str, client: str | None, around: Around = Aro
 
 def test_https_stays_https() -> None:
     """Who came by https is never sent to http: 404 where nobody offers better."""
-    secure = Around(https=True)
+    secure = RedirectContext(https=True)
     assert headers(redirect(world(), "x", FR, secure), b"location") == ["https://fr/c/x"]
     assert not [link for link in headers(redirect(world(), "x", FR, secure), b"link") if link.startswith("<http:")]
     plain = decider(network({"us": mirror("US", categories={"c": "http://us/c/"})}))
@@ -272,13 +272,13 @@ def test_https_stays_https() -> None:
 )
 def test_a_metalink_by_accept(accept: bytes, expected: str) -> None:
     """A request for a file whose Accept lists a metalink type gets it; a directory is always redirected (trap 13)."""
-    assert redirect(world(), "x", FR, Around(accept=accept)).format == expected
-    assert redirect(world(), "d/", FR, Around(accept=accept)).format == "redirect"
+    assert redirect(world(), "x", FR, RedirectContext(accept=accept)).format == expected
+    assert redirect(world(), "d/", FR, RedirectContext(accept=accept)).format == "redirect"
 
 
 def test_lists_ignore_accept() -> None:
     """Only per-file requests are negotiated: a list is a list whatever Accept says (clients.md, trap 13)."""
-    reply = answer(world(), b"repo=r", at(FR), Random(), Around(accept=b"application/metalink4+xml"))
+    reply = answer(world(), b"repo=r", at(FR), Random(), RedirectContext(accept=b"application/metalink4+xml"))
     assert reply.format == "text"
 
 
@@ -290,20 +290,22 @@ CROWD = decider(
 
 def test_one_client_stays_with_one_mirror() -> None:
     """Whatever file of whatever directory, for a while; then, at a moment of its own, another one."""
-    turns = [redirect(CROWD, "x", DE, Around(now=1e9 + 60 * minute)).body for minute in range(240)]
+    turns = [redirect(CROWD, "x", DE, RedirectContext(now=1e9 + 60 * minute)).body for minute in range(240)]
     changes = sum(left != right for left, right in pairwise(turns))
     assert 5 < changes <= 24  # ten minutes each
-    others = {redirect(CROWD, f"pool/{number}/y", DE, Around(now=1e9)).body.split(b"/")[2] for number in range(50)}
+    others = {
+        redirect(CROWD, f"pool/{number}/y", DE, RedirectContext(now=1e9)).body.split(b"/")[2] for number in range(50)
+    }
     assert others == {turns[0].split(b"/")[2]}
 
 
 def test_a_mirror_that_is_not_asked_changes_nothing() -> None:
     """Taking away another mirror leaves the choice alone: rendezvous hashing, so servers agree, too (defect 14)."""
     full = network({f"m{number}": mirror("DE") for number in range(9)})
-    chosen = hosts_of(redirect(decider(full), "x", DE, Around(now=1e9)))
+    chosen = hosts_of(redirect(decider(full), "x", DE, RedirectContext(now=1e9)))
     for name in set(full["mirrors"]) - {chosen}:
         fewer = {**full, "mirrors": {other: fields for other, fields in full["mirrors"].items() if other != name}}
-        assert hosts_of(redirect(decider(fewer), "x", DE, Around(now=1e9))) == chosen
+        assert hosts_of(redirect(decider(fewer), "x", DE, RedirectContext(now=1e9))) == chosen
 
 
 def hosts_of(reply: Answer) -> str:
@@ -314,7 +316,7 @@ def hosts_of(reply: Answer) -> str:
 def test_stable_choices_follow_the_weights() -> None:
     """Over many clients redirects are shared by bandwidth, as lists are."""
     clients = [f"198.51.{high}.{low}" for high in range(40) for low in range(100)]
-    found = Counter(int(hosts_of(redirect(CROWD, "x", client, Around(now=1e9)))[1:]) for client in clients)
+    found = Counter(int(hosts_of(redirect(CROWD, "x", client, RedirectContext(now=1e9)))[1:]) for client in clients)
     assert chi_square(found, {number: 1 + number % 3 for number in range(9)}, len(clients)) < 26.12
 
 

@@ -13,8 +13,8 @@ from mirrorlistd.errors import ConfigError
 from mirrorlistd.request.client_address import (
     MAX_HOPS,
     Address,
-    Client,
-    Networks,
+    ClientAddress,
+    NetworkSet,
     Trust,
     client_address,
     parse_address,
@@ -35,13 +35,13 @@ def address(text: str) -> Address:
     return parsed
 
 
-def known(text: str) -> Client:
+def known(text: str) -> ClientAddress:
     """Expect this client, without a failure."""
-    return Client(address(text), failed=False)
+    return ClientAddress(address(text), failed=False)
 
 
-UNKNOWN = Client(None, failed=False)
-UNREADABLE = Client(None, failed=True)
+UNKNOWN = ClientAddress(None, failed=False)
+UNREADABLE = ClientAddress(None, failed=True)
 
 
 @pytest.mark.parametrize(
@@ -141,13 +141,13 @@ def test_defect_3_other_elements_are_nothing(element: bytes) -> None:
 
 def test_networks_hold_what_they_should() -> None:
     """Both ends of a network are in it, their neighbours are not; families do not mix; mapped networks are IPv4."""
-    networks = Networks.parse(["192.0.2.0/25", "198.51.100.7", "2001:db8::/33", "::ffff:203.0.113.0/120"])
+    networks = NetworkSet.parse(["192.0.2.0/25", "198.51.100.7", "2001:db8::/33", "::ffff:203.0.113.0/120"])
     assert networks.cidrs == ("192.0.2.0/25", "198.51.100.7/32", "2001:db8::/33", "203.0.113.0/24")
     inside = ("192.0.2.0", "192.0.2.127", "198.51.100.7", "2001:db8::", "2001:db8:7fff:ffff::", "203.0.113.9")
     outside = ("192.0.1.255", "192.0.2.128", "198.51.100.6", "198.51.100.8", "2001:db8:8000::", "::192.0.2.1", "::")
     assert all(networks.contains(address(text)) for text in inside)
     assert not any(networks.contains(address(text)) for text in outside)
-    assert not Networks.parse([]).contains(address("0.0.0.0"))
+    assert not NetworkSet.parse([]).contains(address("0.0.0.0"))
 
 
 @given(
@@ -162,7 +162,7 @@ def test_networks_agree_with_ipaddress(
     pairs = [(base, min(length, base.max_prefixlen)) for base, length in drawn]
     model: list[Network] = [ipaddress.ip_network((base, length), strict=False) for base, length in pairs]
     model = [network for network in model if not str(network).startswith("::ffff:")]
-    networks = Networks.parse(map(str, model))
+    networks = NetworkSet.parse(map(str, model))
     for candidate in (*others, *(base for base, _ in drawn)):
         if isinstance(candidate, ipaddress.IPv6Address) and candidate.ipv4_mapped is not None:
             continue
@@ -189,7 +189,7 @@ def test_networks_agree_with_ipaddress(
 def test_wrong_networks_name_the_setting_and_the_fix(spec: str, hint: str) -> None:
     """A mistake is refused with the setting's name, what was found and what to write."""
     with pytest.raises(ConfigError) as caught:
-        Networks.parse(["10.0.0.0/8", spec], source="--explain-network")
+        NetworkSet.parse(["10.0.0.0/8", spec], source="--explain-network")
     (problem,) = caught.value.problems
     assert problem.startswith(f"--explain-network: {spec!r}")
     assert hint in problem
@@ -259,7 +259,7 @@ def test_header_names_are_lower_case_bytes() -> None:
         ("fe80::1%eth0", [], known("fe80::1")),
     ],
 )
-def test_who_asks(peer: str | None, values: list[bytes], expected: Client) -> None:
+def test_who_asks(peer: str | None, values: list[bytes], expected: ClientAddress) -> None:
     """Selection rules 2, case by case."""
     assert client_address(peer, values, TRUST) == expected
 
@@ -288,7 +288,7 @@ def test_huge_headers_are_bounded_work() -> None:
     assert client_address("127.0.0.1", [hops + b",10.0.0.1"], TRUST) == UNREADABLE
 
 
-def slow_walk(peer: str, values: list[bytes]) -> Client:
+def slow_walk(peer: str, values: list[bytes]) -> ClientAddress:
     """Model: split everything, read it all with `ipaddress`, then look for the right-most stranger."""
     trusted = [ipaddress.ip_network(spec) for spec in PROXIES if spec != "unix"]
 

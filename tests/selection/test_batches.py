@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK
-from mirrorlistd.selection.batches import FIRST_BATCH, HOT, LATER_BATCHES, Chance, Dealer, Deck
-from mirrorlistd.selection.rank import Choice, Tier
+from mirrorlistd.selection.batches import FIRST_BATCH, HOT, LATER_BATCHES, BatchedDraw, Items, SeededGenerator
+from mirrorlistd.selection.rank import Ranking, Tier
 from selection.test_rank import chi_square
 from support.worlds import DE, ask, decider, mirror, network
 
@@ -21,9 +21,9 @@ LIMITS = {1: 10.83, 2: 13.82, 3: 16.27, 8: 26.12, 9: 27.88, 98: 147.0, 399: 494.
 """Upper 0.1 % points of the chi-square distribution, by degrees of freedom."""
 
 
-def hot(choice: Choice, limit: int, random: Random) -> Dealer[int]:
+def hot(choice: Ranking, limit: int, random: Random) -> BatchedDraw[int]:
     """A dealer that deals batches from now on."""
-    dealer = Dealer(choice, limit, Deck(range(1_000)), Chance())
+    dealer = BatchedDraw(choice, limit, Items(range(1_000)), SeededGenerator())
     for _ in range(HOT):
         dealer.draw(random)
     return dealer
@@ -36,7 +36,7 @@ def hot(choice: Choice, limit: int, random: Random) -> Dealer[int]:
 def test_first_places_follow_the_weights(weights: list[int], limit: int) -> None:
     """Dealt orders share first places by weight, in short tiers, in long ones, and where all are equal."""
     random = Random(20261122)
-    dealer = hot(Choice((Tier(COUNTRY, range(len(weights)), weights),), None), limit, random)
+    dealer = hot(Ranking((Tier(COUNTRY, range(len(weights)), weights),), None), limit, random)
     draws = 20_000
     first = Counter(dealer.draw(random)[0] for _ in range(draws))
     assert chi_square(first, dict(enumerate(weights)), draws) < LIMITS[len(weights) - 1]
@@ -47,7 +47,7 @@ def test_second_places_are_drawn_from_the_rest(size: int) -> None:
     """Given the first, the second place is again proportional to weight."""
     weights = [20_000 if number == 0 else 1 + number % 7 for number in range(size)]
     random = Random(7)
-    dealer = hot(Choice((Tier(COUNTRY, range(size), weights),), None), 2, random)
+    dealer = hot(Ranking((Tier(COUNTRY, range(size), weights),), None), 2, random)
     seconds: Counter[int] = Counter()
     for _ in range(20_000):
         first, second = dealer.draw(random)
@@ -63,7 +63,7 @@ def test_second_places_are_drawn_from_the_rest(size: int) -> None:
 def test_consecutive_answers_are_independent() -> None:
     """The mirror in front tells nothing about the next answer's, within a batch and across batches."""
     random = Random(3)
-    dealer = hot(Choice((Tier(COUNTRY, range(3), [100, 100, 100]),), None), 3, random)
+    dealer = hot(Ranking((Tier(COUNTRY, range(3), [100, 100, 100]),), None), 3, random)
     first = [dealer.draw(random)[0] for _ in range(30_000)]
     pairs = Counter(left * 3 + right for left, right in pairwise(first))
     assert chi_square(pairs, dict.fromkeys(range(9), 1), pairs.total()) < LIMITS[8]
@@ -84,7 +84,7 @@ def test_dealt_lists_have_the_shape_of_drawn_ones(sizes: list[int], fallback: in
         tiers.append(Tier(CONTINENT, range(start, start + size), weights))
         start += size
     last = Tier(FALLBACK, range(start, start + fallback), weights) if fallback else None
-    choice = Choice(tuple(tiers), last)
+    choice = Ranking(tuple(tiers), last)
     random = Random(seed)
     dealer = hot(choice, limit, random)
     for _ in range(FIRST_BATCH + LATER_BATCHES + 1):
@@ -98,7 +98,7 @@ def test_dealt_lists_have_the_shape_of_drawn_ones(sizes: list[int], fallback: in
 def test_heavy_mirrors_do_not_break_a_batch() -> None:
     """One mirror a million times heavier than 399 others: every dealt list is complete, and the rest is uniform."""
     random = Random(5)
-    dealer = hot(Choice((Tier(COUNTRY, range(400), [1_000_000] + [1] * 399),), None), 20, random)
+    dealer = hot(Ranking((Tier(COUNTRY, range(400), [1_000_000] + [1] * 399),), None), 20, random)
     seconds: Counter[int] = Counter()
     for _ in range(4_000):
         order = dealer.draw(random)
@@ -110,7 +110,7 @@ def test_heavy_mirrors_do_not_break_a_batch() -> None:
 def test_each_dealt_list_is_the_callers_own() -> None:
     """A caller who changes a list changes no other answer."""
     random = Random(1)
-    dealer = hot(Choice((Tier(COUNTRY, [4], [1] * 5),), None), 20, random)
+    dealer = hot(Ranking((Tier(COUNTRY, [4], [1] * 5),), None), 20, random)
     for _ in range(2 * LATER_BATCHES):
         order = dealer.draw(random)
         assert order == [4]
@@ -124,7 +124,7 @@ def test_nothing_is_left_to_the_collector(size: int) -> None:
     gc.collect()
     gc.disable()
     try:
-        dealer = hot(Choice((Tier(COUNTRY, range(size), list(range(1, size + 1))),), None), 10, random)
+        dealer = hot(Ranking((Tier(COUNTRY, range(size), list(range(1, size + 1))),), None), 10, random)
         assert dealer.draw(random)
         assert dealer.hot
         del dealer
@@ -135,7 +135,7 @@ def test_nothing_is_left_to_the_collector(size: int) -> None:
 
 def test_all_chance_comes_from_the_generator() -> None:
     """Equal seeds deal equal lists; other seeds others: no process shuffles like another."""
-    choice = Choice((Tier(COUNTRY, range(30), list(range(1, 31))),), None)
+    choice = Ranking((Tier(COUNTRY, range(30), list(range(1, 31))),), None)
     one, same, other = (
         [dealer.draw(random) for _ in range(5)]
         for random, dealer in ((random, hot(choice, 20, random)) for random in (Random(1), Random(1), Random(2)))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK, GLOBAL, NETBLOCK
-from mirrorlistd.selection.rank import Choice, Tier
+from mirrorlistd.selection.rank import Ranking, Tier
 from oracles.rules import CONTINENT as CONTINENT_OF
 from oracles.rules import Asked, Expected, fits, tiers
 from support.worlds import DE, FR, JP, NOWHERE, US, ask, decider, hosts, mirror, network
@@ -285,13 +285,13 @@ def test_a_few_heavy_mirrors_do_not_stall_the_draw() -> None:
 
 def test_equal_seeds_equal_lists() -> None:
     """The random source is the only chance there is."""
-    choice = Choice((Tier(COUNTRY, range(60), [100] * 60), Tier(CONTINENT, range(60, 80), [7] * 80)), None)
+    choice = Ranking((Tier(COUNTRY, range(60), [100] * 60), Tier(CONTINENT, range(60, 80), [7] * 80)), None)
     assert choice.draw(70, Random(3)) == choice.draw(70, Random(3))
     assert choice.draw(70, Random(3)) != choice.draw(70, Random(4))
 
 
 def test_first_code_names_the_tier_of_the_first_mirror() -> None:
     """Statistics say which tier answered: the first that has mirrors, else the last resort, else none."""
-    assert Choice((Tier(NETBLOCK, [0], [1]), Tier(GLOBAL, [1], [1, 1])), None).first_code == NETBLOCK
-    assert Choice((), Tier(FALLBACK, [0], [1])).first_code == FALLBACK
-    assert Choice((), None).first_code == 0
+    assert Ranking((Tier(NETBLOCK, [0], [1]), Tier(GLOBAL, [1], [1, 1])), None).first_code == NETBLOCK
+    assert Ranking((), Tier(FALLBACK, [0], [1])).first_code == FALLBACK
+    assert Ranking((), None).first_code == 0

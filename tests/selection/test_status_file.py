@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider
 from mirrorlistd.answering.explain import explain
 from mirrorlistd.answering.explain_text import text
 from mirrorlistd.errors import StatusError
 from mirrorlistd.selection.index import Index
-from mirrorlistd.selection.status_file import NOTHING, Overlay, Standing, parse
+from mirrorlistd.selection.status_file import NO_STATUS, MirrorStatus, StatusFile, parse
 from support.snapshots import snapshots
 from support.worlds import DE, PLACES, Map, at, compiled, mirror, network
 
@@ -32,36 +32,36 @@ WORLD = compiled(
 )
 
 
-def overlay(**said: Any) -> Overlay:
+def overlay(**said: Any) -> StatusFile:
     """What a JSON file says."""
     return parse("s.json", json.dumps(said).encode())
 
 
-def decider(said: Overlay) -> Decider:
+def decider(said: StatusFile) -> Decider:
     """A decider with the overlay laid over the world, as a State has it."""
     geo: Any = Map(PLACES)
-    return Decider(Index(said.apply(WORLD), standings=said.standings), geo, Settings(minimum=1))
+    return Decider(Index(said.apply(WORLD), standings=said.standings), geo, AnswerSettings(minimum=1))
 
 
-def listed(said: Overlay, address: str = DE) -> list[str]:
+def listed(said: StatusFile, address: str = DE) -> list[str]:
     """The mirrors of one list, in its order."""
     body = answer(decider(said), b"repo=r&comments=0", at(address), Random(1)).body
     return [line.split("/")[2].partition(".")[0] for line in body.decode().splitlines()]
 
 
-def told(said: Overlay) -> dict[str, Any]:
+def told(said: StatusFile) -> dict[str, Any]:
     """The full explanation."""
     return explain(decider(said), b"repo=r", at(DE), Random(1), full=True)
 
 
 def test_nothing_said_changes_nothing() -> None:
     """Without an overlay, and with an empty one, the snapshot is the same object."""
-    assert NOTHING.apply(WORLD) is parse("s.toml", b"").apply(WORLD) is WORLD
+    assert NO_STATUS.apply(WORLD) is parse("s.toml", b"").apply(WORLD) is WORLD
 
 
 def test_down_is_not_offered() -> None:
     """A mirror that is down is in no list, a private one neither; the explanation says who said so, and why."""
-    assert set(listed(NOTHING)) == {"own", "a", "b"}
+    assert set(listed(NO_STATUS)) == {"own", "a", "b"}
     said = overlay(a={"status": "down", "reason": "disk full"}, own="down")
     assert set(listed(said)) == {"b"}
     reasons = {row["mirror"]: row["reason"] for row in told(said)["left_out"]}
@@ -172,13 +172,13 @@ def test_what_cannot_be_read(name: str, data: bytes, complaint: str) -> None:
 def test_any_bytes(name: str, data: bytes) -> None:
     """Whatever the bytes: an overlay or StatusError, nothing else."""
     try:
-        assert isinstance(parse(name, data), Overlay)
+        assert isinstance(parse(name, data), StatusFile)
     except StatusError as error:
         assert error.problems
 
 
 _STANDINGS = st.builds(
-    lambda status, weight, reason: Standing(
+    lambda status, weight, reason: MirrorStatus(
         status=status,
         weight=weight if isinstance(weight, int) else None,
         percent=weight if isinstance(weight, float) else None,
@@ -191,9 +191,9 @@ _STANDINGS = st.builds(
 
 
 @given(standings=st.dictionaries(st.text(min_size=1, max_size=5), _STANDINGS, max_size=4))
-def test_documents_come_back(standings: dict[str, Standing]) -> None:
+def test_documents_come_back(standings: dict[str, MirrorStatus]) -> None:
     """What is handed over to workers is what was accepted."""
-    assert parse("overlay.json", Overlay(standings).document()) == Overlay(standings)
+    assert parse("overlay.json", StatusFile(standings).document()) == StatusFile(standings)
 
 
 @given(snapshot=snapshots(), data=st.data())
@@ -201,7 +201,7 @@ def test_only_what_is_said_changes(snapshot: Any, data: st.DataObject) -> None:
     """An overlay touches no mirror that it does not name, never switches one on, and gives a snapshot that indexes."""
     names = [one.name for one in snapshot.mirrors]
     keys = st.sampled_from(names) if names else st.just("x")
-    said = Overlay(data.draw(st.dictionaries(keys, _STANDINGS, max_size=3)))
+    said = StatusFile(data.draw(st.dictionaries(keys, _STANDINGS, max_size=3)))
     after = said.apply(snapshot)
     for old, new in zip(snapshot.mirrors, after.mirrors, strict=True):
         assert old.name in said.standings or new is old

@@ -26,8 +26,8 @@ from mirrorlist_snapshot.records import (
     CategoryRecord,
     ContentRecord,
     MirrorRecord,
-    PlaceRecord,
     Records,
+    RepositoryDirectoryRecord,
     RepositoryRecord,
 )
 
@@ -46,7 +46,7 @@ def category(name: str, kind: CategoryKind = CategoryKind.OPEN) -> CategoryRecor
 
 def mirror(name: str, *contents: ContentRecord, **fields: Any) -> MirrorRecord:
     """A mirror of which only the given fields matter."""
-    usual: dict[str, Any] = {
+    plain_query: dict[str, Any] = {
         "country": None,
         "bandwidth": 100,
         "asns": (),
@@ -57,12 +57,12 @@ def mirror(name: str, *contents: ContentRecord, **fields: Any) -> MirrorRecord:
         "allowed_countries": (),
         "denied_countries": (),
     }
-    return MirrorRecord(name=name, contents=contents, **{**usual, **fields})
+    return MirrorRecord(name=name, contents=contents, **{**plain_query, **fields})
 
 
 def records(**fields: Any) -> Records:
     """Records of which only the given fields matter."""
-    usual: dict[str, Any] = {
+    plain_query: dict[str, Any] = {
         "categories": (),
         "mirrors": (),
         "repositories": (),
@@ -73,7 +73,7 @@ def records(**fields: Any) -> Records:
         "netblock_countries": {},
         "asn_netblocks": {},
     }
-    return Records(**{**usual, **fields})
+    return Records(**{**plain_query, **fields})
 
 
 def compiled(given_records: Records) -> Snapshot:
@@ -178,7 +178,10 @@ def rich_records(order: Random) -> Records:
         )
         for number in (1, 2, 3)
     ]
-    places = (PlaceRecord(arch="b", category="open", path="a"), PlaceRecord(arch="a", category="listed", path="y"))
+    places = (
+        RepositoryDirectoryRecord(arch="b", category="open", path="a"),
+        RepositoryDirectoryRecord(arch="a", category="listed", path="y"),
+    )
     details = FileDetails(current=FileVersion(timestamp=1, size=2), alternates=(FileVersion(timestamp=0, size=1),))
     return records(
         categories=shuffled((category("open"), category("listed", CategoryKind.LISTED))),
@@ -186,7 +189,9 @@ def rich_records(order: Random) -> Records:
         repositories=shuffled(
             (
                 RepositoryRecord(name="r", disabled=False, places=shuffled(places)),
-                RepositoryRecord(name="q", disabled=True, places=(PlaceRecord(arch="", category="open", path=""),)),
+                RepositoryRecord(
+                    name="q", disabled=True, places=(RepositoryDirectoryRecord(arch="", category="open", path=""),)
+                ),
             )
         ),
         aliases=mapping({"z": "y", "y": "x", "x": "r"}),

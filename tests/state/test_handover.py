@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from mirrorlistd.answering.decider import Decider, Prepared, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider, ResolvedQuery
 from mirrorlistd.request.client_address import Trust
 from mirrorlistd.request.routes import Routes, Template
 from mirrorlistd.selection.batches import HOT
@@ -32,7 +32,7 @@ def state(snapshot: Snapshot, *, header: str = "x-forwarded-for", template: str 
     """A state over a snapshot, behind a proxy."""
     geo: Any = Map(PLACES)
     routes = Routes((Template.parse(template),)) if template else Routes()
-    decider = Decider(Index(snapshot), geo, Settings(minimum=2, limit=20, routes=routes))
+    decider = Decider(Index(snapshot), geo, AnswerSettings(minimum=2, limit=20, routes=routes))
     return state_of(decider, Trust.parse([PROXY], header), [])
 
 
@@ -56,7 +56,7 @@ def test_the_next_state_remembers_what_the_last_one_was_asked() -> None:
     """Heads, targets, peers, forwarded addresses, queries and plans; and what was hot has its batches."""
     before, after = asked(state(WORLD)), state(WORLD)
     asyncio.run(warm(after, before, Random(2)))
-    for name in ("heads", "proxied", "asked", "peers", "named"):
+    for name in ("heads", "proxied", "list_requests", "peers", "named"):
         assert getattr(before, name)
         assert getattr(after, name).keys() == getattr(before, name).keys(), name
     assert all(known.head is before.heads[raw].head for raw, known in after.heads.items())
@@ -85,16 +85,16 @@ def test_what_it_remembers_is_its_own() -> None:
     assert len(after.decider.plans) >= len(CLIENTS)
     texts: dict[object, bytes] = {}
     for text, known in after.decider.queries.items():
-        assert type(known) is type(cold.decider.prepare(text))
+        assert type(known) is type(cold.decider.resolve_query(text))
         texts[known] = text
     for (prepared, place), plan in after.decider.plans.items():
-        own = cold.decider.prepare(texts[prepared])
-        assert isinstance(own, Prepared)
+        own = cold.decider.resolve_query(texts[prepared])
+        assert isinstance(own, ResolvedQuery)
         other = cold.decider.plan(own, place, private=True)
         assert plan.comment == other.comment
-        tiers = [[(tier.code, tier.mirrors) for tier in one.choice.tiers] for one in (plan, other)]
+        tiers = [[(tier.code, tier.mirrors) for tier in one.ranking.tiers] for one in (plan, other)]
         assert tiers[0] == tiers[1]
-    for memo in (after.named, {address: peer.asker for address, peer in after.peers.items()}):
+    for memo in (after.named, {address: peer.client for address, peer in after.peers.items()}):
         for asker in memo.values():
             assert asker.place == cold.decider.place(asker.address)
     head = f"GET /mirrorlist?repo=r HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {DE}\r\n\r\n".encode()
@@ -110,7 +110,7 @@ def test_other_settings_make_old_questions_meaningless(other: dict[str, str]) ->
     asyncio.run(warm(after, before, Random(2)))
     assert not after.heads
     assert not after.proxied
-    assert not after.asked
+    assert not after.list_requests
     assert bool(after.named) is bool(after.peers) is ("template" in other)
 
 

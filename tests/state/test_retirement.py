@@ -8,10 +8,10 @@ import itertools
 
 from mirrorlistd.answering.decider import Plan
 from mirrorlistd.config import Config
-from mirrorlistd.lanes.respond import asker_of
+from mirrorlistd.lanes.respond import client_of
 from mirrorlistd.selection.batches import HOT
 from mirrorlistd.selection.rank import Tier
-from mirrorlistd.state.retirement import Remains
+from mirrorlistd.state.retirement import RetiredState
 from mirrorlistd.state.service import Service
 from mirrorlistd.state.state import State, load_state
 
@@ -22,8 +22,8 @@ def worked() -> Service:
     """A service whose state has answered a thousand clients."""
     state = load_state(Config())
     for number in range(ASKED):
-        asker = asker_of(state, f"193.0.{number >> 8}.{number & 255}", ())
-        prepared = state.decider.prepare(b"repo=debian&limit=%d" % (1 + number % 100))
+        asker = client_of(state, f"193.0.{number >> 8}.{number & 255}", ())
+        prepared = state.decider.resolve_query(b"repo=debian&limit=%d" % (1 + number % 100))
         assert not isinstance(prepared, tuple)
         state.decider.plan(prepared, asker.place, private=True)
     return Service(state=state)
@@ -61,7 +61,7 @@ def test_nothing_of_a_replaced_state_stays() -> None:
     for plan in plans:
         for _ in range(HOT + 2):
             assert plan.body(service.random)
-    tiers = {tier for plan in plans for tier in plan.choice.tiers}
+    tiers = {tier for plan in plans for tier in plan.ranking.tiers}
     assert any(tier.ahead for tier in tiers)
     old = [id(service.state), *map(id, plans), *map(id, tiers)]
     del plan, plans, tiers
@@ -81,4 +81,4 @@ def test_nothing_of_a_replaced_state_stays() -> None:
 
 def test_a_first_state_leaves_nothing_behind() -> None:
     """Where nothing was served before there is nothing to free."""
-    asyncio.run(Remains(None).free())
+    asyncio.run(RetiredState(None).free())

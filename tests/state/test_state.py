@@ -14,7 +14,7 @@ from mirrorlist_snapshot.format import encode
 from mirrorlistd.answering.answer import answer
 from mirrorlistd.config import Config
 from mirrorlistd.errors import ConfigError, GeoError, StateError
-from mirrorlistd.request.client_address import Networks, Trust
+from mirrorlistd.request.client_address import NetworkSet, Trust
 from mirrorlistd.state.input_files import MAX_SNAPSHOT_BYTES, read_private_copy
 from mirrorlistd.state.state import State, load_state
 from support.worlds import at, compiled, hosts, mirror, network
@@ -55,7 +55,7 @@ def test_a_state_is_what_the_configuration_names(snapshot: Path) -> None:
     assert (state.serial, state.source, state.access_log) == (42, str(snapshot), True)
     assert (state.decider.settings.minimum, state.decider.settings.limit) == (3, 4)
     assert state.trust == Trust.parse(["192.0.2.0/24", "unix"], "x-real-ip")
-    assert state.explain_networks == Networks.parse(["203.0.113.0/24"])
+    assert state.explain_networks == NetworkSet.parse(["203.0.113.0/24"])
     assert len(listed(state)) == 4
     assert "far" not in listed(state, "repo=r&limit=100")
 

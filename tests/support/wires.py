@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider
 from mirrorlistd.lanes.connection import guarded
 from mirrorlistd.lanes.fast.lane import fast_lane
 from mirrorlistd.request.client_address import Trust
@@ -37,7 +37,7 @@ HIGH_WATER: Final = 64 * 1024
 def service(*trusted: str, header: str = "x-forwarded-for", access_log: bool = False) -> Service:
     """A service over a small world, with chance that is the same every time."""
     geo: Any = Map(PLACES)
-    decider = Decider(Index(WORLD), geo, Settings(minimum=5, limit=20, sticky=86_400))
+    decider = Decider(Index(WORLD), geo, AnswerSettings(minimum=5, limit=20, sticky=86_400))
     state = state_of(decider, Trust.parse(trusted, header), ["127.0.0.0/8"], access_log=access_log)
     return Service(state=state, random=Random(1))
 

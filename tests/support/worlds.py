@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.source import read_sources
 from mirrorlistd.answering.answer import Answer, answer
-from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider
 from mirrorlistd.geo.locate import Geo, Location
-from mirrorlistd.request.client_address import Address, Networks, Trust, parse_address
+from mirrorlistd.request.client_address import Address, NetworkSet, Trust, parse_address
 from mirrorlistd.selection.index import Index
-from mirrorlistd.selection.status_file import NOTHING
-from mirrorlistd.state.input_files import Origin
+from mirrorlistd.selection.status_file import NO_STATUS
+from mirrorlistd.state.input_files import SnapshotOrigin
 from mirrorlistd.state.state import State
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def state_of(decider: Decider, trust: Trust, insiders: Sequence[str], *, access_
     return State(
         decider=decider,
         trust=trust,
-        explain_networks=Networks.parse(insiders),
+        explain_networks=NetworkSet.parse(insiders),
         access_log=access_log,
-        origin=Origin(source="tests"),
+        origin=SnapshotOrigin(source="tests"),
         data=memoryview(b""),
         published=decider.index.snapshot,
-        overlay=NOTHING,
+        overlay=NO_STATUS,
         max_age=0,
     )
 
@@ -82,7 +82,7 @@ PLACES: dict[str, tuple[str | None, str | None, int]] = {
 def decider(source: Mapping[str, Any], *, places: Any = None, **settings: Any) -> Decider:
     """A decider over a source document, with PLACES (or others) as its map of the world."""
     geo: Any = Map(PLACES if places is None else places)
-    wanted = Settings(**settings)
+    wanted = AnswerSettings(**settings)
     return Decider(Index(compiled(source), wanted.preset.heaviest), geo, wanted)
 
 

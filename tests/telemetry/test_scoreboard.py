@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mirrorlist_snapshot.tiers import TIER_NAMES
 from mirrorlistd.render import FORMATS
 from mirrorlistd.telemetry.counters import BUCKETS, Counters
-from mirrorlistd.telemetry.scoreboard import Board
+from mirrorlistd.telemetry.scoreboard import Scoreboard
 
 ANSWERS = st.tuples(
     st.sampled_from((200, 302, 400, 403, 404, 500)),
@@ -53,11 +53,11 @@ def test_totals_are_what_one_process_would_have_counted(
     shares: list[list[tuple[int, str | None, str, float]]], failures: int
 ) -> None:
     """However answers are shared out among workers, the sum of all rows is the same."""
-    board = Board()
+    board = Scoreboard()
     for number, share in enumerate(shares):
-        seat = board.seat(number)
-        seat.enter(pid=1000 + number, serial=7)
-        seat.publish(counted(share, failures))
+        scoreboard_slot = board.scoreboard_slot(number)
+        scoreboard_slot.enter(pid=1000 + number, serial=7)
+        scoreboard_slot.publish(counted(share, failures))
     together = counted([answer for share in shares for answer in share], failures * len(shares))
     assert facts(board.totals()) == facts(together)
     assert [worker.answers for worker in board.workers()] == [len(share) for share in shares]
@@ -69,14 +69,14 @@ def test_a_successor_counts_on(
     first: list[tuple[int, str | None, str, float]], second: list[tuple[int, str | None, str, float]]
 ) -> None:
     """Who takes a place begins with the counts published there, so that a sum never goes back."""
-    board = Board()
-    board.seat(3).enter(pid=1, serial=1)
-    board.seat(3).publish(counted(first))
+    board = Scoreboard()
+    board.scoreboard_slot(3).enter(pid=1, serial=1)
+    board.scoreboard_slot(3).publish(counted(first))
     board.leave(3)
-    resumed = board.seat(3).resume()
+    resumed = board.scoreboard_slot(3).resume()
     assert facts(resumed) == facts(counted(first)) == facts(board.totals())
     count(resumed, second)
-    board.seat(3).publish(resumed)
+    board.scoreboard_slot(3).publish(resumed)
     assert facts(board.totals()) == facts(counted(first + second))
 
 
@@ -85,9 +85,9 @@ def test_what_no_table_foresees_is_counted() -> None:
     counters = Counters()
     counters.observe(418, None, "text", 0.1)
     counters.observe(200, None, "teapot", 0.1)
-    board = Board()
-    board.seat(0).enter(pid=1, serial=1)
-    board.seat(0).publish(counters)
+    board = Scoreboard()
+    board.scoreboard_slot(0).enter(pid=1, serial=1)
+    board.scoreboard_slot(0).publish(counters)
     assert board.totals().answers["text"][0] == 1
     assert board.totals().answers["other"][200] == 1
 
@@ -118,11 +118,11 @@ def test_other_processes_see_it() -> None:
 
 def test_who_is_there() -> None:
     """A dead worker is shown as down with its last serial; one dismissed is not shown, but stays in the sums."""
-    board = Board()
+    board = Scoreboard()
     assert board.workers() == []
     for number in range(3):
-        board.seat(number).enter(pid=100 + number, serial=1)
-        board.seat(number).publish(counted([(200, None, "text", 0.5)]))
+        board.scoreboard_slot(number).enter(pid=100 + number, serial=1)
+        board.scoreboard_slot(number).publish(counted([(200, None, "text", 0.5)]))
     board.leave(1)
     board.leave(2, for_good=True)
     assert [(worker.number, worker.up) for worker in board.workers()] == [(0, True), (1, False)]
@@ -131,16 +131,16 @@ def test_who_is_there() -> None:
 
 def test_starts_are_processes() -> None:
     """Each process that takes a place counts once, however often it says which snapshot it serves."""
-    board = Board()
+    board = Scoreboard()
     for pid, serial in ((100, 1), (100, 2), (200, 2), (200, 3)):
-        board.seat(0).enter(pid, serial)
+        board.scoreboard_slot(0).enter(pid, serial)
     assert board.workers()[0].starts == 2
 
 
 def test_reloads_are_the_parents() -> None:
     """Loads are counted once, by the parent; before the first there was none, and it did not fail."""
-    board = Board()
-    board.seat(0).enter(pid=1, serial=1)
+    board = Scoreboard()
+    board.scoreboard_slot(0).enter(pid=1, serial=1)
     assert board.totals().last_reload_ok
     assert board.totals().last_reload_at == 0
     counters = Counters()
@@ -155,13 +155,13 @@ def test_reloads_are_the_parents() -> None:
 
 def test_every_cell_has_a_meaning() -> None:
     """Buckets, tiers and formats all have their cells: what a new one adds is not cut off."""
-    board = Board()
+    board = Scoreboard()
     counters = Counters()
     for name in FORMATS:
         for tier in TIER_NAMES:
             for bound in (*BUCKETS, 1.0):
                 counters.observe(200, tier, name, bound)
-    board.seat(0).enter(pid=1, serial=(1 << 63) - 1)
-    board.seat(0).publish(counters)
+    board.scoreboard_slot(0).enter(pid=1, serial=(1 << 63) - 1)
+    board.scoreboard_slot(0).publish(counters)
     assert facts(board.totals()) == facts(counters)
     assert board.workers()[0].serial == (1 << 63) - 1

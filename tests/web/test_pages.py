@@ -12,7 +12,7 @@ from weakref import ref
 
 import pytest
 
-from mirrorlistd.answering.decider import Decider, Settings
+from mirrorlistd.answering.decider import AnswerSettings, Decider
 from mirrorlistd.selection.index import Index
 from mirrorlistd.selection.status_file import parse
 from mirrorlistd.web.pages import atlas
@@ -242,7 +242,7 @@ def test_firewalls_stay_open_for_a_mirror_that_is_down_for_a_night() -> None:
     published = USING.state
     assert published is not None
     decider = Decider(
-        Index(said.apply(published.published), standings=said.standings), published.decider.geo, Settings()
+        Index(said.apply(published.published), standings=said.standings), published.decider.geo, AnswerSettings()
     )
     now = service(source=SOURCE)
     now.state = replace(published, decider=decider, overlay=said)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mirrorlistd.workers.cpu_count import processors
+from mirrorlistd.workers.cpu_count import cpu_count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,12 +41,12 @@ def tree(root: Path, group: str, quotas: dict[str, str]) -> Path:
 )
 def test_the_least_quota_counts(tmp_path: Path, group: str, quotas: dict[str, str], expected: int) -> None:
     """The quotas of our group and of all around it, rounded down, but one worker at least."""
-    assert processors(tree(tmp_path, group, quotas)) == expected
+    assert cpu_count(tree(tmp_path, group, quotas)) == expected
 
 
 def test_without_control_groups(tmp_path: Path) -> None:
     """Affinity alone counts where there are none."""
-    assert processors(tmp_path) == ALLOWED
+    assert cpu_count(tmp_path) == ALLOWED
 
 
 def test_affinity_counts() -> None:
@@ -54,6 +54,6 @@ def test_affinity_counts() -> None:
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
-        assert processors() == 1
+        assert cpu_count() == 1
     finally:
         os.sched_setaffinity(0, before)

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from mirrorlistd.lanes.connection import Guard
-from mirrorlistd.lanes.respond import asker_of, peer_at, respond, tells_more
+from mirrorlistd.lanes.respond import client_of, needs_recording, peer_at, respond
 from mirrorlistd.render import TEXT_HEADERS
-from mirrorlistd.request.http_head import over_https, understand
-from mirrorlistd.state.state import FAREWELL, Known
+from mirrorlistd.request.http_head import over_https, parse_head
+from mirrorlistd.state.state import CONNECTION_CLOSE, CachedHead
 from mirrorlistd.telemetry.counters import BUCKETS
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import uvicorn
     from uvicorn.server import ServerState
 
-    from mirrorlistd.answering.answer import Asker
-    from mirrorlistd.answering.decider import Manner
+    from mirrorlistd.answering.answer import Client
+    from mirrorlistd.answering.decider import ResponseMeta
     from mirrorlistd.request.client_address import Trust
     from mirrorlistd.state.service import Service
     from mirrorlistd.state.state import Peer, State
@@ -66,27 +66,27 @@ def fast_lane(service: Service) -> type[FastLane]:
 class Shared:
     """What the connections of one server share: the service, and the top of an answer, made once a second."""
 
-    __slots__ = ("_needles", "_trust", "defaults", "service", "usual_top")
+    __slots__ = ("_needles", "_trust", "defaults", "plain_top", "service")
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.defaults: Defaults | None = None
         """uvicorn's headers, date and server, that the top of usual answers was made with."""
-        self.usual_top = b""
+        self.plain_top = b""
         self._trust: Trust | None = None
         self._needles: tuple[bytes, ...] = ()
 
-    def top(self, manner: Manner, defaults: Defaults) -> bytes:
+    def top(self, meta: ResponseMeta, defaults: Defaults) -> bytes:
         """Status line and headers up to the value of content-length."""
-        if manner.headers is TEXT_HEADERS and manner.status == 200:  # noqa: PLR2004 - lists
-            return self.usual_top if defaults is self.defaults else self.renew(defaults)
-        return _top(manner.status, (*defaults, *manner.headers))
+        if meta.headers is TEXT_HEADERS and meta.status == 200:  # noqa: PLR2004 - lists
+            return self.plain_top if defaults is self.defaults else self.renew(defaults)
+        return _top(meta.status, (*defaults, *meta.headers))
 
     def renew(self, defaults: Defaults) -> bytes:
         """Make the top of usual answers anew; uvicorn makes another list of headers each second."""
         self.defaults = defaults
-        self.usual_top = _top(200, (*defaults, *TEXT_HEADERS))
-        return self.usual_top
+        self.plain_top = _top(200, (*defaults, *TEXT_HEADERS))
+        return self.plain_top
 
     def needles(self, trust: Trust) -> tuple[bytes, ...]:
         """What stands before a forwarded address, as proxies write it; nothing where no proxy is trusted."""
@@ -104,7 +104,7 @@ def _top(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
 class FastLane(Guard):
     """One connection whose plain requests for lists are answered here."""
 
-    __slots__ = ("_asker", "_hot", "_needle", "_peer", "_scheme", "_trust", "_who")
+    __slots__ = ("_client", "_hot", "_needle", "_peer", "_scheme", "_trust", "_who")
 
     shared: ClassVar[Shared]
 
@@ -123,7 +123,7 @@ class FastLane(Guard):
         self._scheme = b""
         self._needle = b""
         """What stands before the address in the heads of a trusted proxy, as this one writes it."""
-        self._asker: Asker | None = None
+        self._client: Client | None = None
         """Who asks where the peer is no proxy; None where that cannot be told."""
         self._hot = False
         """Usual requests need no more ado than being counted."""
@@ -147,14 +147,14 @@ class FastLane(Guard):
                 if needle := self._needle:
                     before, _, after = data.partition(needle)
                     value, _, rest = after.partition(b"\r\n")
-                    known, asker = state.proxied.get(b"\0".join((before, rest))), state.named.get(value)
+                    known, client = state.proxied.get(b"\0".join((before, rest))), state.named.get(value)
                 else:
-                    known, asker = state.heads.get(data), self._asker
+                    known, client = state.heads.get(data), self._client
                 if (
                     known is not None
-                    and asker is not None
+                    and client is not None
                     and self._hot
-                    and (plan := state.decider.plans.get((known.usual, asker.place))) is not None
+                    and (plan := state.decider.plans.get((known.plain_query, client.place))) is not None
                     and (urls := plan.ready.pop() if plan.ready else plan.lines.draw(service.random))
                 ):
                     separator = plan.separator
@@ -163,9 +163,9 @@ class FastLane(Guard):
                     defaults = self.server_state.default_headers
                     answer = b"".join(
                         (
-                            shared.usual_top if defaults is shared.defaults else shared.renew(defaults),
+                            shared.plain_top if defaults is shared.defaults else shared.renew(defaults),
                             _LENGTHS[length] if length < _SHORT else b"%d" % length,
-                            known.farewell,
+                            known.connection_close,
                             plan.opening,
                             lines,
                             separator,
@@ -178,7 +178,7 @@ class FastLane(Guard):
                     self.since = started
                     self._head_since = 0.0
                     self.transport.write(answer)
-                    if known.farewell:
+                    if known.connection_close:
                         self.close()
                     return
             except Exception:  # noqa: BLE001, S110 - a defect: the other lane will meet it again
@@ -202,26 +202,26 @@ class FastLane(Guard):
         """Answer a known head, or also a `new` one, in one write; False if it is not plain: nothing is written then."""
         service = self.shared.service
         try:
-            known, asker = self._recall(state, raw)
-            if known is None or asker is None:
+            known, client = self._recall(state, raw)
+            if known is None or client is None:
                 found = self._understand(state, raw) if new else None
                 if found is None:
                     return False
-                known, asker = found
+                known, client = found
             head = known.head
-            asked = head.asked
-            if asked.redirect and over_https(head.scheme if self._who.believed else b"", self._scheme):
-                asked = replace(asked, https=True)
-            manner, body = respond(service, state, asked, asker, started)
+            list_request = head.list_request
+            if list_request.redirect and over_https(head.scheme if self._who.believed else b"", self._scheme):
+                list_request = replace(list_request, https=True)
+            meta, body = respond(service, state, list_request, client, started)
         except Exception:  # noqa: BLE001 - a defect: the other lane will meet it again, log it, and answer 500
             return False
         keep_alive = head.keep_alive and self.seconds > 0
         self.transport.write(
             b"".join(
                 (
-                    self.shared.top(manner, self.server_state.default_headers),
+                    self.shared.top(meta, self.server_state.default_headers),
                     _LENGTHS[length] if (length := len(body)) < _SHORT else b"%d" % length,
-                    b"" if keep_alive else FAREWELL,
+                    b"" if keep_alive else CONNECTION_CLOSE,
                     b"\r\n\r\n",
                     body if head.wants_body else b"",
                 )
@@ -234,15 +234,15 @@ class FastLane(Guard):
             self.close()
         return True
 
-    def _recall(self, state: State, raw: bytes) -> tuple[Known | None, Asker | None]:
+    def _recall(self, state: State, raw: bytes) -> tuple[CachedHead | None, Client | None]:
         """Look a head up, without its forwarded address, and who that names; None where llhttp is to judge."""
         if state.trust is not self._trust:
             self._meet(state)
         key, value = self._cut(state, raw)
         if value is None:
-            return state.heads.get(raw), self._who.asker
+            return state.heads.get(raw), self._who.client
         known = state.proxied.get(key)
-        return known, asker_of(state, self._peer, (value,)) if _ADDRESSES.fullmatch(value) else None
+        return known, client_of(state, self._peer, (value,)) if _ADDRESSES.fullmatch(value) else None
 
     def _cut(self, state: State, raw: bytes) -> tuple[bytes, bytes | None]:
         """Give what to remember a head by: itself, and None; or it with NUL for the forwarded address, and that."""
@@ -255,19 +255,19 @@ class FastLane(Guard):
                 return b"\0".join((before, rest)), value
         return raw, None
 
-    def _understand(self, state: State, raw: bytes) -> tuple[Known, Asker] | None:
+    def _understand(self, state: State, raw: bytes) -> tuple[CachedHead, Client] | None:
         """Read a new head."""
         trust = state.trust
-        head = understand(raw, state.decider.settings.routes, trust.header)
+        head = parse_head(raw, state.decider.settings.routes, trust.header)
         if head is None:
             return None
-        known = Known.of(state.decider, head)
+        known = CachedHead.of(state.decider, head)
         key, value = self._cut(state, raw)
         # An address that no needle found must not become a part of what is remembered.
         told = value is not None or not (head.forwarded and trust.anyone)
         if head.lasting and told and len(key) <= _LONGEST_REMEMBERED:
             (state.heads if value is None else state.proxied).remember(key, known)
-        return known, asker_of(state, self._peer, head.forwarded)
+        return known, client_of(state, self._peer, head.forwarded)
 
     def _meet(self, state: State) -> None:
         """Find out what this state makes of the peer."""
@@ -278,5 +278,5 @@ class FastLane(Guard):
         self._who = peer_at(state, self._peer)
         self._needle = self.shared.needles(state.trust)[0] if self._who.believed else b""
         self._trust = state.trust
-        self._asker = None if self._who.asker.failed or self._who.believed else self._who.asker
-        self._hot = self.seconds > 0 and not tells_more(self.shared.service, state)
+        self._client = None if self._who.client.failed or self._who.believed else self._who.client
+        self._hot = self.seconds > 0 and not needs_recording(self.shared.service, state)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FIRST_REASON
-from mirrorlistd.answering.decider import Prepared
+from mirrorlistd.answering.decider import ResolvedQuery
 from mirrorlistd.answering.explain import explain, tell_place
 from mirrorlistd.render import tiers_of
 from mirrorlistd.web.pages import atlas
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from mirrorlist_snapshot.model import Repository
-    from mirrorlistd.answering.answer import Asker
+    from mirrorlistd.answering.answer import Client
     from mirrorlistd.answering.decider import Decider
     from mirrorlistd.selection.index import Place
     from mirrorlistd.web.pages.public import PublicMirror
@@ -57,7 +57,7 @@ class Row:
 
 
 def front_page(
-    decider: Decider, mirrors: Sequence[PublicMirror], query_string: bytes, asker: Asker, random: Random
+    decider: Decider, mirrors: Sequence[PublicMirror], query_string: bytes, client: Client, random: Random
 ) -> str:
     """Render `/`. The query string takes the same parameters as `/mirrorlist`.
 
@@ -67,21 +67,21 @@ def front_page(
     snapshot = decider.index.snapshot
     offered = [repository for repository in snapshot.repositories if not repository.disabled]
     given = _given(query_string)
-    asked = query_string
+    list_query = query_string
     if "path" not in given and "repo" not in given and offered:
         given["repo"] = offered[0].name
-        asked += f"&repo={quote(given['repo'])}".encode()
+        list_query += f"&repo={quote(given['repo'])}".encode()
     name = given.get("repo", "")
     name = snapshot.aliases.get(name, name)
     arches = _arches(offered, name)
     if arches and given.get("arch") not in arches:
         given["arch"] = arches[0]
-        asked += f"&arch={quote(given['arch'])}".encode()
-    told: dict[str, Any] = explain(decider, asked, asker.address, random, full=False)
-    near = _nearness(told)
-    rows = _rows(decider, mirrors, asked, asker, near)
+        list_query += f"&arch={quote(given['arch'])}".encode()
+    explanation: dict[str, Any] = explain(decider, list_query, client.address, random, full=False)
+    near = _nearness(explanation)
+    rows = _rows(decider, mirrors, list_query, client, near)
     shades = _shades(rows)
-    seen_from = told["place"]
+    seen_from = explanation["place"]
     return html(
         "front.html",
         snapshot,
@@ -90,10 +90,10 @@ def front_page(
         arches=arches,
         given=given,
         rare=[parameter for parameter in _RARE if parameter in given],
-        told=told,
+        explanation=explanation,
         near=near,
-        you=tell_place(decider, asker.address, asker.place, ()),
-        address=asker.address.text if asker.address else None,
+        you=tell_place(decider, client.address, client.place, ()),
+        address=client.address.text if client.address else None,
         continents=atlas.CONTINENTS,
         mirrors=len(mirrors),
         rows=rows,
@@ -114,16 +114,16 @@ def _shades(rows: Sequence[Row]) -> dict[str, Shade]:
 
 
 def _rows(
-    decider: Decider, mirrors: Sequence[PublicMirror], asked: bytes, asker: Asker, near: Mapping[str, str]
+    decider: Decider, mirrors: Sequence[PublicMirror], list_query: bytes, client: Client, near: Mapping[str, str]
 ) -> list[Row]:
     """Count the public mirrors that carry what is asked, by nearness and country; all of them where that is nothing."""
-    prepared = decider.prepare(asked)
+    resolved = decider.resolve_query(list_query)
     rows = [Row(level, near[tier] if tier else "not offered there") for level, tier in enumerate(_LEVELS)]
     far = rows[_FAR]
-    if isinstance(prepared, Prepared):
-        place = decider.place(prepared.query.ip) if prepared.query.ip else asker.place
-        levels = _levels(decider, prepared, place)
-        if not prepared.query.everywhere:  # these are in no list that has enough nearer ones
+    if isinstance(resolved, ResolvedQuery):
+        place = decider.place(resolved.query.ip) if resolved.query.ip else client.place
+        levels = _levels(decider, resolved, place)
+        if not resolved.query.everywhere:  # these are in no list that has enough nearer ones
             far.words = "elsewhere"
     else:
         levels = dict.fromkeys((mirror.number for mirror in mirrors), _FAR)
@@ -138,13 +138,13 @@ def _rows(
     return [row for row in rows if row.mirrors]
 
 
-def _levels(decider: Decider, prepared: Prepared, place: Place) -> dict[int, int]:
+def _levels(decider: Decider, resolved: ResolvedQuery, place: Place) -> dict[int, int]:
     """Mirror that carries what is asked -> its level, by the choice that lists are drawn from."""
-    ranked = tiers_of(decider.choice(prepared, place, private=False))
+    ranked = tiers_of(decider.ranking(resolved, place, private=False))
     barred = decider.codes(place)
     return {
         mirror: _level(ranked[mirror]) if mirror in ranked else _KEPT_AWAY if barred[mirror] >= FIRST_REASON else _FAR
-        for mirror in decider.candidates(prepared)
+        for mirror in decider.candidates(resolved)
     }
 
 
@@ -172,10 +172,10 @@ def _arches(offered: list[Repository], name: str) -> list[str]:
     ]
 
 
-def _nearness(told: Mapping[str, Any]) -> dict[str, str]:
+def _nearness(explanation: Mapping[str, Any]) -> dict[str, str]:
     """The words for tiers, seen from the reader, the address asked for, or the countries asked for."""
-    whose = "that" if told["client"]["on_behalf"] else "your"
+    whose = "that" if explanation["client"]["on_behalf"] else "your"
     words = {tier: word.format(whose) for tier, word in _NEARNESS.items()}
-    if told.get("by_country"):
+    if explanation.get("by_country"):
         words |= {"country": "country asked for", "continent": "same continent", "global": "anywhere"}
     return words

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlistd.memo import Memo
-from mirrorlistd.web.client import asker_in
+from mirrorlistd.web.client import client_in
 from mirrorlistd.web.pages import lists
 from mirrorlistd.web.pages.front import front_page
 from mirrorlistd.web.pages.html import HTML_HEADERS
@@ -107,9 +107,9 @@ class Pages:
     async def _front(self, request: Request) -> Response:
         decider, site = self._now()
         # Not `request.url`: it is built from the Host header and fails on bytes that are no UTF-8.
-        asked: bytes = request.scope["query_string"]
-        asker = asker_in(request.scope, self._state())
-        page = front_page(decider, site.mirrors, asked, asker, self._service.random)
+        query_string: bytes = request.scope["query_string"]
+        client = client_in(request.scope, self._state())
+        page = front_page(decider, site.mirrors, query_string, client, self._service.random)
         return Response(page, headers=HTML_HEADERS | {"cache-control": "private, no-store"})
 
     async def _repositories(self, request: Request) -> Response:
@@ -137,11 +137,11 @@ class Pages:
     async def _mirrors(self, request: Request) -> Response:
         (decider, site), form = self._now(), _form(request)
         snapshot = decider.index.snapshot
-        asked = {name: request.query_params.get(name, "") for name in ("repo", "country")}
-        repository = site.repository(asked["repo"]) if asked["repo"] else None
-        country = _country(asked["country"])
+        filters = {name: request.query_params.get(name, "") for name in ("repo", "country")}
+        repository = site.repository(filters["repo"]) if filters["repo"] else None
+        country = _country(filters["country"])
         makers: dict[str, Callable[[Sequence[PublicMirror]], object]] = {
-            "html": lambda chosen: lists.mirrors_page(snapshot, site.published, chosen, asked),
+            "html": lambda chosen: lists.mirrors_page(snapshot, site.published, chosen, filters),
             "json": lambda chosen: lists.mirrors_data(snapshot, chosen),
             "text": lists.mirrors_text,
         }
@@ -149,7 +149,7 @@ class Pages:
             request,
             form,
             site,
-            ("mirrors", *asked.values()),
+            ("mirrors", *filters.values()),
             lambda: makers[form](_chosen(decider, site.published, repository, country)),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mirrorlistd.answering.decider import Prepared
+from mirrorlistd.answering.decider import ResolvedQuery
 from mirrorlistd.web.pages.html import html
 from mirrorlistd.web.pages.public import shares
 
@@ -78,16 +78,16 @@ def mirrors_text(mirrors: Sequence[PublicMirror]) -> str:
 
 
 def mirrors_page(
-    snapshot: Snapshot, everyone: Sequence[PublicMirror], mirrors: Sequence[PublicMirror], asked: dict[str, str]
+    snapshot: Snapshot, everyone: Sequence[PublicMirror], mirrors: Sequence[PublicMirror], filters: dict[str, str]
 ) -> str:
-    """Public mirrors for people; `asked` says which of `everyone` these are: `repo`, `country`, or nothing."""
+    """Public mirrors for people; `filters` says which of `everyone` these are: `repo`, `country`, or nothing."""
     return html(
         "mirrors.html",
         snapshot,
         mirrors=mirrors[:ROWS],
         more=len(mirrors[ROWS:]),
         everyone=len(everyone),
-        asked=asked,
+        filters=filters,
         repositories=[repository.name for repository in snapshot.repositories if not repository.disabled],
         countries=sorted({mirror.country for mirror in everyone if mirror.country}),
     )
@@ -140,7 +140,7 @@ def repository_page(decider: Decider, carried: Carried, mirrors: Sequence[Public
         category=snapshot.categories[first.category].name,
         path=path,
         query=query,
-        metalink=isinstance(decider.prepare(f"format=metalink&{query}".encode()), Prepared),
+        metalink=isinstance(decider.resolve_query(f"format=metalink&{query}".encode()), ResolvedQuery),
         server=decider.settings.public_url,
         carriers=carriers[:ROWS],
         shares=shares(decider, carriers),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mirrorlist_snapshot.tiers import mirror_continent
-from mirrorlistd.answering.decider import Prepared
+from mirrorlistd.answering.decider import ResolvedQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,9 +84,9 @@ def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMi
     snapshot = decider.index.snapshot
     carriers: dict[int, list[str]] = {}
     for directory in repository.directories:
-        prepared = decider.prepare(f"repo={repository.name}&arch={directory.arch}".encode())
-        if isinstance(prepared, Prepared):
-            for number in snapshot.sets.members(prepared.ask.carriers):
+        resolved = decider.resolve_query(f"repo={repository.name}&arch={directory.arch}".encode())
+        if isinstance(resolved, ResolvedQuery):
+            for number in snapshot.sets.members(resolved.ask.carriers):
                 carriers.setdefault(number, []).append(directory.arch)
     whole = len(repository.directories)
     categories = {snapshot.categories[directory.category].name for directory in repository.directories}

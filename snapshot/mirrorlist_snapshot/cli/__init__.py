@@ -21,7 +21,7 @@ from mirrorlist_snapshot.cli import (
     cmd_rollback,
     cmd_verify,
 )
-from mirrorlist_snapshot.cli.console import TROUBLE, Trouble, error, generator
+from mirrorlist_snapshot.cli.console import EXIT_REFUSED, CommandError, error, generator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ publish and rollback also 3: published, but not served
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with its arguments (those of the process by default) and give its exit code."""
-    options = argparse.Namespace(trouble=TROUBLE)  # until the verb is known
+    options = argparse.Namespace(trouble=EXIT_REFUSED)  # until the verb is known
     try:
         try:
             return _run(parse_arguments(_parser(), arguments, options))
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.run(options))
-    except Trouble as trouble:
+    except CommandError as trouble:
         error(str(trouble))
         return int(options.trouble)
 

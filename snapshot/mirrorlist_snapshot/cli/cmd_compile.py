@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli import file_details, mirrormanager
+from mirrorlist_snapshot.cli import file_details_flags, mirrormanager_flags
 from mirrorlist_snapshot.cli.console import (
+    EXIT_REFUSED,
     RED,
     STANDARD,
-    TROUBLE,
     YELLOW,
-    Trouble,
+    CommandError,
     add_json,
     add_verb,
     generator,
@@ -24,7 +24,7 @@ from mirrorlist_snapshot.cli.console import (
     show_bytes,
     show_json,
 )
-from mirrorlist_snapshot.cli.keys import add_sign_key, signing_key
+from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
 from mirrorlist_snapshot.errors import PublishError, SnapshotError, SourceError
 from mirrorlist_snapshot.publishing.file_target import write_snapshot
 from mirrorlist_snapshot.report.text import plural
@@ -47,8 +47,8 @@ build time in seconds if that is more (so it also grows when the old file is los
 The build time is SOURCE_DATE_EPOCH if set, else now (or MirrorManager's, see below). The same sources, --serial and
 SOURCE_DATE_EPOCH give the same bytes.
 
-{file_details.EPILOG}
-{mirrormanager.EPILOG}
+{file_details_flags.EPILOG}
+{mirrormanager_flags.EPILOG}
 With the JSON Schema, editors complete keys and mark mistakes while you write. Attach it in a source's first line:
   TOML  #:schema ./mirrors.schema.json                          (Taplo, Even Better TOML)
   YAML  # yaml-language-server: $schema=./mirrors.schema.json
@@ -96,8 +96,8 @@ def add(verbs: Verbs) -> None:
     )
     add_sign_key(parser)
     add_json(parser)
-    file_details.add_flags(parser)
-    mirrormanager.add_flags(parser)
+    file_details_flags.add_flags(parser)
+    mirrormanager_flags.add_flags(parser)
     parser.set_defaults(parser=parser)
 
 
@@ -125,7 +125,7 @@ def _compile(options: argparse.Namespace, asked: int | None, key: SigningKey | N
     _list(complaints)
     built = next(one for one in (asked, source.time, int(time.time())) if one is not None)
     if options.file_details:
-        records, warnings = file_details.add_file_details(options, records, built)
+        records, warnings = file_details_flags.add_file_details(options, records, built)
         complaints += warnings
     from mirrorlist_snapshot.compiler import compile_snapshot  # noqa: PLC0415 - see `run`
 
@@ -136,9 +136,9 @@ def _compile(options: argparse.Namespace, asked: int | None, key: SigningKey | N
         if key:
             data = snapshot_format.reissue(data, serial=serial, signer=key)
     except SnapshotError as failure:
-        raise Trouble(f"cannot compile this: {failure}") from failure
-    if options.kind == mirrormanager.KIND:
-        mirrormanager.check_loss(options, snapshot)
+        raise CommandError(f"cannot compile this: {failure}") from failure
+    if options.kind == mirrormanager_flags.KIND:
+        mirrormanager_flags.check_loss(options, snapshot)
     if not options.check:
         _write(data, options.output)
     _summarise(options, snapshot, data, complaints, source.skipped)
@@ -159,8 +159,8 @@ class _Source:
 
 def _read(options: argparse.Namespace) -> _Source:
     """Read the sources; SourceError where they are refused."""
-    if options.kind == mirrormanager.KIND:
-        found = mirrormanager.read(options)
+    if options.kind == mirrormanager_flags.KIND:
+        found = mirrormanager_flags.read(options)
         skipped = {one.file: one.counts for one in found.skips}
         return _Source(records=found.records, complaints=found.complaints, time=found.time, skipped=skipped)
     from mirrorlist_snapshot.source import read_sources  # noqa: PLC0415 - see `run`
@@ -179,8 +179,8 @@ def _check_usage(options: argparse.Namespace) -> None:
         fail(f"--serial is a number from 0 to {snapshot_format.MAX_SERIAL}")
     if options.output == STANDARD and not options.check and (options.json or sys.stdout.isatty()):
         fail("-o - writes the snapshot itself to standard output: redirect that, and do not ask for --json")
-    file_details.check_usage(options)
-    mirrormanager.check_usage(options)
+    file_details_flags.check_usage(options)
+    mirrormanager_flags.check_usage(options)
 
 
 def _source_date(parser: argparse.ArgumentParser) -> int | None:
@@ -222,7 +222,7 @@ def _write(data: bytes, output: Path) -> None:
     try:
         write_snapshot(data, output)
     except (PublishError, SnapshotError) as failure:
-        raise Trouble(str(failure)) from failure
+        raise CommandError(str(failure)) from failure
 
 
 def _list(complaints: tuple[Complaint, ...]) -> None:
@@ -236,7 +236,7 @@ def _refuse(complaints: tuple[Complaint, ...], *, as_json: bool) -> int:
     say(f"refused: {plural(mistakes, 'mistake')}; nothing was written")
     if as_json:
         show_json({"ok": False, "complaints": [asdict(complaint) for complaint in complaints]})
-    return TROUBLE
+    return EXIT_REFUSED
 
 
 def _summarise(
@@ -260,7 +260,7 @@ def _summarise(
         + ", ".join(plural(number, *_NOUNS[name]) for name, number in counts.items())
         + f", {len(data):,} bytes, digest {header.digest}"
         + (f", signed by key {header.key_id}" if header.signed else "")
-        + (f"; {plural(mirrormanager.rows(skipped), 'row')} skipped" if skipped is not None else "")
+        + (f"; {plural(mirrormanager_flags.rows(skipped), 'row')} skipped" if skipped is not None else "")
     )
     if options.json:
         facts: dict[str, Any] = {
@@ -276,5 +276,5 @@ def _summarise(
             "complaints": [asdict(complaint) for complaint in complaints],
         }
         if skipped is not None:
-            facts |= {"skipped": skipped, "skipped_rows": mirrormanager.rows(skipped)}
+            facts |= {"skipped": skipped, "skipped_rows": mirrormanager_flags.rows(skipped)}
         show_json(facts)

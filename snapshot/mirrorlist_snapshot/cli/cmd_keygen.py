@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.cli.console import Trouble, add_json, add_verb, say, show_json
+from mirrorlist_snapshot.cli.console import CommandError, add_json, add_verb, say, show_json
 from mirrorlist_snapshot.errors import KeyFileError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         private, public = key.write(options.name)
     except KeyFileError as failure:
-        raise Trouble(str(failure)) from failure
+        raise CommandError(str(failure)) from failure
     say(f"wrote {private} (keep it secret) and {public} (for servers): key {key.key_id.hex()}")
     if options.json:
         show_json({"key_id": key.key_id.hex(), "private": str(private), "public": str(public)})

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.cli.console import add_verb, load
-from mirrorlist_snapshot.cli.putting import EXIT_CODES, add_flags, add_target, put
+from mirrorlist_snapshot.cli.publishing_flags import EXIT_CODES, add_flags, add_target, put
 from mirrorlist_snapshot.publishing.rules import publish
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli.console import Trouble, add_verb, show, show_json
-from mirrorlist_snapshot.cli.putting import EXIT_CODES, add_flags, add_target, put, target_of
+from mirrorlist_snapshot.cli.console import CommandError, add_verb, show, show_json
+from mirrorlist_snapshot.cli.publishing_flags import EXIT_CODES, add_flags, add_target, put, target_of
 from mirrorlist_snapshot.errors import PublishError, SnapshotError
 from mirrorlist_snapshot.publishing.rules import rollback
 from mirrorlist_snapshot.report.text import moment, plural
@@ -64,7 +64,7 @@ def _list(options: argparse.Namespace) -> int:
         found = [_facts("in place", target.current())]
         found += [_facts(f"--to {serial}", target.generation(serial)) for serial in target.generations()]
     except PublishError as failure:
-        raise Trouble(str(failure)) from failure
+        raise CommandError(str(failure)) from failure
     if options.json:
         show_json(found)
     else:

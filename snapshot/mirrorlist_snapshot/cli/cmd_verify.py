@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli.console import Trouble, add_json, add_verb, input_name, load, show, show_json
-from mirrorlist_snapshot.cli.keys import add_trusted_keys, trusted_keys
+from mirrorlist_snapshot.cli.console import CommandError, add_json, add_verb, input_name, load, show, show_json
+from mirrorlist_snapshot.cli.key_flags import add_trusted_keys, trusted_keys
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     keys = trusted_keys(options.trusted_keys)
     try:
         header = load(options.file, partial(_verify, keys=keys))
-    except Trouble as trouble:
+    except CommandError as trouble:
         if options.json:
             show_json({"ok": False, "file": file, "error": str(trouble)})
         raise

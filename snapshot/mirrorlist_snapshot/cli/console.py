@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 Verbs = Any
 """The subparsers of argparse, whose class has no public name."""
-TROUBLE: Final = 1
+EXIT_REFUSED: Final = 1
 """Exit code of what was refused, or cannot be read or written; a verb may have its own."""
 STANDARD: Final = Path("-")
 """Names standard input or standard output, as for any filter."""
@@ -32,7 +32,7 @@ _REDRAW: Final = 0.1
 """Seconds between two states of a progress line."""
 
 
-class Trouble(Exception):  # noqa: N818 - the word that diff(1) uses for its exit code 2
+class CommandError(Exception):
     """The verb cannot do what was asked; the message is the one line that the user sees."""
 
 
@@ -45,7 +45,7 @@ def add_verb(verbs: Verbs, name: str, run: Callable[[Any], int], summary: str, e
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run, parser=parser, trouble=TROUBLE)
+    parser.set_defaults(run=run, parser=parser, trouble=EXIT_REFUSED)
     return parser
 
 
@@ -103,9 +103,9 @@ def load(path: Path, reader: Callable[[bytes], T]) -> T:
     try:
         return reader(_read(path))
     except OSError as failure:
-        raise Trouble(f"{input_name(path)}: {failure.strerror or failure}") from failure
+        raise CommandError(f"{input_name(path)}: {failure.strerror or failure}") from failure
     except SnapshotError as failure:
-        raise Trouble(f"{input_name(path)}: {failure}") from failure
+        raise CommandError(f"{input_name(path)}: {failure}") from failure
 
 
 def _read(path: Path) -> bytes:

@@ -43,7 +43,7 @@ _ATTEMPTS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class TreeReading:
     """What was found in a tree. Paths are those below its top."""
 
     files: dict[str, FileVersion]
@@ -77,7 +77,7 @@ def read_tree(  # noqa: PLR0913 - each is a choice of its own
     skip: Collection[str] = frozenset(),
     known: Callable[[str], FileVersion | None] = lambda _: None,
     progress: Callable[[str, int], None] = lambda _path, _size: None,
-) -> Reading:
+) -> TreeReading:
     """Read the well-known files, and those like `names`, below the directories of a tree (those that are there).
 
     `skip` are paths that need not be read. Where `known` gives a version of a path with all hashes and the file's size
@@ -93,7 +93,7 @@ def read_tree(  # noqa: PLR0913 - each is a choice of its own
                 skipped.add(path)
             elif path not in reader.files and path not in reader.unread:
                 reader.read(path, file)
-    return Reading(
+    return TreeReading(
         files=dict(sorted(reader.files.items())),
         unread=frozenset(reader.unread),
         skipped=len(skipped),

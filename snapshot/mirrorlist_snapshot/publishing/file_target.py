@@ -45,7 +45,7 @@ class FileTarget:
 
         The lock is on the folder: it needs no file of its own, and goes with the process.
         """
-        with _told(self.path):
+        with _as_publish_error(self.path):
             folder = os.open(self.path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             try:
@@ -60,14 +60,14 @@ class FileTarget:
 
     def current(self) -> bytes | None:
         """Read what is in place, None where there is nothing; raise PublishError."""
-        with _told(self.path, "read"):
+        with _as_publish_error(self.path, "read"):
             if _kept(self.path.resolve()) is None:
                 return None
             return self.path.read_bytes()
 
     def generations(self) -> list[int]:
         """List the serials of what was in place before and has been kept, the newest first."""
-        with _told(self.path, "read"):
+        with _as_publish_error(self.path, "read"):
             final = self.path.resolve()
             pattern = re.compile(re.escape(final.name) + rf"\.(\d{{{GENERATION_DIGITS}}})", re.ASCII)
             found = [pattern.fullmatch(path.name) for path in final.parent.iterdir()]
@@ -76,7 +76,7 @@ class FileTarget:
     def generation(self, serial: int) -> bytes:
         """Read one of these; raise PublishError."""
         path = self._generation(serial)
-        with _told(path, "read"):
+        with _as_publish_error(path, "read"):
             return path.read_bytes()
 
     def replace(self, data: bytes, replaced: int | None, keep: int) -> None:
@@ -84,12 +84,12 @@ class FileTarget:
 
         Raises PublishError and SnapshotError as `write_snapshot` does.
         """
-        with _told(self.path), _second_name(self.path.resolve()) as spare:
+        with _as_publish_error(self.path), _second_name(self.path.resolve()) as spare:
             write_snapshot(data, self.path)
             if replaced is not None and keep:
                 spare.replace(self._generation(replaced))
         for serial in self.generations()[keep:]:
-            with _told(self._generation(serial), "remove"):
+            with _as_publish_error(self._generation(serial), "remove"):
                 self._generation(serial).unlink(missing_ok=True)
 
     def _generation(self, serial: int) -> Path:
@@ -117,7 +117,7 @@ def _temporary(final: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _told(path: Path, what: str = "write") -> Generator[None]:
+def _as_publish_error(path: Path, what: str = "write") -> Generator[None]:
     """Raise PublishError where the system does not let us."""
     try:
         yield
@@ -140,7 +140,7 @@ def replace_file(data: bytes, target: Path, check: Callable[[bytes], object] = b
     where the system allows that); a new file gets 0644 less the umask. Only regular files are replaced: renaming over
     /dev/null would take it from everyone.
     """
-    with _told(target):
+    with _as_publish_error(target):
         final = target.resolve()
         kept = _kept(final)
         temporary = _temporary(final)

@@ -82,7 +82,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def hang_up(pid_file: Path) -> int:
+def send_sighup(pid_file: Path) -> int:
     """Send SIGHUP to the server that holds a pid file, and give its process id; raise ServingError where none does."""
     try:
         with pid_file.open("rb") as file:
@@ -139,7 +139,7 @@ def reload_until_served(
     before: dict[str, Any] | None = None
     with contextlib.suppress(ServingError):  # it may be only that it is restarting
         before = readyz.ask()
-    pid = hang_up(pid_file)
+    pid = send_sighup(pid_file)
     say(f"told process {pid} to reload")
     until = time.monotonic() + patience
     while True:

@@ -19,7 +19,7 @@ from mirrorlist_snapshot.publishing.file_target import GENERATION_DIGITS
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from mirrorlist_snapshot.publishing.stores import Fetched, StoredObject
+    from mirrorlist_snapshot.publishing.stores import FetchedObject, StoredObject
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class StoreTarget:
     """An object that snapshots are published to, with earlier ones beside it."""
 
     object: StoredObject
-    _judged: Fetched | None = field(default=None, init=False)
+    _judged: FetchedObject | None = field(default=None, init=False)
     """What `current` has found last, and `replace` may replace."""
 
     @property
@@ -47,7 +47,7 @@ class StoreTarget:
 
     def current(self) -> bytes | None:
         """Read what is in place, None where there is nothing; raise PublishError."""
-        with _told():
+        with _as_publish_error():
             try:
                 self._judged = self.object.fetch()
             except NoObjectError:
@@ -59,13 +59,13 @@ class StoreTarget:
         if not self.keeps:
             return []
         pattern = re.compile(re.escape(self.object.name) + rf"\.(\d{{{GENERATION_DIGITS}}})", re.ASCII)
-        with _told():
+        with _as_publish_error():
             found = [pattern.fullmatch(name) for name in self.object.siblings()]
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
     def generation(self, serial: int) -> bytes:
         """Read one of these; raise PublishError."""
-        with _told():
+        with _as_publish_error():
             found = self._generation(serial).fetch()
         assert found is not None, "no version was named that it could still be"  # noqa: S101 - for the type checkers
         return found.data
@@ -75,7 +75,7 @@ class StoreTarget:
 
         Raises PublishError, also where something else is in place by now.
         """
-        with _told():
+        with _as_publish_error():
             if replaced is not None and keep and self.keeps and self._judged:
                 # A generation of that serial can be there: from an attempt that got no further.
                 with contextlib.suppress(StoreConflictError):
@@ -101,7 +101,7 @@ class StoreTarget:
 
 
 @contextlib.contextmanager
-def _told() -> Generator[None]:
+def _as_publish_error() -> Generator[None]:
     try:
         yield
     except StoreError as error:

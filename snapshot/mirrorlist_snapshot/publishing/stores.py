@@ -56,7 +56,7 @@ def have_client() -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ObjectVersion:
     """Which version of an object was read: what a conditional request names."""
 
     etag: str | None
@@ -65,11 +65,11 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedObject:
     """An object as it was at one moment."""
 
     data: bytes
-    version: Version
+    version: ObjectVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class StoredObject:
         }
         # Whoever asks again has a schedule of their own; this is for the hiccup of a moment.
         retries: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
-        with _told(url):
+        with _as_store_error(url):
             if scheme == "file":
                 return cls(url, name, from_url(folder))
             store: ObjectStore = from_url(folder, client_options=plain | seconds, retry_config=retries)
@@ -123,17 +123,17 @@ class StoredObject:
         """List the names in the same folder; StoreError also where the store has no lists (HTTP)."""
         import obstore  # noqa: PLC0415 - as above
 
-        with _told(self.url):
+        with _as_store_error(self.url):
             found = obstore.list_with_delimiter(self.store)  # pyright: ignore[reportUnknownMemberType] - or Arrow
         return sorted(meta["path"].rpartition("/")[2] for meta in found["objects"])
 
-    def fetch(self, known: Version | None = None) -> Fetched | None:
+    def fetch(self, known: ObjectVersion | None = None) -> FetchedObject | None:
         """Read the object; None where it is still the `known` version. Raises NoObjectError, StoreError."""
         import obstore  # noqa: PLC0415 - as above
         from obstore.exceptions import NotModifiedError  # noqa: PLC0415 - as above
 
         until = monotonic() + READ_SECONDS
-        with _told(self.url):
+        with _as_store_error(self.url):
             try:
                 unless = {"if_none_match": known.etag} if known and known.etag else {}
                 got = obstore.get(self.store, self.name, options=unless)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] - a TypedDict
@@ -149,9 +149,9 @@ class StoredObject:
                     break
         if len(data) != size:
             raise StoreError(f"{self.url}: expected {size} bytes within {READ_SECONDS} s, found {len(data)}")
-        return Fetched(bytes(data), Version(got.meta["e_tag"], got.meta["version"]))
+        return FetchedObject(bytes(data), ObjectVersion(got.meta["e_tag"], got.meta["version"]))
 
-    def put(self, data: bytes, over: Version | None) -> None:
+    def put(self, data: bytes, over: ObjectVersion | None) -> None:
         """Write the object: over that version of it, or, without one, where there is none.
 
         Raises StoreConflictError where the store finds something else there, and leaves that; StoreError otherwise.
@@ -164,7 +164,7 @@ class StoredObject:
         if self.guards_writes:
             known = {"e_tag": over.etag, "version": over.token} if over else {}
             mode = {key: value for key, value in known.items() if value is not None} or "create"
-        with _told(self.url):
+        with _as_store_error(self.url):
             try:
                 obstore.put(self.store, self.name, data, mode=mode, use_multipart=False)
             except (AlreadyExistsError, FileExistsError, PreconditionError) as error:
@@ -176,7 +176,7 @@ class StoredObject:
         """Remove the object, if it is there."""
         import obstore  # noqa: PLC0415 - as above
 
-        with _told(self.url):
+        with _as_store_error(self.url):
             obstore.delete(self.store, self.name)
 
 
@@ -206,7 +206,7 @@ def _plain_http(scheme: str) -> bool:
 
 
 @contextmanager
-def _told(url: str) -> Generator[None]:
+def _as_store_error(url: str) -> Generator[None]:
     """Turn whatever a store's client raises into a StoreError in our words."""
     from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra's
 

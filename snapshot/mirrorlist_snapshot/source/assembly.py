@@ -9,8 +9,8 @@ from mirrorlist_snapshot.records import (
     CategoryRecord,
     ContentRecord,
     MirrorRecord,
-    PlaceRecord,
     Records,
+    RepositoryDirectoryRecord,
     RepositoryRecord,
 )
 from mirrorlist_snapshot.source import rules
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.source.merging import Entry, Merged
-    from mirrorlist_snapshot.source.schema import Category, CategoryFile, Content, Mirror, Repository
+    from mirrorlist_snapshot.source.schema import (
+        CategoryFile,
+        CategoryTable,
+        ContentTable,
+        MirrorTable,
+        RepositoryTable,
+    )
 
 
 Files = dict[tuple[str, str], FileDetails]
@@ -65,7 +71,7 @@ def assemble(merged: Merged, files: Files) -> Records:
     )
 
 
-def _mirror(name: str, mirror: Mirror) -> MirrorRecord:
+def _mirror(name: str, mirror: MirrorTable) -> MirrorRecord:
     return MirrorRecord(
         name=name,
         country=mirror.country,
@@ -81,7 +87,7 @@ def _mirror(name: str, mirror: Mirror) -> MirrorRecord:
     )
 
 
-def _content(category: str, content: Content) -> ContentRecord:
+def _content(category: str, content: ContentTable) -> ContentRecord:
     return ContentRecord(
         category=category,
         urls=tuple(content.urls),
@@ -90,12 +96,12 @@ def _content(category: str, content: Content) -> ContentRecord:
     )
 
 
-def _places(repository: Repository) -> tuple[PlaceRecord, ...]:
+def _places(repository: RepositoryTable) -> tuple[RepositoryDirectoryRecord, ...]:
     path = repository.path or ""
     if not repository.arches:
-        return (PlaceRecord(arch="", category=repository.category or "", path=path),)
+        return (RepositoryDirectoryRecord(arch="", category=repository.category or "", path=path),)
     return tuple(
-        PlaceRecord(
+        RepositoryDirectoryRecord(
             arch=arch,
             category=place.category or repository.category or "",
             path=(path if place.path is None else place.path).replace("{arch}", arch),
@@ -131,7 +137,7 @@ def _directories(merged: Merged, category: str) -> dict[str, frozenset[str]]:
 def file_details(merged: Merged) -> tuple[Files, list[Complaint]]:
     """Every file's details; a second, different description of one is a mistake."""
     found: Files = {}
-    first: dict[tuple[str, str], tuple[Entry[Category] | Entry[Repository], int]] = {}
+    first: dict[tuple[str, str], tuple[Entry[CategoryTable] | Entry[RepositoryTable], int]] = {}
     complaints: list[Complaint] = []
     for key, details, entry, position in _described(merged):
         if found.setdefault(key, details) == details:
@@ -147,7 +153,7 @@ def file_details(merged: Merged) -> tuple[Files, list[Complaint]]:
 
 def _described(
     merged: Merged,
-) -> Iterator[tuple[tuple[str, str], FileDetails, Entry[Category] | Entry[Repository], int]]:
+) -> Iterator[tuple[tuple[str, str], FileDetails, Entry[CategoryTable] | Entry[RepositoryTable], int]]:
     for name, category in merged.categories.items():
         for position, file in enumerate(category.value.files):
             yield (name, file.path), _details(file), category, position

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.source.merging import Entry, Merged
-    from mirrorlist_snapshot.source.schema import Category, Content, Mirror, Place, Repository
+    from mirrorlist_snapshot.source.schema import CategoryTable, ContentTable, MirrorTable, PlaceTable, RepositoryTable
 
 _WIDE: Final = {4: 8, 6: 16}
 """Prefix lengths below which a netblock is wider than any one network's clients."""
@@ -51,7 +51,7 @@ def _check_counts(merged: Merged) -> Iterator[Complaint]:
 
 
 def _check_tops(merged: Merged) -> Iterator[Complaint]:
-    first: dict[str, tuple[str, Entry[Category]]] = {}
+    first: dict[str, tuple[str, Entry[CategoryTable]]] = {}
     for name, entry in merged.categories.items():
         top = name if entry.value.top is None else entry.value.top
         other, known = first.setdefault(top, (name, entry))
@@ -61,7 +61,7 @@ def _check_tops(merged: Merged) -> Iterator[Complaint]:
             )
 
 
-def _check_category(entry: Entry[Category]) -> Iterator[Complaint]:
+def _check_category(entry: Entry[CategoryTable]) -> Iterator[Complaint]:
     if entry.value.kind == "open" and entry.value.directories and not entry.flawed:
         yield entry.error(
             'an open category has every directory below its top; write kind = "listed", or leave this out',
@@ -69,7 +69,7 @@ def _check_category(entry: Entry[Category]) -> Iterator[Complaint]:
         )
 
 
-def _check_mirror(entry: Entry[Mirror], merged: Merged) -> Iterator[Complaint]:
+def _check_mirror(entry: Entry[MirrorTable], merged: Merged) -> Iterator[Complaint]:
     mirror = entry.value
     yield from _check_reach(entry)
     if both := sorted({*mirror.allowed_countries} & {*mirror.denied_countries}):
@@ -81,7 +81,7 @@ def _check_mirror(entry: Entry[Mirror], merged: Merged) -> Iterator[Complaint]:
         yield from _check_content(entry, name, content, merged)
 
 
-def _check_reach(entry: Entry[Mirror]) -> Iterator[Complaint]:
+def _check_reach(entry: Entry[MirrorTable]) -> Iterator[Complaint]:
     """Whom the mirror can be offered to at all."""
     mirror = entry.value
     near = bool(mirror.netblocks or mirror.asns)
@@ -97,7 +97,7 @@ def _check_reach(entry: Entry[Mirror]) -> Iterator[Complaint]:
         yield entry.warning("has no country, so it is offered only after all that have one")
 
 
-def _check_netblocks(entry: Entry[Mirror]) -> Iterator[Complaint]:
+def _check_netblocks(entry: Entry[MirrorTable]) -> Iterator[Complaint]:
     seen: set[str] = set()
     for position, netblock in enumerate(entry.value.netblocks):
         if netblock.prefix in seen:
@@ -128,7 +128,7 @@ def _check_exclusive(merged: Merged) -> Iterator[Complaint]:
                 )
 
 
-def _kept(prefix: str, name: str, owners: _Owners, serving: Mapping[str, Entry[Mirror]]) -> tuple[str, str] | None:
+def _kept(prefix: str, name: str, owners: _Owners, serving: Mapping[str, Entry[MirrorTable]]) -> tuple[str, str] | None:
     """The exclusive netblock that decides for a mirror's netblock, and whose it is; None if its own, or there is none.
 
     It is the longest that holds the netblock, among mirrors that have a category in common.
@@ -146,7 +146,7 @@ def _kept(prefix: str, name: str, owners: _Owners, serving: Mapping[str, Entry[M
     return None
 
 
-def _check_content(entry: Entry[Mirror], name: str, content: Content, merged: Merged) -> Iterator[Complaint]:
+def _check_content(entry: Entry[MirrorTable], name: str, content: ContentTable, merged: Merged) -> Iterator[Complaint]:
     where = ("categories", name)
     known = merged.categories.get(name)
     if ("categories", name) not in merged.named:
@@ -175,7 +175,7 @@ def _check_shared_urls(merged: Merged) -> Iterator[Complaint]:
                     )
 
 
-def _check_alias(name: str, entry: Entry[Repository], merged: Merged) -> Iterator[Complaint]:
+def _check_alias(name: str, entry: Entry[RepositoryTable], merged: Merged) -> Iterator[Complaint]:
     repository = entry.value
     if repository.alias is None:
         return
@@ -197,7 +197,7 @@ def _check_alias(name: str, entry: Entry[Repository], merged: Merged) -> Iterato
         yield entry.error(f"the aliases go round in a loop: {' -> '.join([*chain, name])}", "alias")
 
 
-def _check_repository(entry: Entry[Repository], merged: Merged) -> Iterator[Complaint]:
+def _check_repository(entry: Entry[RepositoryTable], merged: Merged) -> Iterator[Complaint]:
     repository = entry.value
     if repository.alias is not None:
         return
@@ -223,7 +223,7 @@ def _check_repository(entry: Entry[Repository], merged: Merged) -> Iterator[Comp
     yield from _check_files(entry)
 
 
-def _check_place(entry: Entry[Repository], arch: str, place: Place, merged: Merged) -> Iterator[Complaint]:
+def _check_place(entry: Entry[RepositoryTable], arch: str, place: PlaceTable, merged: Merged) -> Iterator[Complaint]:
     if place.category is None:
         if entry.value.category is None and not entry.flawed:
             yield entry.error("has no category; name one here or for the whole repository", "arches", arch)
@@ -234,7 +234,7 @@ def _check_place(entry: Entry[Repository], arch: str, place: Place, merged: Merg
         yield entry.error(f"the path for {rules.shown(arch)} has more than {rules.MAX_PATH} bytes", "arches", arch)
 
 
-def _check_files(entry: Entry[Repository]) -> Iterator[Complaint]:
+def _check_files(entry: Entry[RepositoryTable]) -> Iterator[Complaint]:
     arches = entry.value.arches
     if entry.flawed:
         return

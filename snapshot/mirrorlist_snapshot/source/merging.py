@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.source.lines import KeyPath
     from mirrorlist_snapshot.source.reading import Document
-    from mirrorlist_snapshot.source.schema import Category, Mirror, Repository
+    from mirrorlist_snapshot.source.schema import CategoryTable, MirrorTable, RepositoryTable
     from mirrorlist_snapshot.source.validation import Part
 
 T = TypeVar("T")
@@ -54,9 +54,9 @@ class Entry(Generic[T]):
 class Merged:
     """Everything that all documents say."""
 
-    categories: dict[str, Entry[Category]]
-    repositories: dict[str, Entry[Repository]]
-    mirrors: dict[str, Entry[Mirror]]
+    categories: dict[str, Entry[CategoryTable]]
+    repositories: dict[str, Entry[RepositoryTable]]
+    mirrors: dict[str, Entry[MirrorTable]]
     continents: dict[str, Entry[str]]
     neighbours: dict[str, Entry[list[list[str]]]]
     netblocks: dict[str, Entry[str]]

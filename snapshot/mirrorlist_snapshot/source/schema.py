@@ -146,7 +146,7 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
-class Version(Model):
+class VersionTable(Model):
     """One version of a file."""
 
     timestamp: Timestamp
@@ -174,12 +174,12 @@ class Version(Model):
         )
 
 
-class CategoryFile(Version):
+class CategoryFile(VersionTable):
     """What a metalink states about one file."""
 
     path: SomePath
     """The file, below the category's top or the repository's directory."""
-    alternates: list[Version] = []
+    alternates: list[VersionTable] = []
     """Earlier versions that mirrors may still hold."""
 
 
@@ -190,7 +190,7 @@ class RepositoryFile(CategoryFile):
     """The architecture whose directory holds the file; needed where the repository has several."""
 
 
-class Category(Model):
+class CategoryTable(Model):
     """A content tree that mirrors carry."""
 
     kind: Literal["open", "listed"] = "open"
@@ -207,7 +207,7 @@ def _place(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
 
-class Place(Model):
+class PlaceTable(Model):
     """Where a repository lies for one architecture."""
 
     category: Name | None = None
@@ -230,7 +230,7 @@ def _arches(value: object) -> object:
     return places
 
 
-class Repository(Model):
+class RepositoryTable(Model):
     """What clients ask for with `repo=`."""
 
     category: Name | None = None
@@ -238,8 +238,8 @@ class Repository(Model):
     path: PathTemplate | None = None
     """Directory below the category's top; `{arch}` is replaced by the architecture."""
     arches: Annotated[
-        dict[Name, Annotated[Place, BeforeValidator(_place, json_schema_input_type=PathTemplate | Place)]],
-        BeforeValidator(_arches, json_schema_input_type=list[Name] | dict[Name, PathTemplate | Place]),
+        dict[Name, Annotated[PlaceTable, BeforeValidator(_place, json_schema_input_type=PathTemplate | PlaceTable)]],
+        BeforeValidator(_arches, json_schema_input_type=list[Name] | dict[Name, PathTemplate | PlaceTable]),
         Field(min_length=1),
     ] = {}
     """Architectures: a list, or a table architecture -> path."""
@@ -251,7 +251,7 @@ class Repository(Model):
     """This is another name for that repository; nothing else may be set."""
 
 
-class Netblock(Model):
+class NetblockTable(Model):
     """A network whose clients a mirror serves first."""
 
     prefix: ClientPrefix
@@ -285,7 +285,7 @@ def _content(value: object) -> object:
             return value
 
 
-class Content(Model):
+class ContentTable(Model):
     """What a mirror offers of one category."""
 
     urls: Urls
@@ -298,7 +298,7 @@ class Content(Model):
     """Listed categories only: exactly the directories that the mirror has up to date."""
 
 
-class Mirror(Model):
+class MirrorTable(Model):
     """A host that carries categories."""
 
     country: Country | None = None
@@ -312,7 +312,7 @@ class Mirror(Model):
     asns: list[Asn] = []
     """Autonomous systems whose clients it serves first."""
     netblocks: list[
-        Annotated[Netblock, BeforeValidator(_netblock, json_schema_input_type=ClientPrefix | Netblock)]
+        Annotated[NetblockTable, BeforeValidator(_netblock, json_schema_input_type=ClientPrefix | NetblockTable)]
     ] = []
     """Networks whose clients it serves first, before all other rules."""
     private: bool = False
@@ -326,7 +326,7 @@ class Mirror(Model):
     denied_countries: list[Country] = []
     """Clients in these countries never get it."""
     categories: dict[
-        Name, Annotated[Content, BeforeValidator(_content, json_schema_input_type=Url | list[Url] | Content)]
+        Name, Annotated[ContentTable, BeforeValidator(_content, json_schema_input_type=Url | list[Url] | ContentTable)]
     ] = {}
     """What it carries: category -> URL, list of URLs, or table."""
 
@@ -359,7 +359,7 @@ Groups = Annotated[
 ]
 
 
-class Overrides(Model):
+class OverridesTable(Model):
     """Where the map of the world is not the map of the network."""
 
     continents: Annotated[dict[Country, Continent], _distinct_keys(rules.country)] = {}
@@ -372,22 +372,22 @@ class Overrides(Model):
     """Client country -> countries whose mirrors it never gets."""
 
 
-class Source(Model):
+class SourceDocument(Model):
     """A description of mirrors, or a part of one: all files together make the whole."""
 
     schema_: str | None = Field(default=None, alias="$schema")
     """For editors; ignored."""
-    categories: dict[Name, Category] = {}
+    categories: dict[Name, CategoryTable] = {}
     """Content trees, by name."""
-    repositories: dict[Name, Repository] = {}
+    repositories: dict[Name, RepositoryTable] = {}
     """What clients ask for, by name."""
-    mirrors: dict[MirrorName, Mirror] = {}
+    mirrors: dict[MirrorName, MirrorTable] = {}
     """Hosts, by name."""
-    overrides: Overrides = Overrides()
+    overrides: OverridesTable = OverridesTable()
     """Exceptions to the map: continents, neighbours, countries of netblocks, pairs never served."""
 
 
 def json_schema() -> dict[str, object]:
     """JSON Schema (draft 2020-12) of a source document, for editors and admin systems."""
-    schema: dict[str, Any] = Source.model_json_schema()
+    schema: dict[str, Any] = SourceDocument.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Mirrors of a mirrorlist"}

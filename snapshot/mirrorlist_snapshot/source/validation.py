@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, cast, get_args, 
 from pydantic import BaseModel, ValidationError
 
 from mirrorlist_snapshot.source import rules
-from mirrorlist_snapshot.source.schema import RULE, Source
+from mirrorlist_snapshot.source.schema import RULE, SourceDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ class Part:
     """What one document contributes."""
 
     document: Document
-    source: Source
+    source: SourceDocument
     named: frozenset[KeyPath]
     """Every record that the document names, also those too broken to be in `source`."""
     flawed: frozenset[KeyPath]
@@ -64,7 +64,7 @@ def validate(document: Document) -> tuple[Part, list[Complaint]]:
     first = True
     while True:
         try:
-            source = Source.model_validate(data)
+            source = SourceDocument.model_validate(data)
         except ValidationError as error:
             errors = error.errors(include_url=False)
         else:
@@ -186,7 +186,7 @@ def _described(value: object) -> str:
 
 def _keys_at(path: KeyPath) -> list[str]:
     """The keys that the table at a path of an error may have."""
-    annotation: object = Source
+    annotation: object = SourceDocument
     for part in path:
         model = _model(annotation)
         if model is not None and isinstance(part, str):

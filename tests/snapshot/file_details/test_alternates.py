@@ -17,7 +17,7 @@ from mirrorlist_snapshot.file_details.alternates import (
     with_alternates,
 )
 from mirrorlist_snapshot.model import Category, CategoryKind, FileDetails, FileVersion, Overrides
-from mirrorlist_snapshot.records import PlaceRecord, Records, RepositoryRecord
+from mirrorlist_snapshot.records import Records, RepositoryDirectoryRecord, RepositoryRecord
 from support.snapshots import mirror, snapshot_of
 
 DAY = 86_400
@@ -143,11 +143,11 @@ RECORDS = Records(
             name="r",
             disabled=False,
             places=(
-                PlaceRecord(arch="x", category="c", path="r/x"),
-                PlaceRecord(arch="y", category="other", path="r/y"),
+                RepositoryDirectoryRecord(arch="x", category="c", path="r/x"),
+                RepositoryDirectoryRecord(arch="y", category="other", path="r/y"),
             ),
         ),
-        RepositoryRecord(name="s", disabled=True, places=(PlaceRecord(arch="", category="c", path="d"),)),
+        RepositoryRecord(name="s", disabled=True, places=(RepositoryDirectoryRecord(arch="", category="c", path="d"),)),
     ),
     aliases={},
     directories={"c": {"d": frozenset(), "e": frozenset()}, "other": {"f": frozenset()}},

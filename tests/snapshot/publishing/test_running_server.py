@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mirrorlist_snapshot.errors import ServingError
-from mirrorlist_snapshot.publishing.running_server import Readyz, hang_up, reload_until_served
+from mirrorlist_snapshot.publishing.running_server import Readyz, reload_until_served, send_sighup
 from snapshot.test_cli import json_of, run
 from support.processes import Server, stamped, write_snapshot
 
@@ -40,7 +40,7 @@ def test_a_number_is_not_enough(tmp_path: Path, bystander: subprocess.Popen[byte
     pid_file = tmp_path / "pid"
     pid_file.write_text(f"{bystander.pid}\n")
     with pytest.raises(ServingError, match="no running server holds it, nobody was signalled"):
-        hang_up(pid_file)
+        send_sighup(pid_file)
     assert bystander.poll() is None
 
 
@@ -52,7 +52,7 @@ def test_what_holds_no_process(tmp_path: Path, text: str) -> None:
     with pid_file.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(ServingError, match=r"is no pid file|is no server"):
-            hang_up(pid_file)
+            send_sighup(pid_file)
 
 
 def test_a_process_that_has_just_stopped(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
@@ -64,9 +64,9 @@ def test_a_process_that_has_just_stopped(tmp_path: Path, bystander: subprocess.P
     with pid_file.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(ServingError, match="has just stopped"):
-            hang_up(pid_file)
+            send_sighup(pid_file)
     with pytest.raises(ServingError, match=r"missing: cannot be read: No such file"):
-        hang_up(tmp_path / "missing")
+        send_sighup(tmp_path / "missing")
 
 
 def test_the_holder_is_signalled(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_holder_is_signalled(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", program, str(pid_file)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert hang_up(pid_file) == process.pid
+        assert send_sighup(pid_file) == process.pid
         assert process.wait(10) == -signal.SIGHUP
 
 

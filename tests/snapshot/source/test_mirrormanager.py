@@ -17,8 +17,14 @@ from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.errors import SourceError
 from mirrorlist_snapshot.model import ClientNetblock, FileDetails, FileVersion, Snapshot
-from mirrorlist_snapshot.records import CategoryRecord, ContentRecord, MirrorRecord, PlaceRecord, RepositoryRecord
-from mirrorlist_snapshot.source.mirrormanager import Import, read_mirrormanager
+from mirrorlist_snapshot.records import (
+    CategoryRecord,
+    ContentRecord,
+    MirrorRecord,
+    RepositoryDirectoryRecord,
+    RepositoryRecord,
+)
+from mirrorlist_snapshot.source.mirrormanager import ImportedCache, read_mirrormanager
 from mirrorlist_snapshot.source.mirrormanager.framing import MAX_RECORD
 from mirrorlist_snapshot.source.mirrormanager.side_files import read_continents, read_networks
 from mirrorlist_snapshot.source.mirrormanager.skips import Skips
@@ -36,20 +42,20 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mirrormanager")
 
 
-def imported(folder: Path, data: bytes | list[tuple[int, Any]], **options: Any) -> Import:
+def imported(folder: Path, data: bytes | list[tuple[int, Any]], **options: Any) -> ImportedCache:
     """What is read of a cache."""
     path = folder / "cache.proto"
     path.write_bytes(data if isinstance(data, bytes) else encode(data))
     return read_mirrormanager(path, **options)
 
 
-def snapshot_of(found: Import) -> Snapshot:
+def snapshot_of(found: ImportedCache) -> Snapshot:
     """The snapshot that records compile to, written, verified and read again."""
     snapshot = compile_snapshot(found.records, serial=1, built=1, generator="")
     return snapshot_format.verify(snapshot_format.encode(snapshot))
 
 
-def skipped(found: Import) -> dict[str, int]:
+def skipped(found: ImportedCache) -> dict[str, int]:
     """Table of the cache -> rows that were skipped."""
     return found.skips[0].counts
 
@@ -69,10 +75,14 @@ def test_every_field_becomes_what_the_page_says(folder: Path) -> None:
     ]
     assert records.repositories == (
         RepositoryRecord(
-            name="epel-9", disabled=False, places=(PlaceRecord(arch="x86_64", category="pub/epel", path="9/x86_64"),)
+            name="epel-9",
+            disabled=False,
+            places=(RepositoryDirectoryRecord(arch="x86_64", category="pub/epel", path="9/x86_64"),),
         ),
         RepositoryRecord(
-            name="linux-1", disabled=True, places=(PlaceRecord(arch="source", category="pub/fedora/linux", path="1"),)
+            name="linux-1",
+            disabled=True,
+            places=(RepositoryDirectoryRecord(arch="source", category="pub/fedora/linux", path="1"),),
         ),
     )
     assert records.files == {

@@ -18,7 +18,7 @@ from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.errors import SourceError
 from mirrorlist_snapshot.format import decode, encode
 from mirrorlist_snapshot.model import ClientNetblock
-from mirrorlist_snapshot.records import ContentRecord, PlaceRecord
+from mirrorlist_snapshot.records import ContentRecord, RepositoryDirectoryRecord
 from mirrorlist_snapshot.source import json_schema, read_sources
 from support.descriptions import FULL, SMALL, complaints_of, paths_of, records_of
 
@@ -61,11 +61,12 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     }
     repositories = {one.name: one for one in records.repositories}
     assert set(repositories["epel-9"].places) == {
-        PlaceRecord(arch=arch, category="epel", path=f"9/Everything/{arch}") for arch in ("x86_64", "aarch64")
+        RepositoryDirectoryRecord(arch=arch, category="epel", path=f"9/Everything/{arch}")
+        for arch in ("x86_64", "aarch64")
     }
     assert set(repositories["mixed"].places) == {
-        PlaceRecord(arch="x86_64", category="epel", path="9/Everything/x86_64"),
-        PlaceRecord(arch="arm", category="debian", path=""),
+        RepositoryDirectoryRecord(arch="x86_64", category="epel", path="9/Everything/x86_64"),
+        RepositoryDirectoryRecord(arch="arm", category="debian", path=""),
     }
     assert repositories["mixed"].disabled
     assert records.aliases == {"epel-latest": "epel-9"}

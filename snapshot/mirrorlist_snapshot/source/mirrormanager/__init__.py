@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 
     Progress = Callable[[Path, int], None]
 
-__all__ = ["Import", "read_mirrormanager"]
+__all__ = ["ImportedCache", "read_mirrormanager"]
 
 MISSING_SHOWN: Final = 10
 """Repositories without their directory that are listed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Import:
+class ImportedCache:
     """What was read of MirrorManager's files."""
 
     records: Records
@@ -75,7 +75,7 @@ def read_mirrormanager(
     global_netblocks: Path | None = None,
     progress: Progress = lambda _path, _position: None,
     force: bool = False,
-) -> Import:
+) -> ImportedCache:
     """Read a cache and the files beside it; `progress` is told how many bytes of which file are read.
 
     Raises SourceError where the cache is cut off, is none, or describes nothing, and unless `force`, where it lacks a
@@ -106,7 +106,7 @@ def read_mirrormanager(
         asn_netblocks=networks,
     )
     time = kept(skips, "Time", f"no time from 0 to {MAX_TIME}", rules.timestamp, read.time or 0)
-    return Import(records, time, (skips, *more, *most))
+    return ImportedCache(records, time, (skips, *more, *most))
 
 
 def _read(path: Path, skips: Skips, progress: Progress) -> Cache:

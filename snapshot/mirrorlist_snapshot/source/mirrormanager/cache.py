@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from mirrorlist_snapshot.source.mirrormanager.framing import Records
+from mirrorlist_snapshot.source.mirrormanager.framing import FramedRecords
 from mirrorlist_snapshot.source.mirrormanager.schema import RecordError, fields_of, parse, rest_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class HostSet:
 
 
 @dataclass(slots=True)
-class Directory:
+class CachedDirectory:
     """One row of MirrorListCache."""
 
     subpath: str
@@ -47,7 +47,7 @@ class Directory:
 
 
 @dataclass(slots=True)
-class Version:
+class CachedVersion:
     """One version of a file; what is empty is not known."""
 
     timestamp: int
@@ -64,7 +64,7 @@ class Cache:
     """Seconds since 1970 UTC; None where there is no such record, which every cache begins with."""
     netblock_countries: dict[str, str] = field(default_factory=dict[str, str])
     urls: dict[int, str] = field(default_factory=dict[int, str])
-    files: dict[str, dict[str, list[Version]]] = field(default_factory=dict[str, dict[str, list[Version]]])
+    files: dict[str, dict[str, list[CachedVersion]]] = field(default_factory=dict[str, dict[str, list[CachedVersion]]])
     """Directory -> file name -> versions, the current one first."""
     disabled: dict[str, bool] = field(default_factory=dict[str, bool])
     continents: dict[str, str] = field(default_factory=dict[str, str])
@@ -77,7 +77,7 @@ class Cache:
     bandwidths: dict[int, int] = field(default_factory=dict[int, int])
     allowed: dict[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
     netblocks: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
-    directories: dict[str, Directory] = field(default_factory=dict[str, Directory])
+    directories: dict[str, CachedDirectory] = field(default_factory=dict[str, CachedDirectory])
 
     def host_sets(self) -> Iterator[HostSet]:
         """Each distinct set of hosts once."""
@@ -87,7 +87,7 @@ class Cache:
 def read_cache(file: BinaryIO, skips: Skips, progress: Callable[[int], None]) -> Cache:
     """Read a cache from its start; `progress` is told how many bytes are read. CutError where it is cut off."""
     reader = _Reader(skips)
-    records = Records(file)
+    records = FramedRecords(file)
     for number, value in records:
         reader.take(number, value)
         progress(records.position)
@@ -158,7 +158,7 @@ class _Reader:
         hosts = self._sets.get(rest)
         if hosts is None:
             hosts = self._sets[rest] = self._host_set(rest)
-        self._once("MirrorListCache", self.cache.directories, name, Directory(subpath, hosts))
+        self._once("MirrorListCache", self.cache.directories, name, CachedDirectory(subpath, hosts))
 
     def _host_set(self, data: bytes) -> HostSet:
         same = self._same.setdefault
@@ -181,11 +181,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a scalar as it is, a repeated f
     return value if isinstance(value, (str, int)) else tuple(value)
 
 
-def _files(row: Any) -> dict[str, list[Version]]:  # noqa: ANN401 - a message
-    files: dict[str, list[Version]] = {}
+def _files(row: Any) -> dict[str, list[CachedVersion]]:  # noqa: ANN401 - a message
+    files: dict[str, list[CachedVersion]] = {}
     for file in row.FileDetailsCacheFiles:
         files.setdefault(file.filename, []).extend(
-            Version(
+            CachedVersion(
                 one.TimeStamp,
                 one.Size,
                 {

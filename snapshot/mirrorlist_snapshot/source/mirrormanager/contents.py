@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.file_details.alternates import HASHES
 from mirrorlist_snapshot.model import FileDetails, FileVersion
-from mirrorlist_snapshot.records import PlaceRecord, RepositoryRecord
+from mirrorlist_snapshot.records import RepositoryDirectoryRecord, RepositoryRecord
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.mirrormanager.placement import kept
 from mirrorlist_snapshot.source.rules import RuleError
 
 if TYPE_CHECKING:
-    from mirrorlist_snapshot.source.mirrormanager.cache import Cache, Version
+    from mirrorlist_snapshot.source.mirrormanager.cache import Cache, CachedVersion
     from mirrorlist_snapshot.source.mirrormanager.placement import Placement
     from mirrorlist_snapshot.source.mirrormanager.skips import Skips
 
@@ -37,7 +37,7 @@ class Repositories:
 
 def repositories(cache: Cache, placement: Placement, skips: Skips) -> Repositories:
     """Find the repositories, and those that should be there but have no directory. Disabled ones need none."""
-    found: dict[str, dict[str, PlaceRecord]] = {}
+    found: dict[str, dict[str, RepositoryDirectoryRecord]] = {}
     missing: list[tuple[str, str]] = []
     for key, directory in cache.repositories.items():
         if (names := kept(skips, _REPOSITORIES, "no repository+architecture", _names, key)) is None:
@@ -45,7 +45,7 @@ def repositories(cache: Cache, placement: Placement, skips: Skips) -> Repositori
         name, arch = names
         place = placement.places.get(_clean(directory))
         if place is not None:
-            found.setdefault(name, {})[arch] = PlaceRecord(arch=arch, category=place[0], path=place[1])
+            found.setdefault(name, {})[arch] = RepositoryDirectoryRecord(arch=arch, category=place[0], path=place[1])
         elif cache.disabled.get(name):
             skips.add(_REPOSITORIES, "disabled, and the cache has no such directory", f"{key}: {directory}")
         else:
@@ -125,7 +125,7 @@ def _file_name(text: str) -> str:
     return name
 
 
-def _version(row: Version, skips: Skips, file: str) -> FileVersion | None:
+def _version(row: CachedVersion, skips: Skips, file: str) -> FileVersion | None:
     """Return a version with the hashes that are some; None where not even its size is."""
     hashes = {
         kind: kept(skips, _FILES, f"no {kind}", partial(rules.digest, kind), row.hashes[kind])

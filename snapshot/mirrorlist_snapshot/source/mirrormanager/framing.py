@@ -31,7 +31,7 @@ class CutError(ValueError):
         self.reason = reason
 
 
-class Records:
+class FramedRecords:
     """Iterates over (field number, value): an int, the bytes of a message or text, or None for other types.
 
     Raises CutError where the file ends within a record, or goes on with what cannot be one.

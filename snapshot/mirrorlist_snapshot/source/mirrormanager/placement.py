@@ -35,7 +35,7 @@ class Role(NamedTuple):
 
 
 @dataclass(slots=True)
-class Category:
+class PlacedCategory:
     """One top and the URLs that hosts have for it."""
 
     name: str
@@ -54,7 +54,7 @@ class Placement:
 
     bases: dict[int, str]
     """URL id -> base URL, as `rules.url` has it."""
-    categories: list[Category]
+    categories: list[PlacedCategory]
     places: dict[str, tuple[str, str]]
     """Directory -> category's name, path below its top."""
     names: dict[Role, str]
@@ -91,12 +91,12 @@ def place(cache: Cache, skips: Skips) -> Placement:
 
 class _Placing:
     def __init__(self, bases: dict[int, str], names: dict[Role, str]) -> None:
-        self.categories: list[Category] = []
+        self.categories: list[PlacedCategory] = []
         self.places: dict[str, tuple[str, str]] = {}
         self._bases = bases
         self._names = names
-        self._by_top: dict[str, list[Category]] = {}
-        self._chosen: dict[tuple[str, HostSet], Category] = {}
+        self._by_top: dict[str, list[PlacedCategory]] = {}
+        self._chosen: dict[tuple[str, HostSet], PlacedCategory] = {}
         self._carriers: dict[HostSet, frozenset[str]] = {}
 
     def add(self, path: str, below: str, hosts: HostSet) -> bool:
@@ -115,7 +115,7 @@ class _Placing:
         self.places[path] = category.name, below
         return True
 
-    def _choose(self, top: str, hosts: HostSet) -> Category:
+    def _choose(self, top: str, hosts: HostSet) -> PlacedCategory:
         """The first category with this top that gives no host other URLs, or a new one."""
         same = self._by_top.setdefault(top, [])
         for category in same:
@@ -123,7 +123,7 @@ class _Placing:
                 break
         else:
             name = (top or "/") + (f"//{len(same) + 1}" if same else "")  # which is no path, so no other top
-            category = Category(name, top)
+            category = PlacedCategory(name, top)
             same.append(category)
             self.categories.append(category)
         category.urls.update(hosts.urls)

@@ -12,7 +12,7 @@ RESULTS: Final = (*GOOD, "unreachable", "missing", "refused", "local")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class AttemptReport:
     """One attempt."""
 
     at: float

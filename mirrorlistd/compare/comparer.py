@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from mirrorlistd import __version__
-from mirrorlistd.compare.answers import Seen, see
-from mirrorlistd.compare.judging import Verdict, judge
+from mirrorlistd.compare.answers import SeenAnswer, see
+from mirrorlistd.compare.judging import Comparison, judge
 from mirrorlistd.errors import MirrorlistdError
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ _IN_A_ROW: Final = 5
 """Requests that could not be compared, one after the other: the rest could not be, either."""
 
 
-class AskError(MirrorlistdError):
+class ComparisonError(MirrorlistdError):
     """A server that cannot be asked, or an address that is none: names it, and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class ServerUrl:
     """Where a server is."""
 
     url: str
@@ -51,7 +51,7 @@ class Base:
     """What stands before each target."""
 
     @classmethod
-    def parse(cls, url: str) -> Base:
+    def parse(cls, url: str) -> ServerUrl:
         """Read `http://host:port/prefix`; AskError says what is wrong with it."""
         try:
             parts = urlsplit(url)
@@ -60,12 +60,12 @@ class Base:
             host = port = None
             parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not host or parts.query or parts.username:
-            raise AskError(f"expected a server's URL, as http://127.0.0.1:8080; found {url!a}")
+            raise ComparisonError(f"expected a server's URL, as http://127.0.0.1:8080; found {url!a}")
         return cls(url, parts.scheme == "https", host, port, parts.path.rstrip("/"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class LoadBounds:
     """How hard to ask."""
 
     asks: int = FEW
@@ -87,7 +87,7 @@ class Result:
     """How many lines ask so."""
     asks: int
     """Answers had of each server."""
-    verdict: Verdict | None
+    verdict: Comparison | None
     """None where it could not be compared."""
     trouble: str = ""
     """Why not."""
@@ -96,7 +96,7 @@ class Result:
 class Comparer:
     """Compares two servers, in threads."""
 
-    def __init__(self, ours: Base, other: Base, header: str, bounds: Bounds) -> None:
+    def __init__(self, ours: ServerUrl, other: ServerUrl, header: str, bounds: LoadBounds) -> None:
         """`header` is what names the client to both servers."""
         self._bounds = bounds
         self._header = header
@@ -114,16 +114,16 @@ class Comparer:
                     yield result
                     failed = failed + 1 if result.trouble else 0
                     if failed >= _IN_A_ROW:
-                        raise AskError(f"given up after {failed} requests in a row: {result.trouble}")
+                        raise ComparisonError(f"given up after {failed} requests in a row: {result.trouble}")
             finally:
                 self._stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _compare(self, request: Request, lines: int) -> Result:
-        answers: tuple[list[Seen], list[Seen]] = [], []
+        answers: tuple[list[SeenAnswer], list[SeenAnswer]] = [], []
         connections = self._connections()
         try:
-            verdict = Verdict((), suspicious=True)
+            verdict = Comparison((), suspicious=True)
             for goal in sorted({self._bounds.asks, MANY}):
                 while len(answers[0]) < goal:
                     for connection, seen, pace in zip(connections, answers, self._paces, strict=True):
@@ -132,7 +132,7 @@ class Comparer:
                 verdict = judge(*answers, sure=goal == MANY)
                 if not verdict.suspicious:
                     break
-        except AskError as error:
+        except ComparisonError as error:
             return Result(request, lines, len(answers[1]), None, str(error))
         return Result(request, lines, len(answers[1]), verdict)
 
@@ -159,13 +159,13 @@ class _Pace:
             due = max(now, self._next)
             self._next = due + self._between
         if stopped.wait(due - now):
-            raise AskError("stopped")
+            raise ComparisonError("stopped")
 
 
 class _Connection:
     """A connection to one server, made anew when it is gone."""
 
-    def __init__(self, base: Base, header: str, timeout: float) -> None:
+    def __init__(self, base: ServerUrl, header: str, timeout: float) -> None:
         self._base = base
         self._header = header
         self._connection: http.client.HTTPConnection = (
@@ -174,7 +174,7 @@ class _Connection:
             else http.client.HTTPConnection(base.host, base.port, timeout=timeout)
         )
 
-    def ask(self, request: Request) -> Seen:
+    def ask(self, request: Request) -> SeenAnswer:
         used = self._connection.sock is not None
         try:
             return self._ask(request)
@@ -191,7 +191,7 @@ class _Connection:
             self._connection.close()
             raise self._trouble(error) from error
 
-    def _ask(self, request: Request) -> Seen:
+    def _ask(self, request: Request) -> SeenAnswer:
         headers = {"user-agent": f"mirrorlistd-compare/{__version__}"}
         if request.address is not None:
             headers[self._header] = request.address
@@ -202,6 +202,6 @@ class _Connection:
             self._connection.close()
         return see(response.status, response.getheader("location"), body)
 
-    def _trouble(self, error: Exception) -> AskError:
+    def _trouble(self, error: Exception) -> ComparisonError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-        return AskError(f"{self._base.url} cannot be asked: {why}")
+        return ComparisonError(f"{self._base.url} cannot be asked: {why}")

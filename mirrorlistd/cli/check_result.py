@@ -30,7 +30,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckResult:
     """How a server is."""
 
     level: Level
@@ -40,7 +40,7 @@ class Verdict:
     """All of it in one line, with performance data."""
 
 
-def judge(facts: Mapping[str, Any], max_age: float | None = None) -> Verdict:
+def judge(facts: Mapping[str, Any], max_age: float | None = None) -> CheckResult:
     """Judge what /readyz says; `max_age` (seconds) instead of the server's own --max-age."""
     warnings = list(_warnings(facts, max_age))
     down = [] if facts.get("ready") else ["draining" if facts.get("draining") else "not ready"]
@@ -50,12 +50,12 @@ def judge(facts: Mapping[str, Any], max_age: float | None = None) -> Verdict:
     limit = max_age or facts.get("max_age_seconds") or ""
     what = f"serial {facts.get('serial')}, {mirrors} mirrors, built {age} s ago"
     data = f"age={age}s;{limit:g} mirrors={mirrors}" if limit else f"age={age}s mirrors={mirrors}"
-    return Verdict(level, problems, f"MIRRORLISTD {level.name} - {'; '.join((*problems, what))} | {data}")
+    return CheckResult(level, problems, f"MIRRORLISTD {level.name} - {'; '.join((*problems, what))} | {data}")
 
 
-def unreachable(error: str) -> Verdict:
+def unreachable(error: str) -> CheckResult:
     """Judge a server that gives no answer."""
-    return Verdict(Level.CRITICAL, (error,), f"MIRRORLISTD CRITICAL - {error}")
+    return CheckResult(Level.CRITICAL, (error,), f"MIRRORLISTD CRITICAL - {error}")
 
 
 def _warnings(facts: Mapping[str, Any], max_age: float | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli.console import YELLOW, Progress, Trouble, load, say
+from mirrorlist_snapshot.cli.console import YELLOW, CommandError, Progress, load, say
 from mirrorlist_snapshot.errors import Complaint, SnapshotError
 from mirrorlist_snapshot.file_details import tree
 from mirrorlist_snapshot.file_details.alternates import MAX_ALTERNATES, Earlier, directories_of, fill
@@ -156,7 +156,9 @@ def _earlier(options: argparse.Namespace) -> tuple[Earlier, list[Complaint]]:
         return Earlier.of(None), [_warning(output, f"cannot be read, so no file has alternates: {reason}")]
 
 
-def _read(options: argparse.Namespace, records: Records, category: str, place: Path, earlier: Earlier) -> tree.Reading:
+def _read(
+    options: argparse.Namespace, records: Records, category: str, place: Path, earlier: Earlier
+) -> tree.TreeReading:
     def known(path: str) -> FileVersion | None:
         details = earlier.find(category, path) if options.trust_mtime else None
         return None if details is None else details.current
@@ -179,7 +181,7 @@ def _read(options: argparse.Namespace, records: Records, category: str, place: P
             progress=progress,
         )
     except OSError as failure:
-        raise Trouble(f"{place}: cannot be read: {failure.strerror or failure}") from failure
+        raise CommandError(f"{place}: cannot be read: {failure.strerror or failure}") from failure
     finally:
         line.clear()
 

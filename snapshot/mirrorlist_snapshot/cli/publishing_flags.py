@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from mirrorlist_snapshot.cli.console import YELLOW, Trouble, add_max_loss, error, max_loss, number, say, show_json
-from mirrorlist_snapshot.cli.keys import add_sign_key, signing_key
+from mirrorlist_snapshot.cli.console import YELLOW, CommandError, add_max_loss, error, max_loss, number, say, show_json
+from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
 from mirrorlist_snapshot.errors import LossError, PublishError, ServingError, SnapshotError, StoreError
 from mirrorlist_snapshot.publishing.file_target import FileTarget
 from mirrorlist_snapshot.publishing.rules import DEFAULT_KEEP, Rules
@@ -48,7 +48,7 @@ def target_of(text: str) -> Target:
             return FileTarget(Path(unquote(urlsplit(text).path)))
         target = StoreTarget(StoredObject.at(text))
     except StoreError as failure:
-        raise Trouble(str(failure)) from failure
+        raise CommandError(str(failure)) from failure
     if not target.keeps:
         say("warning: an HTTP server refuses no second publisher and keeps nothing for a rollback", YELLOW)
     return target
@@ -96,7 +96,7 @@ def put(options: argparse.Namespace, step: Callable[[Target, Rules], Publication
             reason = f"{options.target}: refused: {reason}; if that is meant, add --force"
         if options.json:
             show_json({"ok": False, "target": options.target, "changed": False, "error": reason})
-        raise Trouble(reason) from failure
+        raise CommandError(reason) from failure
     _tell(done, options.target)
     trouble = None
     if options.signal is not None:

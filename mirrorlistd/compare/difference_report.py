@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mirrorlistd.compare.asking import Result
+    from mirrorlistd.compare.comparer import Result
     from mirrorlistd.compare.judging import Difference
-    from mirrorlistd.compare.requests import Plan
+    from mirrorlistd.compare.requests import RequestList
 
 _SHOWN: Final = 5
 """Names in a row of text; JSON has them all."""
@@ -52,7 +52,7 @@ def _some(names: Sequence[str], between: str) -> str:
     return between.join(names[:_SHOWN]) + (f"{between}{more} more" if more > 0 else "")
 
 
-def summary(results: Sequence[Result], plan: Plan) -> str:
+def summary(results: Sequence[Result], plan: RequestList) -> str:
     """One line for all."""
     counts: dict[str, int] = dict.fromkeys(("same", "different", "unclear", "failed"), 0)
     for result in results:
@@ -63,7 +63,7 @@ def summary(results: Sequence[Result], plan: Plan) -> str:
     return f"{len(results):,} requests of {lines:,} lines: {told}{more}\n"
 
 
-def as_json(results: Sequence[Result], plan: Plan, stopped: str) -> str:
+def as_json(results: Sequence[Result], plan: RequestList, stopped: str) -> str:
     """Everything; `stopped` says why there is no more, where there should be."""
     told: dict[str, Any] = {
         "requests": len(results),

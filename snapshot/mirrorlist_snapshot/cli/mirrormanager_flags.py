@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot import loss
-from mirrorlist_snapshot.cli.console import STANDARD, Progress, Trouble, add_max_loss, max_loss
+from mirrorlist_snapshot.cli.console import STANDARD, CommandError, Progress, add_max_loss, max_loss
 from mirrorlist_snapshot.errors import Complaint, LossError, SnapshotError, SourceError
 
 if TYPE_CHECKING:
     import argparse
 
     from mirrorlist_snapshot.model import Snapshot
-    from mirrorlist_snapshot.source.mirrormanager import Import
+    from mirrorlist_snapshot.source.mirrormanager import ImportedCache
 
 KIND: Final = "mirrormanager"
 EPILOG: Final = """\
@@ -77,7 +77,7 @@ def check_usage(options: argparse.Namespace) -> None:
         options.parser.error(f"--country-continent, --global-netblocks, --max-loss and --force need --from {KIND}")
 
 
-def read(options: argparse.Namespace) -> Import:
+def read(options: argparse.Namespace) -> ImportedCache:
     """Read what the options name; SourceError where it is refused."""
     # Nobody else needs protobuf, which takes longer to import than most verbs to run.
     from mirrorlist_snapshot.source.mirrormanager import read_mirrormanager  # noqa: PLC0415 - see above
@@ -100,7 +100,7 @@ def read(options: argparse.Namespace) -> Import:
             force=options.force,
         )
     except OSError as failure:
-        raise Trouble(f"{failure.filename or files.cache}: {failure.strerror or failure}") from failure
+        raise CommandError(f"{failure.filename or files.cache}: {failure.strerror or failure}") from failure
     finally:
         line.clear()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mirrorlist_snapshot.cli.console import Trouble
+from mirrorlist_snapshot.cli.console import CommandError
 from mirrorlist_snapshot.errors import KeyFileError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def signing_key(path: Path | None) -> SigningKey | None:
     try:
         return SigningKey.read(path)
     except KeyFileError as failure:
-        raise Trouble(str(failure)) from failure
+        raise CommandError(str(failure)) from failure
 
 
 def trusted_keys(paths: list[Path]) -> TrustedKeys | None:
@@ -51,4 +51,4 @@ def trusted_keys(paths: list[Path]) -> TrustedKeys | None:
     try:
         return TrustedKeys.read(paths)
     except KeyFileError as failure:
-        raise Trouble(str(failure)) from failure
+        raise CommandError(str(failure)) from failure

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mirrorlistd.fetch.errors import Left, MirrorError
+from mirrorlistd.fetch.errors import AbandonedMirror, MirrorError
 
 if TYPE_CHECKING:
     from mirrorlistd.fetch.errors import ListError
 
 
-class Watcher:
+class ProgressListener:
     """Hears what happens, in order, from one thread. Every method does nothing here."""
 
     def note(self, text: str) -> None:
         """One line for people."""
 
-    def left(self, mirror: Left) -> None:
+    def left(self, mirror: AbandonedMirror) -> None:
         """A mirror, or a server of lists, was left."""
 
     def progress(self, done: int, total: int | None, url: str) -> None:
@@ -29,13 +29,13 @@ class Watcher:
 class Trail:
     """Who was tried and left in one run, in order; the watcher hears of each."""
 
-    def __init__(self, watcher: Watcher) -> None:
+    def __init__(self, watcher: ProgressListener) -> None:
         self.watcher = watcher
-        self.left: list[Left] = []
+        self.left: list[AbandonedMirror] = []
 
     def leave(self, url: str, error: MirrorError | ListError) -> None:
         """Remember one more."""
-        self.left.append(Left(url, error.reason if isinstance(error, MirrorError) else "list", str(error)))
+        self.left.append(AbandonedMirror(url, error.reason if isinstance(error, MirrorError) else "list", str(error)))
         self.watcher.left(self.left[-1])
 
     def has_left(self, url: str) -> bool:
