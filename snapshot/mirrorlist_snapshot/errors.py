@@ -7,10 +7,12 @@ so that another program need not parse the message.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 class MirrorlistSnapshotError(Exception):
@@ -32,6 +34,27 @@ class SnapshotError(MirrorlistSnapshotError):
 
 class SignatureError(SnapshotError):
     """A snapshot that nobody who is trusted has signed as it is."""
+
+
+class FileProblem(Enum):
+    """Why an input file cannot be used."""
+
+    UNREADABLE = auto()
+    NOT_REGULAR = auto()
+    """A folder, a pipe, a device or a socket."""
+    TOO_LARGE = auto()
+    CHANGED = auto()
+    """While it was read."""
+
+
+class InputFileError(MirrorlistSnapshotError):
+    """A file that cannot be read as a whole: `found` is a clause whose subject is the file."""
+
+    def __init__(self, path: Path, problem: FileProblem, found: str) -> None:
+        super().__init__(f"{path}: {found}")
+        self.path = path
+        self.problem = problem
+        self.found = found
 
 
 class KeyFileError(MirrorlistSnapshotError):

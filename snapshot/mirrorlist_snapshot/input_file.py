@@ -1,0 +1,118 @@
+"""Read an input file as it is at one moment: a regular file, of a limited size, that nobody writes to meanwhile.
+
+Every file that an option names is read here. A pipe, a device, a socket or a folder is refused at once: opening a pipe
+waits for a writer, and opening a device may act on it. A file that another one is renamed over stays whole.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from mirrorlist_snapshot.errors import FileProblem, InputFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_CHUNK: Final = 1 << 20
+"""Bytes read at a time."""
+_KINDS: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class SizeLimit(NamedTuple):
+    """The size that a file may have for its purpose."""
+
+    purpose: str
+    """`a snapshot`."""
+    size: int
+    """Bytes."""
+
+
+SNAPSHOT: Final = SizeLimit("a snapshot", 128 << 20)
+"""The design point (1,000 mirrors, 150,000 directories) takes some 10 MB."""
+GEO_DATABASE: Final = SizeLimit("a geo database", 1 << 30)
+"""The largest commercial databases of cities and providers have some 600 MB."""
+STATUS_FILE: Final = SizeLimit("a status file", 1 << 20)
+"""A thousand mirrors, each with the longest reason, take 300 kB."""
+OPTIONS_FILE: Final = SizeLimit("an options file", 1 << 20)
+"""Ten thousand networks take 200 kB."""
+KEY_FILE: Final = SizeLimit("a key file", 1 << 16)
+"""A key in PEM takes 120 bytes."""
+
+
+def read_file(path: Path, limit: SizeLimit) -> bytes:
+    """Return the bytes of a file; raise InputFileError."""
+    chunks: list[bytes] = []
+    copy_file(path, chunks.append, limit)
+    return b"".join(chunks)
+
+
+def copy_file(
+    path: Path,
+    write: Callable[[bytes], object],
+    limit: SizeLimit | None = None,
+    *,
+    inspect: Callable[[int, int], object] | None = None,
+    strict: bool = False,
+) -> os.stat_result:
+    """Give the bytes of a file to `write`, chunk by chunk; return its status. Raise InputFileError.
+
+    `inspect` gets the descriptor and the size before anything is read: for cheap checks. `strict` also refuses a
+    symbolic link, and a file whose inode has changed in any way, as it does when another file is renamed over it.
+    """
+    try:
+        _check_kind(path, path.stat().st_mode)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (os.O_NOFOLLOW if strict else 0)
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as error:  # ValueError: NUL in the name
+        raise _unreadable(path, error) from error
+    try:
+        before = os.fstat(descriptor)
+        _check_kind(path, before.st_mode)  # another file may have taken its place
+        if limit is not None and before.st_size > limit.size:
+            found = f"has {before.st_size} bytes, more than the {limit.size} that {limit.purpose} may have"
+            raise InputFileError(path, FileProblem.TOO_LARGE, found)
+        if inspect is not None:
+            inspect(descriptor, before.st_size)
+        size = 0
+        while size <= before.st_size and (chunk := _read(path, descriptor, before.st_size + 1 - size)):
+            write(chunk)
+            size += len(chunk)
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if size != before.st_size or _identity(before, strict=strict) != _identity(after, strict=strict):
+        found = f"changed while it was read ({before.st_size} bytes before, {after.st_size} after)"
+        raise InputFileError(path, FileProblem.CHANGED, found)
+    return before
+
+
+def _read(path: Path, descriptor: int, most: int) -> bytes:
+    try:
+        return os.read(descriptor, min(most, _CHUNK))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((kind for matches, kind in _KINDS if matches(mode)), "something else")
+        raise InputFileError(path, FileProblem.NOT_REGULAR, f"is not a regular file but {kind}")
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> InputFileError:
+    reason = error.strerror if isinstance(error, OSError) else None
+    return InputFileError(path, FileProblem.UNREADABLE, f"cannot be read: {reason or error}")
+
+
+def _identity(status: os.stat_result, *, strict: bool) -> tuple[int, ...]:
+    """Return what changes when a file is written; strictly also where its time is set back."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns if strict else 0
