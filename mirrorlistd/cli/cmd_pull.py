@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
         report = attempt(puller.pull)
         teller.tell(report)
         return 0 if report.good else 1
-    for report in attempts(puller.pull, Pace(arguments.every), Random()):  # noqa: S311 - spreads load, guards nothing
+    for report in attempts(puller.pull, Pace(arguments.every, Random())):  # noqa: S311 - spreads load, guards nothing
         teller.tell(report)
     raise AssertionError("attempts have no end")  # pragma: no cover - for the type checkers
 

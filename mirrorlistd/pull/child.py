@@ -16,15 +16,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
+from mirrorlistd.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-YOUNG: Final = 60.0
-"""Seconds; a child that ends younger is started again after a pause."""
+LONG_ENOUGH: Final = 60.0
+"""Seconds; a child that ran so long is started again at once."""
 FIRST_PAUSE: Final = 1.0
-LONGEST_PAUSE: Final = 60.0
-"""Seconds; the pause doubles with each child that ends young."""
+LONGEST_PAUSE: Final = 30.0
+"""Seconds; the pause doubles with each child that ends earlier."""
 STOP_SECONDS: Final = 5.0
 """How long a child may take to end when its standard input does, before it is killed."""
 _LONGEST_LINE: Final = 1 << 16
@@ -44,7 +45,7 @@ class ChildProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
         self._born = 0.0
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, long_enough=LONG_ENOUGH)
         self._log = logs.get_logger()
 
     @property
@@ -120,9 +121,8 @@ class ChildProcess:
         self._log.error(f"the {self._name} ended, another one follows", status=status, wait=wait)
 
     def _later(self) -> None:
-        age = monotonic() - self._born
-        self._pause = min(2 * self._pause, LONGEST_PAUSE) if age < YOUNG else FIRST_PAUSE
-        self.due = monotonic() + self._pause / 2
+        now = monotonic()
+        self.due = now + self._backoff.failed(now - self._born)
 
     def _end(self) -> int:
         """Take leave of it; give its exit status."""

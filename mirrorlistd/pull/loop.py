@@ -1,4 +1,4 @@
-"""Attempts one after the other, each at its time, each reported."""
+"""Attempts one after the other: each at its time, each reported."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from mirrorlistd.pull.attempt_report import AttemptReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from random import Random
 
     from mirrorlistd.pull.attempt import Pulled
     from mirrorlistd.pull.pace import Pace
 
 
 def attempt(pull: Callable[[], Pulled]) -> AttemptReport:
-    """Pull once, and tell how it went; only what is no PullError is raised."""
+    """Pull once and report the result; a PullError becomes part of the report."""
     started = time.perf_counter()
     try:
         pulled = pull()
@@ -34,12 +33,10 @@ def attempt(pull: Callable[[], Pulled]) -> AttemptReport:
     )
 
 
-def attempts(pull: Callable[[], Pulled], pace: Pace, random: Random) -> Iterator[AttemptReport]:
-    """Pull again and again, the first time at once; the waiting is done between two reports."""
-    failures = 0
+def attempts(pull: Callable[[], Pulled], pace: Pace) -> Iterator[AttemptReport]:
+    """Pull for ever, the first time at once; sleep between two reports."""
     while True:
         report = attempt(pull)
-        failures = 0 if report.good else failures + 1
-        wait = pace.wait(failures, random)
-        yield replace(report, failures=failures, wait=wait)
+        wait = pace.wait(good=report.good)
+        yield replace(report, failures=pace.failures, wait=wait)
         time.sleep(wait)

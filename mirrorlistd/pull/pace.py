@@ -1,9 +1,10 @@
-"""When to ask a store again. Pure: chance is passed in."""
+"""When to ask a store again. Pure: the source of randomness is passed in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from mirrorlistd.backoff import Backoff
 
 if TYPE_CHECKING:
     from random import Random
@@ -11,26 +12,30 @@ if TYPE_CHECKING:
 FIRST_RETRY: Final = 1.0
 """Seconds; the wait doubles with each failure."""
 LONGEST_RETRY: Final = 300.0
-"""Seconds: what an outage adds to the age of a list, after it has ended."""
+"""Seconds: the most that the wait adds to the age of a list after an outage has ended."""
 JITTER: Final = 0.1
-"""Fraction of `every`: servers that were started at once do not go on asking at once."""
+"""Fraction of `every`, in either direction: servers that were started together spread their questions."""
+RETRY_JITTER: Final = 0.5
+"""Fraction of a retry's wait: servers that failed together do not all return at the same moment."""
 
 
-@dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a store is asked."""
+    """The waits between attempts."""
 
-    every: float
-    """Seconds from one attempt to the next, as long as all goes well."""
+    def __init__(self, every: float, random: Random) -> None:
+        """`every`: seconds between two attempts that succeed. A retry comes no later than that."""
+        self._every = every
+        self._random = random
+        self._backoff = Backoff(FIRST_RETRY, min(every, LONGEST_RETRY), jitter=RETRY_JITTER, random=random)
 
-    def wait(self, failures: int, random: Random) -> float:
-        """Seconds until the next attempt, after so many failures in a row.
+    @property
+    def failures(self) -> int:
+        """Failed attempts in a row."""
+        return self._backoff.failures
 
-        After a failure it is soon, then ever later: at most `every`, at most LONGEST_RETRY. Half of that wait is
-        chance: a store that comes back is not met by everybody at once.
-        """
-        if not failures:
-            return self.every * random.uniform(1 - JITTER, 1 + JITTER)
-        longest = min(self.every, LONGEST_RETRY)
-        wait = min(longest, FIRST_RETRY * 2.0 ** min(failures - 1, 20))
-        return wait * random.uniform(0.5, 1)
+    def wait(self, *, good: bool) -> float:
+        """Count an attempt; return the seconds until the next one."""
+        if not good:
+            return self._backoff.failed()
+        self._backoff.succeeded()
+        return self._every * self._random.uniform(1 - JITTER, 1 + JITTER)
