@@ -18,7 +18,8 @@ from corpus import DESIGN, snapshot_file
 from geography import client_networks, database_file
 from mirrorlist_snapshot.format import decode, encode
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import AnswerSettings, Decider
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.config import Config
 from mirrorlistd.geo.locate import Geo
 from mirrorlistd.request.client_address import Trust, client_address, parse_address

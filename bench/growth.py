@@ -20,7 +20,8 @@ from geography import client_networks, database_file
 from measuring import Machine, Schedule, measure
 from mirrorlist_snapshot.format import decode
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import AnswerSettings, Decider
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.geo.locate import Geo
 from mirrorlistd.request.client_address import parse_address
 from mirrorlistd.selection.index import Index

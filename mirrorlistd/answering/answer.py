@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from mirrorlistd.answering.decider import ResolvedQuery, ResponseMeta
+from mirrorlistd.answering.plan import ResolvedQuery, ResponseMeta
 from mirrorlistd.errors import NotServedError, Reason
 from mirrorlistd.presets import Refused
 from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing

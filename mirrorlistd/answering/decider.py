@@ -7,28 +7,29 @@ got hold of one sees it to the end, never a mixture of two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot.tiers import tier_map
+from mirrorlistd.answering.plan import Plan, ResolvedQuery, ResponseMeta
 from mirrorlistd.errors import NotServedError, QueryError, Reason
 from mirrorlistd.geo.locate import UNKNOWN
 from mirrorlistd.memo import Memo
-from mirrorlistd.presets import DEFAULT, Refused
-from mirrorlistd.render import FORMATS, REDIRECT, TEXT, TEXT_HEADERS, Renderer
+from mirrorlistd.presets import Refused
+from mirrorlistd.render import FORMATS, REDIRECT, TEXT, TEXT_HEADERS
 from mirrorlistd.request.query import Query, format_of
-from mirrorlistd.request.routes import Routes
 from mirrorlistd.selection.batches import BatchedDraw, Items, SeededGenerator
+from mirrorlistd.selection.draw import Rendezvous, Tier
 from mirrorlistd.selection.index import NOWHERE, PROTOCOLS
-from mirrorlistd.selection.rank import Ranking, RankInput, Rendezvous, SelectionQuery, Tier, candidates, rank
+from mirrorlistd.selection.rank import Ranking, RankInput, SelectionQuery, candidates, rank
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from random import Random
 
+    from mirrorlistd.answering.plan import AnswerSettings
     from mirrorlistd.geo.locate import Geo, Location
-    from mirrorlistd.presets import Preset
+    from mirrorlistd.render import Renderer
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.selection.index import Index, Networks, Offers, Place, Target
 
@@ -47,93 +48,6 @@ _TIER_MAPS: Final = 1_024
 _CANDIDATES: Final = 4_096
 _LONGEST_REMEMBERED: Final = 512
 """Longer targets are answered, not remembered: bytes."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ResolvedQuery:
-    """A query understood: all of an answer that does not depend on who asks. Each is equal to itself alone."""
-
-    query: Query
-    target: Target
-    ask: SelectionQuery
-    offers: Offers
-    renderer: Renderer
-    limit: int
-    times: bytes
-    """The second comment line that `time` asks for, or nothing."""
-    separator: bytes
-    """What ends a line of a text list after the base URL: the path and LF."""
-    plain: bool
-    """A text list of one URL a mirror for whoever asks: what most clients want, and what a plan can write by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerSettings:
-    """What an operator can set about lists."""
-
-    preset: Preset = DEFAULT
-    """Which way of answering; the index must have been made with its heaviest weight."""
-    minimum: int = 5
-    """Mirrors that the tiers before the global one must hold to do without it."""
-    limit: int | None = None
-    """Mirrors in a list, unless the client asks for another number; None leaves it to the preset."""
-    sticky: float = 600.0
-    """Seconds for which redirects of one client go to one mirror: a transaction should not change horses."""
-    public_url: str = ""
-    """Where clients reach this server, without a slash at the end; empty: nobody has said."""
-    routes: Routes = field(default_factory=Routes)
-    """Which paths are lists."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """All of an answer but chance: one query, one place."""
-
-    ranking: Ranking
-    comment: bytes
-    """Comment lines, each ending in LF; empty where the client wants none."""
-    meta: ResponseMeta
-    """Of the plain list."""
-    lines: BatchedDraw[bytes]
-    """Deals base URLs: the first of each mirror."""
-    separator: bytes
-    """As of `ResolvedQuery`."""
-    # The rest is for the fast lane, which writes plain lists by itself: a call, or going through another object, would
-    # cost as much as a tenth of the list.
-    ready: list[list[bytes]] = field(init=False)
-    """What `lines` deals next, the last one first; empty: ask it."""
-    opening: bytes = field(init=False)
-    """What stands between an answer's last header and its first URL."""
-    around: int = field(init=False)
-    """Bytes of a body but for the URLs and what stands between them."""
-    tier: int = field(init=False)
-    """That of the manner."""
-
-    def __post_init__(self) -> None:
-        """Lay out what is asked for with every answer."""
-        object.__setattr__(self, "ready", self.lines.ready)
-        object.__setattr__(self, "opening", b"\r\n\r\n" + self.comment)
-        object.__setattr__(self, "around", len(self.comment) + len(self.separator))
-        object.__setattr__(self, "tier", self.meta.tier)
-
-    def body(self, random: Random) -> bytes:
-        """Write a plain list (see `ResolvedQuery`); empty where nobody is offered."""
-        urls = self.ready.pop() if self.ready else self.lines.draw(random)
-        separator = self.separator
-        return b"".join((self.comment, separator.join(urls), separator)) if urls else b""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ResponseMeta:
-    """All of what goes back to a client but the body; the lanes add `content-length`, `date` and `server`."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    """Lower-case names."""
-    tier: int
-    """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list: for statistics."""
-    format: str
-    """Name of the body's format, that of errors is the text format's: for statistics."""
 
 
 class Decider:

@@ -21,7 +21,7 @@ from mirrorlist_snapshot.tiers import (
     PRIVATE,
     tier_name,
 )
-from mirrorlistd.answering.decider import ResolvedQuery
+from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.errors import QueryError
 from mirrorlistd.geo.locate import UNKNOWN, Location
 from mirrorlistd.presets import UNLIMITED
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from mirrorlistd.errors import NotServedError
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.request.query import Query
+    from mirrorlistd.selection.draw import Tier
     from mirrorlistd.selection.index import Place
-    from mirrorlistd.selection.rank import Ranking, Tier
+    from mirrorlistd.selection.rank import Ranking
 
 _ORDINAL: Final = {1: "st", 2: "nd", 3: "rd"}
 _REASONS: Final = {

@@ -20,7 +20,7 @@ from mirrorlistd.state.state import Peer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mirrorlistd.answering.decider import ResponseMeta
+    from mirrorlistd.answering.plan import ResponseMeta
     from mirrorlistd.request.http_head import ListRequest
     from mirrorlistd.state.service import Service
     from mirrorlistd.state.state import State

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mirrorlistd.selection.rank import Ranking, Tier
+    from mirrorlistd.selection.draw import Tier
+    from mirrorlistd.selection.rank import Ranking
 
     Orders = NDArray[np.integer]
     """A row for each list: numbers of mirrors, best first."""

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.answering.answer import Client
-from mirrorlistd.answering.decider import ResolvedQuery
+from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.state.state import CachedHead, Peer
 
 if TYPE_CHECKING:

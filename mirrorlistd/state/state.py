@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import decode
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import AnswerSettings, Decider, ResolvedQuery
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings, ResolvedQuery
 from mirrorlistd.errors import StateError
 from mirrorlistd.geo.locate import Geo
 from mirrorlistd.memo import Memo

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Final, Self
 
-from mirrorlistd.answering.decider import ResolvedQuery
+from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.memo import Memo
 from mirrorlistd.usage import line
 from mirrorlistd.usage.writer import Writer

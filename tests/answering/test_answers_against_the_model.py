@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.format import encode
 from mirrorlist_snapshot.source.mirrormanager import read_mirrormanager
-from mirrorlistd.answering.decider import AnswerSettings, Decider
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.presets import PRESETS
 from mirrorlistd.selection.index import Index
 from oracles.judging import judge

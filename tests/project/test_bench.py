@@ -39,7 +39,8 @@ from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.format import decode, verify
 from mirrorlist_snapshot.source.mirrormanager import read_mirrormanager
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import AnswerSettings, Decider
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.geo.locate import Geo
 from mirrorlistd.request.client_address import parse_address
 from mirrorlistd.selection.index import Index

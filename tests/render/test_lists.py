@@ -7,8 +7,9 @@ import json
 from mirrorlist_snapshot.tiers import COUNTRY, FALLBACK, NEIGHBOURS, NETBLOCK
 from mirrorlistd.render import FORMATS, TEXT, Listing, tiers_of
 from mirrorlistd.request.query import parse_query
+from mirrorlistd.selection.draw import Tier
 from mirrorlistd.selection.index import Index
-from mirrorlistd.selection.rank import Ranking, Tier
+from mirrorlistd.selection.rank import Ranking
 from support.worlds import compiled, mirror, network
 
 INDEX = Index(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK
 from mirrorlistd.selection.batches import FIRST_BATCH, HOT, LATER_BATCHES, BatchedDraw, Items, SeededGenerator
-from mirrorlistd.selection.rank import Ranking, Tier
+from mirrorlistd.selection.draw import Tier
+from mirrorlistd.selection.rank import Ranking
 from selection.test_rank import chi_square
 from support.worlds import DE, ask, decider, mirror, network
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK, GLOBAL, NETBLOCK
-from mirrorlistd.selection.rank import Ranking, Tier
+from mirrorlistd.selection.draw import Tier
+from mirrorlistd.selection.rank import Ranking
 from oracles.rules import CONTINENT as CONTINENT_OF
 from oracles.rules import Asked, Expected, fits, tiers
 from support.worlds import DE, FR, JP, NOWHERE, US, ask, decider, hosts, mirror, network

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import AnswerSettings, Decider
+from mirrorlistd.answering.decider import Decider
 from mirrorlistd.answering.explain import explain
 from mirrorlistd.answering.explain_text import text
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.errors import StatusError
 from mirrorlistd.selection.index import Index
 from mirrorlistd.selection.status_file import NO_STATUS, MirrorStatus, StatusFile, parse

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from mirrorlistd.answering.decider import AnswerSettings, Decider, ResolvedQuery
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings, ResolvedQuery
 from mirrorlistd.request.client_address import Trust
 from mirrorlistd.request.routes import Routes, Template
 from mirrorlistd.selection.batches import HOT

@@ -6,11 +6,11 @@ import asyncio
 import gc
 import itertools
 
-from mirrorlistd.answering.decider import Plan
+from mirrorlistd.answering.plan import Plan
 from mirrorlistd.config import Config
 from mirrorlistd.lanes.respond import client_of
 from mirrorlistd.selection.batches import HOT
-from mirrorlistd.selection.rank import Tier
+from mirrorlistd.selection.draw import Tier
 from mirrorlistd.state.retirement import RetiredState
 from mirrorlistd.state.service import Service
 from mirrorlistd.state.state import State, load_state

@@ -10,7 +10,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from mirrorlistd.answering.decider import AnswerSettings, Decider
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.lanes.connection import guarded
 from mirrorlistd.lanes.fast.lane import fast_lane
 from mirrorlistd.request.client_address import Trust

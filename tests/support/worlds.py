@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.source import read_sources
 from mirrorlistd.answering.answer import Answer, answer
-from mirrorlistd.answering.decider import AnswerSettings, Decider
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.geo.locate import Geo, Location
 from mirrorlistd.request.client_address import Address, NetworkSet, Trust, parse_address
 from mirrorlistd.selection.index import Index

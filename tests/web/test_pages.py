@@ -12,7 +12,8 @@ from weakref import ref
 
 import pytest
 
-from mirrorlistd.answering.decider import AnswerSettings, Decider
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.selection.index import Index
 from mirrorlistd.selection.status_file import parse
 from mirrorlistd.web.pages import atlas

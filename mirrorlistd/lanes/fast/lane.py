@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from mirrorlistd.answering.answer import Client
-    from mirrorlistd.answering.decider import ResponseMeta
+    from mirrorlistd.answering.plan import ResponseMeta
     from mirrorlistd.request.client_address import Trust
     from mirrorlistd.state.service import Service
     from mirrorlistd.state.state import Peer, State

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FIRST_REASON
-from mirrorlistd.answering.decider import ResolvedQuery
 from mirrorlistd.answering.explain import explain, tell_place
+from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.render import tiers_of
 from mirrorlistd.web.pages import atlas
 from mirrorlistd.web.pages.atlas import Shade

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mirrorlistd.answering.decider import ResolvedQuery
+from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.web.pages.html import html
 from mirrorlistd.web.pages.public import shares
 

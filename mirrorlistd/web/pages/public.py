@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mirrorlist_snapshot.tiers import mirror_continent
-from mirrorlistd.answering.decider import ResolvedQuery
+from mirrorlistd.answering.plan import ResolvedQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
