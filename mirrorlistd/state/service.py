@@ -73,7 +73,7 @@ class Service:
 
     def counted(self) -> Counters:
         """Give this process' counts, made up to date."""
-        self.counters.settle()
+        self.counters.fold()
         if self.recorder is not None:
             self.recorder.publish()
         failures = self.state.decider.geo.failures if self.state is not None else 0

@@ -1,11 +1,12 @@
-"""What the server counts, and the facts that its metrics tell besides.
+"""The table of counters: what the server counts, and how each count is named and described in its metrics.
 
-Counting is on the path of every request, so it is a few additions to plain integers: no locks, because one
-thread (the event loop's) counts, and no labels to hash, because the rows exist beforehand. Labels are the server's own
-words or known country codes, never a client's: what is counted is bounded whatever is asked. `exposition` writes it.
-Times are Unix timestamps, not ages: an age would be wrong as soon as it is stored.
+Counting is on the path of every request, so it is an addition to a plain attribute: no lock, because one thread (that
+of the event loop) counts, and no label to hash, because the rows exist beforehand. Labels are the server's own words or
+known country codes, never a client's, so the number of samples is bounded. Times are Unix timestamps instead of ages,
+which would be wrong as soon as they are stored.
 """
 
+# ruff: noqa: RUF009 - `row` and `working` make dataclass fields
 from __future__ import annotations
 
 from bisect import bisect_left
@@ -15,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.tiers import NAME_OF, TIER_NAMES
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT
+from mirrorlistd.telemetry.rows import OTHER, FormatsAndStatuses, Names, Number, Positions, row, rows_of, working
 from mirrorlistd.usage.line import COUNTME
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 BUCKETS: Final = (
     *(5e-6, 1e-5, 1.5e-5, 2e-5, 3e-5, 5e-5, 1e-4, 2e-4, 5e-4),
@@ -32,96 +34,149 @@ _OF_TEXT: Final = (200, 400, 403, 404, 500)
 ROWS: Final[Mapping[str, tuple[int, ...]]] = {
     name: {TEXT.name: _OF_TEXT, REDIRECT.name: (302,)}.get(name, (200,)) for name in FORMATS
 }
-"""Format -> statuses that have a row from the start, so that their first occurrence is a visible increase. Errors are
-text."""
-OTHER, UNKNOWN = "other", "unknown"
+"""Format -> statuses that have a sample from the start. Errors are text."""
+UNKNOWN: Final = "unknown"
 COUNTRIES: Final = (*sorted(CONTINENT_OF), OTHER, UNKNOWN)
-"""What answers are counted by where countries are counted: ISO codes; a code that is none; nobody knows."""
+"""Labels where countries are counted: ISO codes; `other` for another code; `unknown` for clients without one."""
 LIMITS: Final = ("head_size", "head_time", "stalled")
-"""Limits at which a connection is closed (see `guard`)."""
+"""Limits at which a connection is closed (see `lanes.connection`)."""
 
 Plain = list[list[int]]
-"""By tier code of the first mirror: plain lists per bucket of BUCKETS, until `settle` counts them everywhere."""
+"""Counts by the tier code of the first mirror and, below it, by the bucket of BUCKETS."""
 
 
+def _plain() -> Plain:
+    return [[0] * (len(BUCKETS) + 1) for _ in range(max(NAME_OF) + 1)]
+
+
+def _lanes(counters: Counters) -> Iterator[tuple[tuple[str, ...], float]]:
+    yield ("fast",), counters.fast
+    yield ("asgi",), max(0, sum(counters.buckets) - counters.fast)
+
+
+@dataclass(slots=True, eq=False)
 class Counters:
-    """The server's running totals; everything is public, and only ever grows unless it says otherwise."""
+    """The running totals of one process, or of the whole server.
 
-    __slots__ = (
-        "address_failures",
-        "answers",
-        "buckets",
-        "connections",
-        "countme",
-        "countries",
-        "fast",
-        "first_tiers",
-        "geo_failures",
-        "last_reload_at",
-        "last_reload_ok",
-        "last_reload_seconds",
-        "last_success_at",
-        "plain",
-        "plain_fast",
-        "refused",
-        "reload_seconds",
-        "reloads_failed",
-        "reloads_ok",
-        "seconds",
-        "statistics_failures",
-        "statistics_lost",
+    A field is a row of the table; to count something new, add a field here and an addition where it happens. Its slot,
+    its cells on the scoreboard and its Prometheus family follow from the row.
+    """
+
+    answers: dict[str, dict[int, int]] = row(
+        "mirrorlistd_answers",
+        "Answers given, by HTTP status and format.",
+        labels=("status", "format"),
+        shape=FormatsAndStatuses(ROWS, STATUSES),
     )
-
-    def __init__(self) -> None:
-        self.answers: dict[str, dict[int, int]] = {name: dict.fromkeys(row, 0) for name, row in ROWS.items()}
-        """Format -> status -> answers. The names of formats are the server's own words, never a client's."""
-        self.first_tiers: dict[str, int] = dict.fromkeys(TIER_NAMES, 0)
-        """Tier of the first mirror -> lists."""
-        self.buckets: list[int] = [0] * (len(BUCKETS) + 1)
-        """Answers per bucket of BUCKETS, not cumulated; the last for all that took longer."""
-        self.seconds: float = 0.0
-        """Time spent on all answers."""
-        self.fast: int = 0
-        """Answers that the fast lane gave; the ASGI lane gave the others."""
-        self.plain: Plain = [[0] * len(self.buckets) for _ in range(max(NAME_OF) + 1)]
-        self.plain_fast: Plain = [[0] * len(self.buckets) for _ in range(max(NAME_OF) + 1)]
-        """Those of the fast lane."""
-        self.countries: dict[str, int] = {}
-        """Country of the client, one of COUNTRIES -> answers; only where an operator wants to know."""
-        self.connections: int = 0
-        """Connections accepted."""
-        self.refused: dict[str, int] = dict.fromkeys(LIMITS, 0)
-        """Limit -> connections closed because they reached it."""
-        self.address_failures: int = 0
-        """Requests whose client address could not be told."""
-        self.geo_failures: int = 0
-        """Lookups that a geo database failed (not those for which it knows nothing)."""
-        self.countme: list[int] = [0] * len(COUNTME)
-        """Systems counted, by their age as they say it; only while statistics are written."""
-        self.statistics_lost: int = 0
-        """Lines of the statistics that could not be written in time."""
-        self.statistics_failures: int = 0
-        """Attempts to write the statistics that failed; the lines were kept for another one."""
-        self.reloads_ok: int = 0
-        self.reloads_failed: int = 0
-        self.last_reload_ok: bool = True
-        """Can turn back: whether the latest load, at start-up or on SIGHUP, was served."""
-        self.last_reload_at: float = 0.0
-        """Unix time of the latest attempt; 0 before the first."""
-        self.last_success_at: float = 0.0
-        """Unix time of the latest success; 0 before the first."""
-        self.last_reload_seconds: float = 0.0
-        """How long the latest attempt took."""
-        self.reload_seconds: float = 0.0
-        """How long all attempts took."""
+    first_tiers: dict[str, int] = row(
+        "mirrorlistd_first_tier",
+        "Lists given, by the tier of their first mirror.",
+        labels=("tier",),
+        shape=Names(tuple(TIER_NAMES)),
+    )
+    fast: int = row(
+        "mirrorlistd_lane_answers", "Answers given, by the lane that gave them.", labels=("lane",), samples=_lanes
+    )
+    """Answers that the fast lane gave; the ASGI lane gave the others."""
+    countries: dict[str, int] = row(
+        "mirrorlistd_country_answers",
+        "Answers given, by the client's country.",
+        labels=("country",),
+        shape=Names(COUNTRIES, sparse=True),
+    )
+    """Only with --metrics-countries."""
+    buckets: list[int] = row(
+        "mirrorlistd_answer_seconds",
+        "Time to make an answer, from the request line to the bytes, without the network.",
+        "histogram",
+        shape=Positions((*map(str, BUCKETS), "+Inf")),
+        bounds=BUCKETS,
+        beside=lambda counters: counters.seconds,
+    )
+    """Answers per bucket of BUCKETS, not cumulated; the last for all that took longer."""
+    seconds: float = row(None, shape=Number(0.0))
+    """Time spent on all answers."""
+    address_failures: int = row(
+        "mirrorlistd_client_address_failures",
+        "Requests whose client address could not be read: their location is unknown.",
+    )
+    geo_failures: int = row("mirrorlistd_geo_lookup_failures", "Lookups that a geo database failed.")
+    """An address that a database does not know is no failure."""
+    connections: int = row("mirrorlistd_connections", "Connections accepted.")
+    refused: dict[str, int] = row(
+        "mirrorlistd_connections_refused",
+        "Connections closed at a limit: head of a request too large, too slow; client reads nothing.",
+        labels=("limit",),
+        shape=Names(LIMITS),
+    )
+    countme: list[int] = row(
+        "mirrorlistd_countme",
+        "Systems counted, by the age that they report (needs --statistics).",
+        labels=("bucket",),
+        shape=Positions(tuple(COUNTME)),
+    )
+    statistics_lost: int = row(
+        "mirrorlistd_statistics_lost_lines", "Lines of the statistics lost: the file could not be written for long."
+    )
+    statistics_failures: int = row(
+        "mirrorlistd_statistics_write_failures", "Attempts to write the statistics that failed."
+    )
+    """The lines were kept for another attempt."""
+    reloads: dict[str, int] = row(
+        "mirrorlistd_reloads",
+        "Loads of a state, at start-up and on SIGHUP, by result.",
+        labels=("result",),
+        shape=Names(("ok", "failed")),
+        supervisor=True,
+    )
+    reload_seconds: float = row(
+        "mirrorlistd_reload_seconds",
+        "How long these loads took.",
+        "summary",
+        shape=Number(0.0),
+        supervisor=True,
+        beside=lambda counters: sum(counters.reloads.values()),
+    )
+    last_reload_ok: bool = row(
+        "mirrorlistd_last_reload_successful",
+        "Whether the latest load is being served (1) or failed (0).",
+        "gauge",
+        shape=Number(start=True),
+        supervisor=True,
+    )
+    last_reload_at: float = row(
+        "mirrorlistd_last_reload_timestamp_seconds",
+        "When the latest load was tried, Unix time; 0 before the first.",
+        "gauge",
+        shape=Number(0.0),
+        supervisor=True,
+    )
+    last_success_at: float = row(
+        "mirrorlistd_last_reload_success_timestamp_seconds",
+        "When a load last succeeded, Unix time; 0 before the first.",
+        "gauge",
+        shape=Number(0.0),
+        supervisor=True,
+    )
+    last_reload_seconds: float = row(
+        "mirrorlistd_last_reload_duration_seconds",
+        "How long the latest load took.",
+        "gauge",
+        shape=Number(0.0),
+        supervisor=True,
+    )
+    plain: Plain = working(_plain)
+    """Plain lists that the ASGI lane gave since the last `fold`."""
+    plain_fast: Plain = working(_plain)
+    """Plain lists that the fast lane gave since the last `fold`."""
 
     def observe(self, status: int, tier: str | None, format: str, seconds: float) -> None:  # noqa: A002 - as the label
         """Count one answer: status, tier of its first mirror (None without one), format, time taken."""
         try:
             self.answers[format][status] += 1
         except KeyError:
-            rows = self.answers.setdefault(format, {})
-            rows[status] = rows.get(status, 0) + 1
+            statuses = self.answers.setdefault(format, {})
+            statuses[status] = statuses.get(status, 0) + 1
         if tier is not None:
             self.first_tiers[tier] += 1
         self.buckets[bisect_left(BUCKETS, seconds)] += 1
@@ -132,57 +187,58 @@ class Counters:
         self.plain[tier][bisect_left(BUCKETS, seconds)] += 1
         self.seconds += seconds
 
-    def settle(self) -> None:
-        """Bring everything up to date with the plain lists; for whoever reads it."""
+    def fold(self) -> None:
+        """Add the plain lists to the rows; call it before reading any of them."""
         for lists in (self.plain, self.plain_fast):
-            for tier, row in enumerate(lists):
-                if not (count := sum(row)):
+            for tier, found in enumerate(lists):
+                if not (count := sum(found)):
                     continue
                 self.answers[TEXT.name][200] += count
                 self.first_tiers[NAME_OF[tier]] += count
                 self.fast += count if lists is self.plain_fast else 0
-                for bucket, answers in enumerate(row):
+                for bucket, answers in enumerate(found):
                     self.buckets[bucket] += answers
-                    row[bucket] = 0
+                    found[bucket] = 0
 
     def observe_country(self, country: str | None) -> None:
-        """Count one answer by its client's country; None where nobody can tell."""
+        """Count one answer by its client's country; None where that is unknown."""
         name = UNKNOWN if country is None else country if country in CONTINENT_OF else OTHER
         self.countries[name] = self.countries.get(name, 0) + 1
 
     def reloaded(self, *, ok: bool, at: float, seconds: float) -> None:
         """Count one load of a state: whether it is being served now, the Unix time, and how long it took."""
         if ok:
-            self.reloads_ok += 1
             self.last_success_at = at
-        else:
-            self.reloads_failed += 1
+        self.reloads["ok" if ok else "failed"] += 1
         self.last_reload_ok = ok
         self.last_reload_at = at
         self.last_reload_seconds = seconds
         self.reload_seconds += seconds
 
 
+rows_of(Counters)  # a field without a row is an error now, not when somebody looks at the metrics
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerFacts:
-    """How one of several workers is, dead or alive."""
+    """The state of one worker slot, whether its process lives or not."""
 
     number: int
     pid: int
     """Of its latest process."""
     up: bool
-    """It answers requests."""
+    """Whether it answers requests."""
     serial: int
     """Of the snapshot that it serves, or served last."""
     answers: int
-    """Given by it and those before it in its place."""
+    """Given by all processes of this slot."""
     starts: int
-    """How many processes have taken its place so far."""
+    """Number of processes that have filled this slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is being served, as far as metrics tell it."""
+    """What is being served, as far as the metrics show it."""
 
     version: str
     """Of mirrorlistd."""

@@ -18,8 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from mirrorlistd.telemetry.counters import BUCKETS
-from mirrorlistd.usage.line import COUNTME
+from mirrorlistd.telemetry.rows import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.telemetry.counters import Counters, Facts, WorkerFacts
+    from mirrorlistd.telemetry.rows import Row
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 """Of the bytes that `exposition` gives."""
@@ -41,8 +41,7 @@ def exposition(
     Of several workers it is chance which one is asked, so what is true of its process alone is left out.
     """
     registry = CollectorRegistry(auto_describe=False)
-    for subject in (_Answers, _Connections, _Statistics, _Reloads):
-        registry.register(subject(counters))
+    registry.register(_Counted(counters))
     if facts is not None:
         registry.register(_Served(facts))
     if pulls is not None:
@@ -54,117 +53,35 @@ def exposition(
     return generate_latest(registry)
 
 
-class _Answers(Collector):
+class _Counted(Collector):
+    """One family for each row of the table of counters."""
+
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
 
     def collect(self) -> Iterator[Metric]:
         counters = self._counters
-        answers = CounterMetricFamily(
-            "mirrorlistd_answers", "Answers given, by HTTP status and format.", labels=("status", "format")
-        )
-        for name, rows in counters.answers.items():
-            for status, count in rows.items():
-                answers.add_metric((str(status), name), count)
-        yield answers
-        yield _by(
-            "mirrorlistd_first_tier",
-            "Lists given, by the tier of their first mirror.",
-            "tier",
-            counters.first_tiers,
-        )
-        lanes = {"fast": counters.fast, "asgi": max(0, sum(counters.buckets) - counters.fast)}
-        yield _by("mirrorlistd_lane_answers", "Answers given, by the lane that gave them.", "lane", lanes)
-        if counters.countries:
-            yield _by(
-                "mirrorlistd_country_answers",
-                "Answers given, by the client's country.",
-                "country",
-                counters.countries,
-            )
-        bounds = [*map(str, BUCKETS), "+Inf"]
-        yield HistogramMetricFamily(
-            "mirrorlistd_answer_seconds",
-            "Time to make an answer, from the request line to the bytes, without the network.",
-            buckets=list(zip(bounds, accumulate(counters.buckets), strict=True)),
-            sum_value=counters.seconds,
-        )
-        yield CounterMetricFamily(
-            "mirrorlistd_client_address_failures",
-            "Requests whose client address could not be told: their location is unknown.",
-            value=counters.address_failures,
-        )
-        yield CounterMetricFamily(
-            "mirrorlistd_geo_lookup_failures",
-            "Lookups that a geo database failed.",
-            value=counters.geo_failures,
-        )
+        for name, row in rows_of(type(counters)).items():
+            if row.family is None:
+                continue
+            samples = [*(row.samples(counters) if row.samples else row.shape.samples(getattr(counters, name)))]
+            if samples:  # a label that is not counted by has none
+                yield _family(row, row.family, samples, row.beside(counters) if row.beside else 0.0)
 
 
-class _Connections(Collector):
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
-
-    def collect(self) -> Iterator[Metric]:
-        counters = self._counters
-        yield CounterMetricFamily("mirrorlistd_connections", "Connections accepted.", value=counters.connections)
-        yield _by(
-            "mirrorlistd_connections_refused",
-            "Connections closed at a limit: head of a request too large, too slow; client reads nothing.",
-            "limit",
-            counters.refused,
-        )
-
-
-class _Statistics(Collector):
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
-
-    def collect(self) -> Iterator[Metric]:
-        counters = self._counters
-        yield _by(
-            "mirrorlistd_countme",
-            "Systems counted, by age as they say it (needs --statistics).",
-            "bucket",
-            dict(zip(COUNTME, counters.countme, strict=True)),
-        )
-        yield CounterMetricFamily(
-            "mirrorlistd_statistics_lost_lines",
-            "Lines of the statistics lost: the file could not be written for long.",
-            value=counters.statistics_lost,
-        )
-        yield CounterMetricFamily(
-            "mirrorlistd_statistics_write_failures",
-            "Attempts to write the statistics that failed.",
-            value=counters.statistics_failures,
-        )
-
-
-class _Reloads(Collector):
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
-
-    def collect(self) -> Iterator[Metric]:
-        counters = self._counters
-        results = {"ok": counters.reloads_ok, "failed": counters.reloads_failed}
-        yield _by("mirrorlistd_reloads", "Loads of a state, at start-up and on SIGHUP, by result.", "result", results)
-        yield SummaryMetricFamily(
-            "mirrorlistd_reload_seconds",
-            "How long these loads took.",
-            count_value=sum(results.values()),
-            sum_value=counters.reload_seconds,
-        )
-        for name, text, value in (
-            (
-                "successful",
-                "Whether the latest load is being served (1) or failed (0).",
-                counters.last_reload_ok,
-            ),
-            ("timestamp_seconds", "When the latest load was tried, Unix time.", counters.last_reload_at),
-            ("success_timestamp_seconds", "When a load last succeeded, Unix time.", counters.last_success_at),
-            ("duration_seconds", "How long the latest load took.", counters.last_reload_seconds),
-        ):
-            yield GaugeMetricFamily(f"mirrorlistd_last_reload_{name}", text, value=value)
+def _family(row: Row, name: str, samples: Sequence[tuple[tuple[str, ...], float]], beside: float) -> Metric:
+    """Give the family of a row; `beside` is the sum of a histogram, or the count of a summary."""
+    counts = [count for _, count in samples]
+    if row.kind == "histogram":
+        bounds = [*map(str, row.bounds), "+Inf"]
+        buckets = list(zip(bounds, accumulate(counts), strict=True))
+        return HistogramMetricFamily(name, row.help, buckets=buckets, sum_value=beside)
+    if row.kind == "summary":
+        return SummaryMetricFamily(name, row.help, count_value=int(beside), sum_value=counts[0])
+    family = (CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily)(name, row.help, labels=row.labels)
+    for labels, count in samples:
+        family.add_metric(labels, count)
+    return family
 
 
 class _Served(Collector):

@@ -176,7 +176,7 @@ class App:
             }
             if counters.last_reload_at:
                 facts["last_reload"] = {
-                    "number": counters.reloads_ok + counters.reloads_failed,
+                    "number": sum(counters.reloads.values()),
                     "result": "ok" if counters.last_reload_ok else "failed",
                     "at": int(counters.last_reload_at),
                     "seconds": round(counters.last_reload_seconds, 3),

@@ -100,7 +100,7 @@ class Supervisor:
         self._service = Service(state=state)
         self._scoreboard = Scoreboard()
         self._outcomes = ReloadOutcomes(
-            self._service, means.config, means.reconfigure, self._scoreboard.publish_reloads
+            self._service, means.config, means.reconfigure, self._scoreboard.publish_supervisor
         )
         self._pool = WorkerPool(self._scoreboard, means.bind, means.shared, self._work)
         self._log = logs.get_logger()

@@ -94,15 +94,15 @@ def test_what_no_table_foresees_is_counted() -> None:
 
 FORKED = """
 import os
-from mirrorlistd.telemetry.scoreboard import Board
+from mirrorlistd.telemetry.scoreboard import Scoreboard
 from mirrorlistd.telemetry.counters import Counters
-board = Board()
+board = Scoreboard()
 pid = os.fork()
 if pid == 0:
     counters = Counters()
     counters.observe(200, "asn", "text", 0.5)
-    board.seat(1).enter(pid=4711, serial=9)
-    board.seat(1).publish(counters)
+    board.scoreboard_slot(1).enter(pid=4711, serial=9)
+    board.scoreboard_slot(1).publish(counters)
     os._exit(0)
 os.waitpid(pid, 0)
 print([(worker.number, worker.pid, worker.up, worker.serial, worker.answers) for worker in board.workers()])
@@ -146,9 +146,9 @@ def test_reloads_are_the_parents() -> None:
     counters = Counters()
     counters.reloaded(ok=True, at=1_700_000_000.25, seconds=0.5)
     counters.reloaded(ok=False, at=1_700_000_060.5, seconds=0.25)
-    board.publish_reloads(counters)
+    board.publish_supervisor(counters)
     found = board.totals()
-    assert (found.reloads_ok, found.reloads_failed, found.last_reload_ok) == (1, 1, False)
+    assert (found.reloads, found.last_reload_ok) == ({"ok": 1, "failed": 1}, False)
     assert (found.last_reload_at, found.last_success_at) == pytest.approx((1_700_000_060.5, 1_700_000_000.25))
     assert (found.last_reload_seconds, found.reload_seconds) == (0.25, 0.75)
 
