@@ -12,13 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import fcntl
 import os
 import signal
 import sys
 from dataclasses import dataclass
 from functools import partial
-from time import sleep
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -32,10 +30,10 @@ from mirrorlistd.private_copy import is_there
 from mirrorlistd.process.file_watch import TICK, FileWatch
 from mirrorlistd.process.gc_policy import freeze_heap, set_gc_policy
 from mirrorlistd.process.mirrormanager_import import import_now
+from mirrorlistd.process.pid_file import held_pid_file
 from mirrorlistd.process.reload import Reloader, ReloadOutcomes, facts, keep, warn
 from mirrorlistd.process.sockets import Addresses, bind_tcp, bind_unix, url
-from mirrorlistd.process.systemd_activation import handed_over
-from mirrorlistd.process.systemd_notify import notify
+from mirrorlistd.process.systemd import activated_sockets, notify
 from mirrorlistd.process.uvicorn_server import UvicornServer
 from mirrorlistd.pull.watching import PullWatch
 from mirrorlistd.state.admission import LAST_GOOD, admit
@@ -46,7 +44,7 @@ from mirrorlistd.workers.supervisor import ServerParts, Supervisor
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
     from pathlib import Path
     from typing import TextIO
 
@@ -149,7 +147,7 @@ def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
     freeze_heap()
     config = start.config
     service = Service(state=start.state)
-    sockets = handed_over(os.environ, stack)
+    sockets = activated_sockets(os.environ, stack)
     if not sockets:
         sockets += [stack.enter_context(contextlib.closing(bind_tcp(host, config.port))) for host in config.hosts]
         sockets += _unix_sockets(config, stack)
@@ -165,7 +163,7 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
     if sys.platform != "linux":
         raise StateError("--workers: several need Linux, where the kernel shares clients out; give --workers 1")
     config = start.config
-    shared = handed_over(os.environ, stack)
+    shared = activated_sockets(os.environ, stack)
     # The kernel lets nobody join a socket of another user's (SO_REUSEPORT): one that was handed over is all there is.
     addresses = Addresses(() if shared else config.hosts, config.port)
     shared = shared or _unix_sockets(config, stack)
@@ -262,37 +260,4 @@ def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:
 
 
 def _hold_pid_file(config: Config, stack: contextlib.ExitStack) -> list[TextIO]:
-    return [stack.enter_context(_pid_file(config.pid_file))] if config.pid_file else []
-
-
-@contextlib.contextmanager
-def _pid_file(path: Path) -> Generator[TextIO]:
-    """Hold a locked file with our process id: the lock, not the number, says that we are alive."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StateError(f"{path}: cannot write the pid file: {error.strerror}") from error
-    with os.fdopen(descriptor, "r+") as file:
-        if not _lock(file):
-            raise StateError(f"{path}: another server holds it, process {file.read(32).strip()}")
-        held = file.read(4096).strip()
-        if held and not held.isdecimal():  # a stale pid file is taken over; somebody's data is not
-            raise StateError(f"{path}: is no pid file: it holds something else than a number; name another file")
-        file.seek(0)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        try:
-            yield file
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _lock(file: TextIO) -> bool:
-    """Lock a file; who only looks whether somebody holds it does so for a moment (`mirrorlist-snapshot --signal`)."""
-    for _ in range(5):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        sleep(0.05)
-    return False
+    return [stack.enter_context(held_pid_file(config.pid_file))] if config.pid_file else []

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from mirrorlistd import logs
 from mirrorlistd.errors import StateError
-from mirrorlistd.process.systemd_notify import notify
+from mirrorlistd.process.systemd import notify
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -17,7 +17,7 @@ from mirrorlistd.config import changed_needing_restart
 from mirrorlistd.errors import MirrorlistdError
 from mirrorlistd.process.gc_policy import gc_paused
 from mirrorlistd.process.mirrormanager_import import import_meanwhile
-from mirrorlistd.process.systemd_notify import notify
+from mirrorlistd.process.systemd import notify
 from mirrorlistd.state.admission import admit, keep_last_good
 from mirrorlistd.state.handover import warm
 

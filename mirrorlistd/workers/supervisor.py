@@ -28,7 +28,7 @@ from mirrorlistd.process.file_watch import TICK
 from mirrorlistd.process.gc_policy import freeze_heap
 from mirrorlistd.process.mirrormanager_import import ImportProcess
 from mirrorlistd.process.reload import ReloadOutcomes, keep
-from mirrorlistd.process.systemd_notify import notify
+from mirrorlistd.process.systemd import notify
 from mirrorlistd.pull.watching import PullWatch
 from mirrorlistd.state.admission import admit
 from mirrorlistd.state.service import Service

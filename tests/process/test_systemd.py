@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mirrorlistd.errors import StateError
-from mirrorlistd.process.systemd_activation import handed_over
+from mirrorlistd.process.systemd import activated_sockets
 from support.processes import (
     SECONDS,
     Response,
@@ -175,16 +175,16 @@ def test_answers_while_draining_are_the_last_of_their_connections(snapshot: Path
 def test_sockets_of_another_process_are_left_alone() -> None:
     """Variables that a parent left behind name its process, not ours; without them nothing is taken."""
     with contextlib.ExitStack() as stack:
-        assert handed_over({}, stack) == []
-        assert handed_over({"LISTEN_FDS": "1", "LISTEN_PID": str(os.getppid())}, stack) == []
-        assert handed_over({"LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid())}, stack) == []
+        assert activated_sockets({}, stack) == []
+        assert activated_sockets({"LISTEN_FDS": "1", "LISTEN_PID": str(os.getppid())}, stack) == []
+        assert activated_sockets({"LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid())}, stack) == []
 
 
 @pytest.mark.parametrize("count", ["", "-1", "x", "99999", "\u0661"])
 def test_a_count_that_is_none_is_refused(count: str) -> None:
     """Whatever LISTEN_FDS holds: sockets, or the one error."""
     with contextlib.ExitStack() as stack, pytest.raises(StateError, match="LISTEN_FDS: expected the number"):
-        handed_over({"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())}, stack)
+        activated_sockets({"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())}, stack)
 
 
 @pytest.mark.parametrize("what", ["file", "datagrams", "accepted"])
