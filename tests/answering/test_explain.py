@@ -15,7 +15,7 @@ from mirrorlistd.answering.explain import explain, tier_words
 from mirrorlistd.answering.explain_text import text
 from oracles.rules import CONTINENT as CONTINENT_OF
 from oracles.rules import Asked, tiers
-from selection.test_rank import networks
+from support.mirror_networks import networks
 from support.worlds import DE, FR, JP, NOWHERE, US, ask, at, decider, hosts, mirror, network
 
 if TYPE_CHECKING:

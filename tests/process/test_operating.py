@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mirrorlist_snapshot.signing import SigningKey
 from mirrorlistd.cli.check_result import Level, judge
-from snapshot.test_cli import run
 from support.processes import SECONDS, Server, eventually, stamped, write_snapshot
+from support.snapshot_command import run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,10 +22,8 @@ import pytest
 from mirrorlist_snapshot.format import reissue
 from mirrorlist_snapshot.publishing.stores import StoredObject
 from mirrorlist_snapshot.signing import SigningKey
-from pull.test_serve_pull import puller_of
-from support.processes import SECONDS, Server, eventually, stamped, write_snapshot
+from support.processes import SECONDS, Server, alive, eventually, puller_of, stamped, write_snapshot
 from support.stores import BUCKET, S3
-from workers.test_workers import alive
 
 if TYPE_CHECKING:
     from pathlib import Path

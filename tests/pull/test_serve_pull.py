@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mirrorlist_snapshot.format import reissue
 from mirrorlist_snapshot.signing import SigningKey
-from snapshot.publishing.test_stores import nginx_in
-from support.processes import Server, eventually, stamped, write_snapshot
-from workers.test_workers import alive, serial_of, total
+from support.processes import Server, alive, eventually, puller_of, serial_of, stamped, total, write_snapshot
+from support.stores import nginx_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from support.stores import Nginx
 
@@ -59,13 +58,6 @@ def serves(server: Server, serial: int) -> None:
     """Wait until a server serves a snapshot."""
     eventually(lambda: ready(server).get("serial") == serial, f"serial {serial} is served")
     assert serial_of(server.get(LIST)) == serial
-
-
-def puller_of(server: Server) -> int:
-    """Process id of the child that pulls."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    found = [int(pid) for pid in children if b"--until-eof" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return found[0] if found else 0
 
 
 def test_a_first_start_without_a_store(nginx: Nginx, tmp_path: Path, workers: str) -> None:

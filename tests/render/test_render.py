@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from mirrorlistd.answering.answer import Answer, RedirectContext, answer
-from selection.test_rank import chi_square
+from support.distributions import chi_square
 from support.paths import DATA
 from support.worlds import DE, FR, JP, US, ask, at, decider, hosts, mirror, network
 

@@ -15,7 +15,7 @@ from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK
 from mirrorlistd.selection.batches import FIRST_BATCH, HOT, LATER_BATCHES, BatchedDraw, Items, SeededGenerator
 from mirrorlistd.selection.draw import Tier
 from mirrorlistd.selection.rank import Ranking
-from selection.test_rank import chi_square
+from support.distributions import chi_square
 from support.worlds import DE, ask, decider, mirror, network
 
 LIMITS = {1: 10.83, 2: 13.82, 3: 16.27, 8: 26.12, 9: 27.88, 98: 147.0, 399: 494.0}

@@ -15,56 +15,9 @@ from mirrorlistd.selection.draw import Tier
 from mirrorlistd.selection.rank import Ranking
 from oracles.rules import CONTINENT as CONTINENT_OF
 from oracles.rules import Asked, Expected, fits, tiers
+from support.distributions import chi_square
+from support.mirror_networks import COUNTRIES, networks
 from support.worlds import DE, FR, JP, NOWHERE, US, ask, decider, hosts, mirror, network
-
-COUNTRIES = st.sampled_from(sorted(CONTINENT_OF))
-PREFIXES = st.sampled_from(["198.51.100.0/24", "198.51.100.0/25", "198.51.100.1/32", "192.0.2.0/24", "2001:db8::/32"])
-
-
-@st.composite
-def mirrors(draw: st.DrawFn) -> dict[str, Any]:
-    """One random mirror that the compiler accepts."""
-    fields: dict[str, Any] = {}
-    if country := draw(st.none() | COUNTRIES):
-        fields["country"] = country
-    if draw(st.booleans()):
-        fields["bandwidth"] = draw(st.integers(1, 1_000_000))
-    fallback = draw(st.integers(0, 5)) == 0
-    if not fallback:
-        blocks = draw(st.lists(PREFIXES, unique=True, max_size=2))
-        if blocks:
-            fields["netblocks"] = [{"prefix": block, "exclusive": draw(st.integers(0, 4)) == 0} for block in blocks]
-        if asns := draw(st.lists(st.sampled_from([680, 7018]), unique=True, max_size=1)):
-            fields["asns"] = asns
-        fields["private"] = draw(st.integers(0, 3)) == 0
-    else:
-        fields["fallback"] = True
-    fields["active"] = draw(st.integers(0, 9)) > 0
-    some = st.lists(COUNTRIES, unique=True, max_size=2)
-    allowed = draw(some) if draw(st.integers(0, 4)) == 0 else []
-    denied = draw(some) if draw(st.integers(0, 4)) == 0 else []
-    fields["allowed_countries"] = allowed
-    fields["denied_countries"] = [country for country in denied if country not in allowed]
-    return fields
-
-
-@st.composite
-def networks(draw: st.DrawFn) -> dict[str, Any]:
-    """A random mirror network with overrides."""
-    names = [f"m{number}.example" for number in range(draw(st.integers(1, 14)))]
-    overrides: dict[str, Any] = {
-        "continents": draw(st.dictionaries(COUNTRIES, st.sampled_from(["EU", "AS", "NA"]), max_size=2)),
-        "neighbours": {},
-        "never_served": {},
-    }
-    for country in draw(st.lists(COUNTRIES, unique=True, max_size=2)):
-        others = [other for other in sorted(CONTINENT_OF) if other != country]
-        picked = draw(st.lists(st.sampled_from(others), unique=True, min_size=1, max_size=4))
-        cut = draw(st.integers(1, len(picked)))
-        overrides["neighbours"][country] = [group for group in (picked[:cut], picked[cut:]) if group]
-    for country in draw(st.lists(COUNTRIES, unique=True, max_size=2)):
-        overrides["never_served"][country] = draw(st.lists(COUNTRIES, unique=True, min_size=1, max_size=2))
-    return network({name: draw(mirrors()) for name in names}, overrides=overrides)
 
 
 @settings(max_examples=150, deadline=None)
@@ -225,15 +178,6 @@ def test_unknown_place() -> None:
 
 CHI_SQUARE_999 = {1: 10.83, 3: 16.27, 9: 27.88, 99: 148.23}
 """Upper 0.1 % point of the chi-square distribution, by degrees of freedom."""
-
-
-def chi_square(observed: Counter[int], weights: dict[int, int], draws: int) -> float:
-    """How far counts lie from the shares of the weights."""
-    total = sum(weights.values())
-    return sum(
-        (observed[number] - draws * weight / total) ** 2 / (draws * weight / total)
-        for number, weight in weights.items()
-    )
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.errors import KeyFileError, SignatureError, SnapshotError
 from mirrorlist_snapshot.signing import SigningKey, TrustedKeys
 from oracles import independent_reader
-from snapshot.test_cli import SOURCE, json_of, run
+from support.snapshot_command import SOURCE, json_of, run
 from support.snapshot_files import plain, seal, small_snapshot
 
 if TYPE_CHECKING:

@@ -14,7 +14,10 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from mirrorlist_snapshot.format import encode
 from support.worlds import compiled
@@ -22,7 +25,6 @@ from support.worlds import compiled
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 SECONDS = 30
 """How long a test waits for what must happen; generous, because machines are slow and the wait ends early."""
@@ -257,3 +259,36 @@ def wait_for_more(count: int, *answers: list[int]) -> None:
     eventually(
         lambda: all(len(now) >= least for now, least in zip(answers, wanted, strict=True)), f"{count} more answers"
     )
+
+
+def total(server: Server, name: str, **labels: str) -> float:
+    """The sum of all samples of a metric with these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(server.get("/metrics").text)
+        for sample in family.samples
+        if sample.name == name and all(sample.labels.get(key) == value for key, value in labels.items())
+    )
+
+
+def serial_of(response: Response) -> int:
+    """The one snapshot that a whole list is from."""
+    assert response.status == 200, response
+    serials = set(re.findall(r"/s(\d+)/", response.text))
+    assert len(serials) == 1, response.text
+    assert response.text.count("\n") == 9, response.text  # a comment and eight mirrors
+    return int(serials.pop())
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for is dead."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def puller_of(server: Server) -> int:
+    """Process id of the child that pulls."""
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    found = [int(pid) for pid in children if b"--until-eof" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return found[0] if found else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,11 +16,14 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from support.paths import ROOT
 from support.processes import SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+GUIDE = (ROOT / "docs" / "fleet.md").read_text()
+(RECIPE,) = re.findall(r"```nginx\n(.*?)```", GUIDE, re.DOTALL)
 BUCKET = "lists"
 KEY_ID, SECRET_KEY = "AKIATESTER", "wJalrXUtnFEMI-never-to-be-logged"
 
@@ -178,3 +182,9 @@ class Nginx(Program):
         """What it has answered so far."""
         lines = (self.folder / "access.log").read_text().splitlines()
         return [int(line.split('" ')[1].split()[0]) for line in lines if f'"{method} ' in line]
+
+
+def nginx_in(folder: Path, *more: str) -> Nginx:
+    """Nginx as the guide has it, with more lines in its `server` block."""
+    recipe = RECIPE.replace("listen 80;", "listen 127.0.0.1:PORT;").replace("/srv/lists", "ROOT")
+    return Nginx(folder, recipe.replace("server {", "\n".join(["server {", *more])))

@@ -15,10 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from support.geo_databases import write_records
-from support.processes import SECONDS, Response, Server, eventually, exchange, load, stamped, write_snapshot
+from support.processes import (
+    SECONDS,
+    Response,
+    Server,
+    alive,
+    eventually,
+    exchange,
+    load,
+    serial_of,
+    stamped,
+    total,
+    write_snapshot,
+)
 
 if TYPE_CHECKING:
     import http.client
@@ -59,32 +70,6 @@ def connections(server: Server, each: int = 1) -> Iterator[dict[int, list[http.c
 
         eventually(enough, "every worker has connections")
         yield found
-
-
-def total(server: Server, name: str, **labels: str) -> float:
-    """The sum of all samples of a metric with these labels."""
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(server.get("/metrics").text)
-        for sample in family.samples
-        if sample.name == name and all(sample.labels.get(key) == value for key, value in labels.items())
-    )
-
-
-def serial_of(response: Response) -> int:
-    """The one snapshot that a whole list is from."""
-    assert response.status == 200, response
-    serials = set(re.findall(r"/s(\d+)/", response.text))
-    assert len(serials) == 1, response.text
-    assert response.text.count("\n") == 9, response.text  # a comment and eight mirrors
-    return int(serials.pop())
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has waited for is dead."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def descriptors(pid: int) -> int:

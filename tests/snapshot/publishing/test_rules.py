@@ -15,7 +15,7 @@ from mirrorlist_snapshot.errors import LossError, PublishError, SnapshotError
 from mirrorlist_snapshot.publishing.file_target import FileTarget
 from mirrorlist_snapshot.publishing.rules import Rules, publish, rollback
 from mirrorlist_snapshot.signing import SigningKey, TrustedKeys
-from snapshot.test_cli import json_of, run
+from support.snapshot_command import json_of, run
 from support.snapshots import mirror, snapshot_of
 
 if TYPE_CHECKING:

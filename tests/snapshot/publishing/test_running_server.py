@@ -15,8 +15,8 @@ import pytest
 
 from mirrorlist_snapshot.errors import ServingError
 from mirrorlist_snapshot.publishing.running_server import Readyz, reload_until_served, send_sighup
-from snapshot.test_cli import json_of, run
 from support.processes import Server, stamped, write_snapshot
+from support.snapshot_command import json_of, run
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -19,28 +19,19 @@ from mirrorlist_snapshot.publishing.rules import Rules, publish, rollback
 from mirrorlist_snapshot.publishing.store_target import StoreTarget
 from mirrorlist_snapshot.publishing.stores import StoredObject
 from mirrorlistd.pull.attempt import Puller
-from support.paths import ROOT
 from support.processes import eventually, stamped
-from support.stores import BUCKET, KEY_ID, S3, SECRET_KEY, Nginx
+from support.stores import BUCKET, GUIDE, KEY_ID, S3, SECRET_KEY, nginx_in
 from support.worlds import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GUIDE = (ROOT / "docs" / "fleet.md").read_text()
-(RECIPE,) = re.findall(r"```nginx\n(.*?)```", GUIDE, re.DOTALL)
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL) for line in block.splitlines()]
 
 
 def snapshot(serial: int, mirrors: int = 20) -> bytes:
     """A snapshot whose URLs carry its serial."""
     return encode(compiled(stamped(serial, mirrors), serial=serial))
-
-
-def nginx_in(folder: Path, *more: str) -> Nginx:
-    """Nginx as the guide has it, with more lines in its `server` block."""
-    recipe = RECIPE.replace("listen 80;", "listen 127.0.0.1:PORT;").replace("/srv/lists", "ROOT")
-    return Nginx(folder, recipe.replace("server {", "\n".join(["server {", *more])))
 
 
 @pytest.fixture(scope="module")

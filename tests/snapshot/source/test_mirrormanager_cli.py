@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from mirrorlist_snapshot import cli
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.loss import check_loss
-from snapshot.test_cli import COMMAND, SECONDS, environment, run
 from support import caches
 from support.caches import encode, pair, small_cache
+from support.snapshot_command import COMMAND, SECONDS, environment, run
 
 COMPILE = ("compile", "--from", "mirrormanager")
 SMALL = encode(small_cache())
