@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.index import Place
 
 _ACCEPTED: Final = ((b"application/metalink4+xml", METALINK4), (b"application/metalink+xml", METALINK))
-"""Media type in `Accept` -> what a request for a file gets instead of a redirect (clients.md, trap 13)."""
+"""Media type in `Accept` -> what a request for a file gets instead of a redirect (docs/client-compatibility.md,
+Metalinks only where asked for)."""
 
 
 @dataclass(slots=True, eq=False)  # not frozen: one is made for each new address, and that would take thrice as long

@@ -73,7 +73,8 @@ class Location(NamedTuple):
     continent: str | None
     """One of `CONTINENTS`; may be known without a country. `NA` is North America."""
     asn: int
-    """Autonomous system, 1 to 2**32 - 1; 0 where there is none, which matches nothing (peers' defect 4)."""
+    """Autonomous system, 1 to 2**32 - 1; 0 where there is none, which matches nothing (docs/prior-defects.md, Defect
+    4)."""
 
 
 UNKNOWN: Final = Location(None, None, 0)

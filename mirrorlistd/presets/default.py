@@ -1,4 +1,4 @@
-"""The product's own way: what the README and the design note on selection describe."""
+"""The default preset: docs/selection.md and docs/http-api.md describe it."""
 
 from __future__ import annotations
 

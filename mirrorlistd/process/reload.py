@@ -2,7 +2,7 @@
 
 A signal only sets a flag. Loading happens in a thread, so requests go on; the swap is one assignment, so a request
 sees the old State or the new, never a mixture. Signals that come during a reload lead to exactly one more: nothing
-is lost, nothing piles up (peers' defect 1).
+is lost, nothing piles up (docs/prior-defects.md, Defect 1).
 """
 
 from __future__ import annotations

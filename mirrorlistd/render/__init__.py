@@ -1,8 +1,8 @@
 """Chosen mirrors -> bytes: one module per family of formats, one row per format in `FORMATS`.
 
-Adding a format touches one file and this table. Lists for package clients are strict (clients.md): LF only, comment
-lines at the top and only there, nothing else but what the client parses. Nothing is ever built from raw request bytes
-or from the Host header. Pure: no clock, no chance.
+Adding a format touches one file and this table. Lists for package clients are strict (docs/client-compatibility.md): LF
+only, comment lines at the top and only there, nothing else but what the client parses. Nothing is ever built from raw
+request bytes or from the Host header. Pure: no clock, no chance.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.rank import Ranking
 
 LIST_HEADERS: Final = ((b"cache-control", b"private, no-store"),)
-"""No list client uses ETag or 304, and a shared cache would mix up places (clients.md, trap 5)."""
+"""No list client uses ETag or 304, and a shared cache would mix up places (docs/client-compatibility.md, Lists are not
+cached)."""
 TEXT_HEADERS: Final = ((b"content-type", b"text/plain; charset=utf-8"), *LIST_HEADERS)
 """Of plain lists, and of what is said instead of a list."""
 

@@ -26,7 +26,8 @@ def _text(listing: Listing) -> Rendered:
 def _apt(listing: Listing) -> Rendered:
     """Render for apt's mirror method: it shuffles lines of equal priority, so each tier has its own.
 
-    Without priorities apt would mix the tiers; the TAB before them breaks dnf (clients.md, trap 8), hence a format.
+    Without priorities apt would mix the tiers; the TAB before them breaks dnf (docs/client-compatibility.md, Priorities
+    for apt), hence a format.
     """
     tiers = tiers_of(listing.ranking)
     ranks = {code: rank for rank, code in enumerate(sorted(set(tiers.values())), start=1)}

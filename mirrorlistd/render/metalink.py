@@ -1,7 +1,7 @@
 """Metalinks: where a file is, and how to know it. Version 3 as MirrorManager writes it, version 4 as RFC 5854 has it.
 
 dnf and zypper take version 3 alone; dnf uses the order of the document and zypper the preference, so these agree
-(clients.md, trap 7). Everything that is not our own word is escaped.
+(docs/client-compatibility.md, Order and preference agree). Everything that is not our own word is escaped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A redirect to the best mirror, with the next ones as duplicates (RFC 6249) and the file's hash where it is known.
 
 Our own metalinks are named only where the operator says under which URL clients reach us: nothing is built from the
-Host header (clients.md, trap 12), and a relative reference, which RFC 8288 allows, sends wget2 to a host `metalink`.
+Host header (docs/client-compatibility.md, Odd requests are answered), and a relative reference, which RFC 8288 allows,
+sends wget2 to a host `metalink`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who asks: the client's address from the peer's and from the one header that a trusted proxy writes. Pure.
 
-Nobody says who they are (peers' defect 3): a header counts only when the peer is a configured proxy, only the
-one configured header counts, and it is read from the right, because a client can put anything on the left and
+Nobody says who they are (docs/prior-defects.md, Defect 3): a header counts only when the peer is a configured proxy,
+only the one configured header counts, and it is read from the right, because a client can put anything on the left and
 a proxy appends on the right. What cannot be read makes the client unknown; it is never skipped, never an error.
 
 Texts are parsed by `inet_pton`, which is strict and costs 70 ns; `ipaddress` (1.7 to 5.5 us) is for set-up.
@@ -236,7 +236,7 @@ _UNREADABLE: Final = ClientAddress(None, failed=True)
 
 
 def client_address(peer: str | None, forwarded: Sequence[bytes], trust: Trust) -> ClientAddress:
-    """Tell who asks (selection rules 2). `peer` is the socket's address, None for a unix socket.
+    """Tell who asks (docs/selection.md, Who asks). `peer` is the socket's address, None for a unix socket.
 
     `forwarded` are the values of the trusted header, one for each line, in the order in which they came. They
     count only if the peer is trusted: then the client is the right-most address that is not trusted itself. A

@@ -1,9 +1,9 @@
 """What is asked: the bytes after `?` become a `Query`, or one `QueryError` that people understand. Pure.
 
-The rules are selection rules 1: values are percent-decoded and `+` is a plus; the order of parameters does
-not matter; unknown ones are ignored; a parameter with an empty value counts as absent, and of several with the
-same name the last counts; a value is everything after the first `=` (peers' defect 7 cut it at the second).
-Only `&` separates. Whatever the bytes, parsing is linear in them, and their number is bounded.
+The rules are those of docs/selection.md, What is asked: values are percent-decoded and `+` is a plus; the order of
+parameters does not matter; unknown ones are ignored; a parameter with an empty value counts as absent, and of several
+with the same name the last counts; a value is everything after the first `=` (docs/prior-defects.md, Defect 7). Only
+`&` separates. Whatever the bytes, parsing is linear in them, and their number is bounded.
 """
 
 from __future__ import annotations

@@ -111,8 +111,8 @@ class Routes:
     def query(self, path: bytes, query: bytes) -> bytes | None:
         """Turn a raw path and a raw query string into a canonical query string; None where the path is no list.
 
-        Of parameters that stand twice the last one counts (selection rules, 1), so what may be overridden comes before
-        the client's own words and what may not comes after them.
+        Of a repeated parameter the last value counts (docs/selection.md, What is asked). So what a client may override
+        comes before the client's own parameters, and what it may not comes after them.
         """
         if len(path) > MAX_QUERY:
             return None

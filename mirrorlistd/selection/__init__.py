@@ -1,1 +1,1 @@
-"""Which mirrors, in which order: the selection rules."""
+"""Which mirrors, in which order: the rules of docs/selection.md."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.status_file import MirrorStatus
 
 DEFAULT_PROTOCOLS: Final = ("https", "http")
-"""One mirror gives the first of these that it has, unless the client asks otherwise (clients.md, trap 10)."""
+"""One mirror gives the first of these that it has, unless the client asks otherwise (docs/selection.md, Who may be
+offered)."""
 PROTOCOLS: Final = frozenset(("https", "http", "ftp", "rsync"))
 """All that a source may name (`mirrorlist_snapshot.source`)."""
 NAMES_SHOWN: Final = 60
@@ -152,8 +153,8 @@ class Index:
     def resolve(self, query: Query) -> Target:
         """What the query asks for; raise NotServedError with the status and a line for people.
 
-        `path=` wins over `repo=`. A path is looked up as a directory, then as a directory and a file name (selection
-        rules, 1).
+        `path=` wins over `repo=`. A path is looked up as a directory, then as a directory and a file name
+        (docs/selection.md, What is asked).
         """
         if query.path is not None:
             return self._resolve_path(query.path, directory=query.directory)

@@ -1,4 +1,4 @@
-"""The selection rules: which mirrors are offered, in which tiers.
+"""The rules of docs/selection.md: which mirrors are offered, in which tiers.
 
 `rank` sorts the candidates into tiers. It depends on the query and on the client's place, never on randomness, so its
 result can be remembered and explained. `draw` shuffles a tier. The country rules are in `mirrorlist_snapshot.tiers`,
@@ -114,7 +114,7 @@ class RankInput:
 
 
 def rank(case: RankInput) -> Ranking:
-    """Sort the candidates for a client into tiers (selection rules, 3 and 4)."""
+    """Sort the candidates for a client into tiers (docs/selection.md, Tiers)."""
     tier = case.tier
     by_country = bool(case.ask.countries) or case.ask.everywhere
     if by_country and (chosen := _by_country(case)) is not None:

@@ -1,7 +1,8 @@
 """The ASGI application: the reference lane, which runs under any ASGI server.
 
 `App` answers a path that is a list (see `request.routes`) itself, by one call of `respond`; Starlette serves the rest.
-A list URL is never redirected, compressed or answered in part, whatever headers the request has.
+A list URL is never redirected, compressed or answered in part, whatever headers the request has
+(docs/client-compatibility.md).
 
     uvicorn --factory mirrorlistd.web.app:create_app      # settings from MIRRORLISTD_* variables
 """

@@ -1,8 +1,8 @@
-"""Which mirrors a country may be offered, and how near each is: the country half of the selection rules.
+"""Which mirrors a country may be offered, and how near each is: the country half of docs/selection.md, Tiers.
 
-The rules that look only at a client's country and continent (selection rules 3 and 4) give one byte per mirror: the
-tier in which the mirror would stand, or the reason why it never would. The server combines such a *tier map* with
-the carrier set of what was asked for; `diff` compares the maps of two snapshots. One truth for both.
+The rules that look only at a client's country and continent (docs/selection.md, Who may be offered) give one byte per
+mirror: the tier in which the mirror would stand, or the reason why it never would. The server combines such a *tier
+map* with the carrier set of what was asked for; `diff` compares the maps of two snapshots. One truth for both.
 """
 
 from __future__ import annotations

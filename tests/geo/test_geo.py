@@ -123,7 +123,10 @@ def test_a_record_without_a_country_has_the_registered_one_or_a_continent_at_lea
     ],
 )
 def test_defect_4_as_number_0_and_odd_ones_are_none(number: Any, asn: int, tmp_path: Path) -> None:
-    """Peers' defect 4: only 1 to 2**32 - 1 is an AS number; what is none is 0, never somebody's number."""
+    """Only 1 to 2**32 - 1 is an AS number; what is none is 0, never somebody's number.
+
+    See docs/prior-defects.md, Defect 4.
+    """
     records = {"192.0.2.0/24": {"asn": number}, "198.51.100.0/24": {"asn": "AS64500"}}
     geo = Geo.open(None, geo_databases.write_records(tmp_path / "asn.mmdb", records))
     assert geo.locate(at("192.0.2.1")).asn == asn
@@ -264,7 +267,10 @@ def test_a_corrupt_record_is_unknown_and_counted(tmp_path: Path) -> None:
 
 
 def test_defect_2_a_database_copied_over_in_place_answers_on(tmp_path: Path) -> None:
-    """Peers' defect 2: overwritten, truncated, deleted: what is open answers on, and the next opening works."""
+    """Overwritten, truncated, deleted: what is open answers on, and the next opening works.
+
+    See docs/prior-defects.md, Defect 2.
+    """
     path = tmp_path / "geo.mmdb"
     path.write_bytes(COUNTRY_TEST.read_bytes())
     geo = Geo.open(path, None)

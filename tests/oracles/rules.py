@@ -1,4 +1,4 @@
-"""The selection rules once more: slow, obvious, written from the rules' text and sharing no code with the server.
+"""The rules of docs/selection.md once more: slow, obvious, written from that text and sharing no code with the server.
 
 Everything is names and sets. `tiers` gives the sets of mirrors in the order in which they fill a list, and `fits` says
 whether a list could have been drawn from them. The rules are the same in both presets; `model` says what differs.

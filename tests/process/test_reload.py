@@ -99,7 +99,10 @@ def test_100_reloads_under_load_lose_and_mix_nothing(snapshot: Path, server: Ser
 
 
 def test_signals_close_together_are_not_lost(snapshot: Path, server: Server) -> None:
-    """A burst of signals ends with the newest snapshot served, whatever was being loaded meanwhile (defect 1)."""
+    """A burst of signals ends with the newest snapshot served, whatever was being loaded meanwhile.
+
+    See docs/prior-defects.md, Defect 1.
+    """
     for serial in range(2, 30):
         write_snapshot(snapshot, stamped(serial), serial=serial)
         server.hang_up()
@@ -135,7 +138,10 @@ def test_snapshot_disappears(snapshot: Path, server: Server) -> None:
 
 
 def test_geo_database_overwritten_in_place_under_load(snapshot: Path, tmp_path: Path) -> None:
-    """Truncated, filled with junk, copied over: places stay known until a good one is loaded (peers' defect 2)."""
+    """Truncated, filled with junk, copied over: places stay known until a good one is loaded.
+
+    See docs/prior-defects.md, Defect 2.
+    """
     database = write_records(tmp_path / "geo.mmdb", {"192.0.2.0/24": {"country": {"iso_code": "DE"}}})
     other = write_records(tmp_path / "other.mmdb", {"192.0.2.0/24": {"country": {"iso_code": "FR"}}})
     target = "/mirrorlist?repo=r&ip=192.0.2.7"

@@ -214,7 +214,10 @@ def test_access_log_is_one_json_line_and_off_by_default(snapshot: Path) -> None:
 
 
 def test_upgrade_h2c_is_ignored_and_not_logged(snapshot: Path) -> None:
-    """Libostree offers h2c with every request: it gets its list and the log stays quiet (clients.md, trap 12)."""
+    """Libostree offers h2c with every request: it gets its list and the log stays quiet.
+
+    See docs/client-compatibility.md, Odd requests are answered.
+    """
     headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
     with Server("--snapshot", str(snapshot)) as server:
         for _ in range(3):

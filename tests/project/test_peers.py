@@ -1,7 +1,7 @@
-"""The defects that other mirror redirectors have or had: one test for each, by its number in the design notes.
+"""The defects that other mirror redirectors have or had: one test for each, by its number in docs/prior-defects.md.
 
-Where a whole file of tests holds a defect, the one here is the plainest form of it: what a user reported. Defect 15
-(a check-in that unpickles a stranger's bytes) has no place to happen in: see the test.
+Where a whole file of tests holds a defect, the one here is the plainest form of it: what a user reported. Defect 15 (a
+check-in that unpickles a stranger's bytes) has no place to happen in: see the test.
 """
 
 from __future__ import annotations

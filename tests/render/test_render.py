@@ -65,7 +65,10 @@ def headers(reply: Answer, name: bytes) -> list[str]:
 
 
 def test_apt_gets_a_priority_per_tier() -> None:
-    """Apt shuffles lines of equal priority: equal within a tier, growing from tier to tier (clients.md, trap 8)."""
+    """Apt shuffles lines of equal priority: equal within a tier, growing from tier to tier.
+
+    See docs/client-compatibility.md, Priorities for apt.
+    """
     reply = ask(world(), "repo=r&format=apt", FR)
     assert reply.body == (
         b"# repo = r country = FR continent = EU\n"
@@ -123,7 +126,10 @@ https://campus/c/9/x86_64/repodata/repomd.xml</url>
 
 
 def test_preferences_follow_the_document_down_to_1() -> None:
-    """100, 99, ... 1, 1: dnf goes by the order, zypper by the preference (clients.md, trap 7)."""
+    """100, 99, ... 1, 1: dnf goes by the order, zypper by the preference.
+
+    See docs/client-compatibility.md, Order and preference agree.
+    """
     many = network(
         {
             f"m{number:03}": mirror("DE", categories={"c": [f"https://m{number}/", f"http://m{number}/"]})
@@ -271,13 +277,19 @@ def test_https_stays_https() -> None:
     ],
 )
 def test_a_metalink_by_accept(accept: bytes, expected: str) -> None:
-    """A request for a file whose Accept lists a metalink type gets it; a directory is always redirected (trap 13)."""
+    """A request for a file whose Accept lists a metalink type gets it; a directory is always redirected.
+
+    See docs/client-compatibility.md, Metalinks only where asked for.
+    """
     assert redirect(world(), "x", FR, RedirectContext(accept=accept)).format == expected
     assert redirect(world(), "d/", FR, RedirectContext(accept=accept)).format == "redirect"
 
 
 def test_lists_ignore_accept() -> None:
-    """Only per-file requests are negotiated: a list is a list whatever Accept says (clients.md, trap 13)."""
+    """Only per-file requests are negotiated: a list is a list whatever Accept says.
+
+    See docs/client-compatibility.md, Metalinks only where asked for.
+    """
     reply = answer(world(), b"repo=r", at(FR), Random(), RedirectContext(accept=b"application/metalink4+xml"))
     assert reply.format == "text"
 
@@ -300,7 +312,10 @@ def test_one_client_stays_with_one_mirror() -> None:
 
 
 def test_a_mirror_that_is_not_asked_changes_nothing() -> None:
-    """Taking away another mirror leaves the choice alone: rendezvous hashing, so servers agree, too (defect 14)."""
+    """Taking away another mirror leaves the choice alone: rendezvous hashing, so servers agree, too.
+
+    See docs/prior-defects.md, Defect 14.
+    """
     full = network({f"m{number}": mirror("DE") for number in range(9)})
     chosen = hosts_of(redirect(decider(full), "x", DE, RedirectContext(now=1e9)))
     for name in set(full["mirrors"]) - {chosen}:

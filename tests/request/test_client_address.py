@@ -121,7 +121,10 @@ def test_any_text_parses_or_is_none(text: str) -> None:
     ],
 )
 def test_defect_3_forwarded_elements_may_have_ports_brackets_and_zones(element: bytes, expected: str) -> None:
-    """Peers' defect 3, bracketed IPv6: every form that proxies write is read."""
+    """Bracketed IPv6: every form that proxies write is read.
+
+    See docs/prior-defects.md, Defect 3.
+    """
     assert parse_forwarded(element) == address(expected)
 
 
@@ -135,7 +138,10 @@ def test_defect_3_forwarded_elements_may_have_ports_brackets_and_zones(element: 
     ],
 )
 def test_defect_3_other_elements_are_nothing(element: bytes) -> None:
-    """Peers' defect 3, bytes that crash the request: anything else is None, whatever its bytes."""
+    """Bytes that crash the request: anything else is None, whatever its bytes.
+
+    See docs/prior-defects.md, Defect 3.
+    """
     assert parse_forwarded(element) is None
 
 
@@ -204,7 +210,10 @@ def test_all_mistakes_of_a_trust_are_told_at_once() -> None:
 
 @pytest.mark.parametrize("spec", ["0.0.0.0/0", "::/0"])
 def test_defect_3_nobody_can_trust_everybody(spec: str) -> None:
-    """Peers' defect 3: trusting every address would let anyone say who they are, so it is refused."""
+    """Trusting every address would let anyone say who they are, so it is refused.
+
+    See docs/prior-defects.md, Defect 3.
+    """
     with pytest.raises(ConfigError, match="choose its address"):
         Trust.parse([spec])
 
@@ -260,20 +269,26 @@ def test_header_names_are_lower_case_bytes() -> None:
     ],
 )
 def test_who_asks(peer: str | None, values: list[bytes], expected: ClientAddress) -> None:
-    """Selection rules 2, case by case."""
+    """docs/selection.md, Who asks, case by case."""
     assert client_address(peer, values, TRUST) == expected
 
 
 @pytest.mark.parametrize("values", [[b"192.0.2.1"], [b"127.0.0.1"], [b"garbage"], [b"\xff" * 100_000]])
 def test_defect_3_strangers_cannot_say_who_they_are(values: list[bytes]) -> None:
-    """Peers' defect 3: the header of an untrusted peer is not even read, and without proxies no header ever is."""
+    """The header of an untrusted peer is not even read, and without proxies no header ever is.
+
+    See docs/prior-defects.md, Defect 3.
+    """
     assert client_address("203.0.113.66", values, TRUST) == known("203.0.113.66")
     assert client_address("127.0.0.1", values, NOBODY) == known("127.0.0.1")
     assert client_address(None, values, NOBODY) == UNKNOWN
 
 
 def test_defect_3_left_most_entries_are_the_strangers() -> None:
-    """Peers' defect 3: whatever a client sends in the header itself, the address that the proxy saw counts."""
+    """Whatever a client sends in the header itself, the address that the proxy saw counts.
+
+    See docs/prior-defects.md, Defect 3.
+    """
     for sent in (b"10.0.0.1", b"192.0.2.99", b"unknown", b"", b"\0", b"10.0.0.1, 10.0.0.2"):
         assert client_address("127.0.0.1", [sent + b", 203.0.113.66"], TRUST) == known("203.0.113.66")
 
@@ -334,6 +349,9 @@ def test_the_walk_agrees_with_a_slow_model(peer: str, lines: list[list[bytes]], 
 @given(st.none() | st.text() | st.just("127.0.0.1"), st.lists(st.binary(max_size=200), max_size=4))
 @example("127.0.0.1", [b"\xc3\xa9", b"[", b"%", b":" * 90])
 def test_defect_3_no_bytes_crash_the_request(peer: str | None, values: list[bytes]) -> None:
-    """Peers' defect 3: garbage gives a client or an unknown one, never an exception."""
+    """Garbage gives a client or an unknown one, never an exception.
+
+    See docs/prior-defects.md, Defect 3.
+    """
     client = client_address(peer, values, TRUST)
     assert client.address is None or not client.failed

@@ -1,4 +1,4 @@
-"""Claims of `query`: selection rules 1, what is asked."""
+"""Claims of `query`: docs/selection.md, What is asked."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from mirrorlistd.request.query import MAX_COUNTRIES, MAX_QUERY, Query, format_of
     ],
 )
 def test_parameters(raw: bytes, expected: Query) -> None:
-    """Order, repetition, unknown parameters, emptiness and decoding follow selection rules 1."""
+    """Order, repetition, unknown parameters, emptiness and decoding follow docs/selection.md, What is asked."""
     assert parse_query(raw) == expected
 
 
@@ -53,7 +53,10 @@ def test_parameters(raw: bytes, expected: Query) -> None:
     ],
 )
 def test_defect_7_a_value_is_not_cut_at_its_second_equals_sign(raw: bytes, expected: Query) -> None:
-    """Peers' defect 7: a value is everything after the first `=`."""
+    """A value is everything after the first `=`.
+
+    See docs/prior-defects.md, Defect 7.
+    """
     assert parse_query(raw) == expected
 
 
@@ -102,13 +105,19 @@ def test_defect_9_countries_in_any_case_and_global(
     countries: tuple[str, ...],
     everywhere: bool,
 ) -> None:
-    """Peers' defect 9: a lower-case country is known; an unknown code is kept, to match nothing."""
+    """A lower-case country is known; an unknown code is kept, to match nothing.
+
+    See docs/prior-defects.md, Defect 9.
+    """
     assert parse_query(b"country=" + value) == Query(countries=countries, everywhere=everywhere)
 
 
 @pytest.mark.parametrize("value", [b"global", b"GLOBAL", b"Global", b"%67lobal"])
 def test_defect_9_country_global_alone_asks_for_everywhere(value: bytes) -> None:
-    """Peers' defect 9: `country=global` means everywhere and no country."""
+    """`country=global` means everywhere and no country.
+
+    See docs/prior-defects.md, Defect 9.
+    """
     assert parse_query(b"country=" + value) == Query(everywhere=True)
 
 
@@ -122,7 +131,10 @@ def test_defect_9_country_global_alone_asks_for_everywhere(value: bytes) -> None
     ],
 )
 def test_defect_7_protocols_are_canonical_with_https_first(value: bytes, protocols: tuple[str, ...]) -> None:
-    """Peers' defect 7: whatever the order and case asked in, https comes first."""
+    """Whatever the order and case asked in, https comes first.
+
+    See docs/prior-defects.md, Defect 7.
+    """
     assert parse_query(b"protocol=" + value).protocols == protocols
 
 

@@ -1,4 +1,4 @@
-"""Claims of `index`: selection rules 1 (what is asked) and the places of rules 2, on small snapshots."""
+"""Claims of `index`: docs/selection.md, What is asked, and docs/selection.md, Who asks (places), on small snapshots."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_refusals(index: Index, query: str, status: int, words: list[str]) -> No
         ("debian/pool/big", ("debian", b"pool/big", b"pool/big/", "a")),  # a prefix that a mirror excludes
         ("debian/pool/big/file", ("debian", b"pool/big/file", b"pool/big/file", "a")),
         ("debian/pool/bigger", ("debian", b"pool/bigger", b"pool/bigger", "ap")),
-        # Tops that are prefixes of one another as texts (peers' defect 10).
+        # Tops that are prefixes of one another as texts (docs/prior-defects.md, Defect 10).
         ("debian-security", ("debian-security", b"", b"", "a")),
         ("debian-security/dists/", ("debian-security", b"dists", b"dists/", "a")),
         # Listed: exactly the directories, and the files in them.

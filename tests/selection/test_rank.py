@@ -124,7 +124,10 @@ def test_tiers_fill_in_order() -> None:
     ],
 )
 def test_country_asks_for_others(query: str, client: str, expected: set[str]) -> None:
-    """`country=` gives those countries alone; else their continents; else the client's own tiers (peers' defect 9)."""
+    """`country=` gives those countries alone; else their continents; else the client's own tiers.
+
+    See docs/prior-defects.md, Defect 9.
+    """
     source = network({"de": mirror("DE"), "fr": mirror("FR"), "us": mirror("US"), "last": mirror("US", fallback=True)})
     assert set(hosts(ask(decider(source), query, client))) - {"last"} == expected
 

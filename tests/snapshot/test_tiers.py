@@ -1,4 +1,4 @@
-"""The country half of the selection rules: one byte per mirror."""
+"""The country half of docs/selection.md, Tiers: one byte per mirror."""
 
 from __future__ import annotations
 

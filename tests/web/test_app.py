@@ -150,7 +150,10 @@ def test_other_methods_are_405(method: str) -> None:
     ],
 )
 def test_lists_are_always_whole_and_plain(headers: Mapping[str, str]) -> None:
-    """Whatever the headers say: 200, all bytes, uncompressed, no validator, nothing built from them (clients.md)."""
+    """Whatever the headers say: 200, all bytes, uncompressed, no validator, nothing built from them.
+
+    See docs/client-compatibility.md.
+    """
     plain = browser().get("/mirrorlist?repo=r&limit=1")
     reply = browser().get("/mirrorlist?repo=r&limit=1", headers=dict(headers))
     assert (reply.status_code, reply.content, reply.headers) == (200, plain.content, plain.headers)

@@ -1,8 +1,8 @@
 """Which countries get another answer: two snapshots compared by what their clients would see.
 
 A country's answer for a directory is the set of its candidates: name, tier, weight, URLs. It comes from the country
-half of the selection rules (`tiers`) and the carrier set; networks and autonomous systems, which come on top for
-single clients, are compared as fields of mirrors. Sets of mirrors are integers here, one bit a mirror, numbered by
+half of the rules of docs/selection.md (`tiers`) and the carrier set; networks and autonomous systems, which come on top
+for single clients, are compared as fields of mirrors. Sets of mirrors are integers here, one bit a mirror, numbered by
 name over both snapshots: 400 repositories in 250 countries are then 100,000 steps, not 50,000,000.
 """
 
