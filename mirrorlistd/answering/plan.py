@@ -84,26 +84,9 @@ class Plan:
     """Deals base URLs: the first of each mirror."""
     separator: bytes
     """As of `ResolvedQuery`."""
-    # The rest is for the fast lane, which writes plain lists by itself: a call, or going through another object, would
-    # cost as much as a tenth of the list.
-    ready: list[list[bytes]] = field(init=False)
-    """What `lines` deals next, the last one first; empty: ask it."""
-    opening: bytes = field(init=False)
-    """What stands between an answer's last header and its first URL."""
-    around: int = field(init=False)
-    """Bytes of a body but for the URLs and what stands between them."""
-    tier: int = field(init=False)
-    """That of the manner."""
-
-    def __post_init__(self) -> None:
-        """Lay out what is asked for with every answer."""
-        object.__setattr__(self, "ready", self.lines.ready)
-        object.__setattr__(self, "opening", b"\r\n\r\n" + self.comment)
-        object.__setattr__(self, "around", len(self.comment) + len(self.separator))
-        object.__setattr__(self, "tier", self.meta.tier)
 
     def body(self, random: Random) -> bytes:
         """Write a plain list (see `ResolvedQuery`); empty where nobody is offered."""
-        urls = self.ready.pop() if self.ready else self.lines.draw(random)
+        urls = self.lines.draw(random)
         separator = self.separator
         return b"".join((self.comment, separator.join(urls), separator)) if urls else b""

@@ -1,8 +1,7 @@
-"""uvicorn's protocol behind a guard: the ASGI lane.
+"""uvicorn's HTTP protocol behind a Guard: the ASGI lane.
 
-It is uvicorn's own, so that any ASGI application runs as ever, but it sees one whole head at a time, the next when the
-answer is given: its queue of pipelined requests and its timer stay unused. What is relied on here, of which uvicorn
-promises nothing, is listed in tests/lanes/test_connection.py.
+It is uvicorn's own class, so any ASGI application runs unchanged. It receives one whole head at a time, the next one
+after the answer: its queue of pipelined requests and its timer stay unused.
 """
 
 from __future__ import annotations
@@ -10,40 +9,41 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from mirrorlistd.lanes.uvicorn_internals import HttpToolsProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import uvicorn
-    from uvicorn.server import ServerState
+
+    from mirrorlistd.lanes.uvicorn_internals import ServerState
 
     Arguments = tuple[uvicorn.Config, ServerState, dict[str, Any], asyncio.AbstractEventLoop]
-    """With which uvicorn makes protocols."""
+    """The arguments with which uvicorn constructs protocols."""
 
 _BODY_HEADERS: Final = frozenset((b"content-length", b"transfer-encoding"))
 
 
 class AsgiProtocol(HttpToolsProtocol):
-    """uvicorn's protocol for one connection, told of one request at a time."""
+    """uvicorn's protocol for one connection, given one request at a time."""
 
     def __init__(self, arguments: Arguments, transport: asyncio.Transport, answered: Callable[[], None]) -> None:
-        """`answered` is called after each answer, or what became of it."""
+        """`answered` is called after each answer, also after one that broke off."""
         super().__init__(*arguments)
         self._answered = answered
         self._unfinished = False
         """A message has begun and is not complete."""
         self._out = _OneWrite(transport)
         self.connection_made(self._out)
-        self.connections.discard(self)  # the guard stands there for both
+        self.connections.discard(self)  # the Guard is there for both
 
     @property
     def busy(self) -> bool:
-        """A request is being answered."""
-        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr] # pyright: ignore[reportUnnecessaryComparison] - uvicorn says otherwise, but sets None
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr] # pyright: ignore[reportUnnecessaryComparison] - uvicorn declares otherwise, but sets None
 
     def read_head(self, head: bytes) -> bool:
-        """Read one whole head; tell whether a body follows, which makes the request the connection's last."""
+        """Read one whole head; return whether a body follows: then the request is the connection's last one."""
         self._unfinished = False
         self.data_received(head)
         if not self._unfinished:
@@ -56,13 +56,13 @@ class AsgiProtocol(HttpToolsProtocol):
         return True
 
     def on_message_begin(self) -> None:
-        """Note that there is a request."""
+        """Record that a request has begun."""
         self._unfinished = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Begin to answer."""
-        # HTTP/0.9 is nobody's, and has another idea of where a request ends: 400, which any exception here becomes.
+        # No client speaks HTTP/0.9, and it ends requests elsewhere: 400, which uvicorn makes of any exception here.
         if self.parser.get_http_version() == "0.9":  # pyright: ignore[reportOptionalMemberAccess] - None after the end only
             raise ValueError("HTTP/0.9")
         super().on_headers_complete()
@@ -70,28 +70,28 @@ class AsgiProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """Note that the request is whole."""
+        """Record that the request is whole."""
         self._unfinished = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Not uvicorn's, which would set a timer for each request and begin with the next one itself."""
+        """Report the answer, instead of uvicorn's timer for each request and its queue of further requests."""
         self._out.flush()
         self._answered()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be parsed."""
+        """Answer 400 to bytes that cannot be parsed."""
         super().send_400_response(msg)
-        if self.busy:  # what was wrong came after the head: the application must not answer as well
+        if self.busy:  # the mistake came after the head: the application must not answer as well
             self.cycle.disconnected = True
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Not two log lines. llhttp believes that what follows is another protocol's: a body is not seen as one."""
+        """Log nothing. llhttp takes what follows for bytes of another protocol, so it does not see a body there."""
         self._unfinished = not _BODY_HEADERS.isdisjoint(name.lower() for name, _ in self.headers)
 
 
 class _OneWrite(asyncio.Transport):
-    """Lets an answer's head wait for its body, which uvicorn writes apart: one system call less, 5 us of 36."""
+    """Joins the head and the body of an answer, which uvicorn writes one after the other: one system call less."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class _OneWrite(asyncio.Transport):
             self._held = data
 
     def flush(self) -> None:
-        """Send what still waits: an answer without a body."""
+        """Send a head that still waits: that of an answer without a body."""
         if self._held:
             self._transport.write(self._held)
             self._held = b""

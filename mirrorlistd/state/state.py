@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mirrorlistd.answering.answer import Client
     from mirrorlistd.config import Config
     from mirrorlistd.request.http_head import ListRequest, RequestHead
+    from mirrorlistd.selection.index import Place
     from mirrorlistd.selection.status_file import StatusFile
 
 _PROBES: Final = ("193.0.6.139", "202.12.29.205", "2001:db8::1", "127.0.0.1")
@@ -39,6 +40,8 @@ _PROBED_AT_ONCE: Final = 32
 # Memo sizes, in entries. Heads: clients of one kind send the same bytes for a repository; up to 2 kB each.
 _HEADS: Final = 4_096
 _TARGETS: Final = 4_096
+# As many as the decider has plans: some 300 bytes each.
+_FAST_PLANS: Final = 16_384
 # Who asks: some 400 bytes each.
 _ASKERS: Final = 16_384
 
@@ -102,6 +105,8 @@ class State:
     proxied: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS))
     """The fast lane's: raw head with NUL in place of the forwarded address -> the same. No head has NUL, but bytes that
     claim to be one may: nobody can write a key of this memo into the other."""
+    fast_plans: Memo[tuple[ResolvedQuery | None, Place], Any] = field(default_factory=lambda: Memo(_FAST_PLANS))
+    """The fast lane's: plain query and place -> its `FastPlan`, a type of that room."""
     list_requests: Memo[tuple[bytes, bytes], ListRequest] = field(default_factory=lambda: Memo(_TARGETS))
     """The ASGI lane's: raw path and query string -> what they ask for, if that is a list."""
     peers: Memo[str | None, Peer] = field(default_factory=lambda: Memo(_ASKERS))

@@ -78,6 +78,9 @@ class Counters:
         "mirrorlistd_lane_answers", "Answers given, by the lane that gave them.", labels=("lane",), samples=_lanes
     )
     """Answers that the fast lane gave; the ASGI lane gave the others."""
+    fast_lane_errors: int = row(
+        "mirrorlistd_fast_lane_errors", "Exceptions in the fast lane, whose requests went to the ASGI lane."
+    )
     countries: dict[str, int] = row(
         "mirrorlistd_country_answers",
         "Answers given, by the client's country.",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +18,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
+from mirrorlistd.errors import StateError
 from mirrorlistd.lanes.connection import ANSWERS_PER_TURN, HEAD_BYTES, Guard
+from mirrorlistd.lanes.uvicorn_internals import ATTRIBUTES, METHODS, TESTED_VERSION, check_version
 from mirrorlistd.web.app import create_app
 from support.paths import ROOT
 from support.wires import HIGH_WATER, Line, Wire, converse, protocols, service
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
 LANES = pytest.mark.parametrize("lane", ["fast", "asgi"])
 PLAIN = b"GET /mirrorlist?repo=r HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -65,16 +71,13 @@ def test_what_is_relied_on_in_uvicorn() -> None:
     signature = ["self", "config", "server_state", "app_state", "_loop"]
     assert list(inspect.signature(HttpToolsProtocol.__init__).parameters) == signature
     assert list(inspect.signature(Guard.__init__).parameters) == signature
-    for name in (
-        *("connection_made", "connection_lost", "data_received", "pause_writing", "resume_writing", "shutdown"),
-        *("on_message_begin", "on_headers_complete", "on_message_complete", "on_response_complete"),
-        *("send_400_response", "_unsupported_upgrade_warning"),
-    ):
-        assert callable(getattr(HttpToolsProtocol, name)), name
-    for name in ("connections", "cycle", "headers", "parser", "timeout_keep_alive", "transport"):
-        assert name in inspect.getsource(HttpToolsProtocol.__init__), name
-    for name in ("response_complete", "keep_alive", "disconnected"):
-        assert f"self.{name} = " in inspect.getsource(RequestResponseCycle.__init__), name
+    classes = {one.__name__: one for one in (HttpToolsProtocol, RequestResponseCycle, ServerState, uvicorn.Server)}
+    for owner, names in METHODS.items():
+        for name in names:
+            assert callable(getattr(classes[owner], name)), name
+    for owner, names in ATTRIBUTES.items():
+        for name in names:
+            assert f"self.{name}" in inspect.getsource(classes[owner]), name
     assert "on_response=self.on_response_complete" in inspect.getsource(HttpToolsProtocol.on_headers_complete)
     assert httptools_impl.STATUS_LINE[431] == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     state = ServerState()
@@ -109,10 +112,33 @@ def test_the_date_is_a_new_list_each_second() -> None:
 
 
 def test_the_pinned_versions_hold_this_one() -> None:
-    """Allowed is the uvicorn that these tests ran with, and no next major one."""
+    """Allowed is the minor version of uvicorn that these tests run with, and no other one."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert "uvicorn>=0.54,<1" in project["project"]["dependencies"]
-    assert (0, 54) <= tuple(map(int, uvicorn.__version__.split(".")[:2])) < (1, 0)
+    major, minor = TESTED_VERSION
+    assert f"uvicorn>={major}.{minor},<{major}.{minor + 1}" in project["project"]["dependencies"]
+    assert tuple(map(int, uvicorn.__version__.split(".")[:2])) == TESTED_VERSION
+
+
+@pytest.mark.parametrize("version", ["0.53.9", "0.55.0", "0.540.0", "1.54.0", "1.0", "0.5", ""])
+def test_another_minor_version_of_uvicorn_is_refused(version: str) -> None:
+    """Older, newer, or with a name that begins alike: the message says which version is needed."""
+    check_version("0.54.0")
+    check_version("0.54.99")
+    with pytest.raises(StateError, match=r"install 'uvicorn>=0\.54,<0\.55'"):
+        check_version(version)
+
+
+@pytest.mark.parametrize("version", ["0.53.2", "0.55.0"])
+def test_a_server_with_another_uvicorn_ends_with_one_line(tmp_path: Path, version: str) -> None:
+    """Exit status 1 and one line, no traceback, although this uvicorn has none of the names that the server needs."""
+    (tmp_path / "uvicorn").mkdir()
+    (tmp_path / "uvicorn" / "__init__.py").write_text(f"__version__ = {version!r}\n")
+    environ = dict(os.environ, PYTHONPATH=f"{tmp_path}:{ROOT}:{ROOT / 'snapshot'}")
+    command = [sys.executable, "-m", "mirrorlistd", "serve", "--port", "0"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"mirrorlistd: uvicorn {version} is installed")
+    assert done.stderr.count("\n") == 1
 
 
 # -------------------------------------------------------------------------------------------- limits
@@ -171,18 +197,18 @@ def test_nothing_is_answered_to_a_client_that_does_not_read(lane: str) -> None:
 
 @LANES
 def test_a_client_that_takes_nothing_is_cut_off(lane: str) -> None:
-    """The alarm that rings twice and finds the same bytes unsent aborts; one that finds fewer does not."""
+    """A timeout check that finds the same bytes unsent as the previous one aborts; one that finds fewer does not."""
 
     async def conversation(line: Line) -> None:
         line.wire.client_reads = False
         line.send(numbered(600))
         await line.settle()
-        ring: Callable[[], None] = line.protocol._ring
-        ring()
+        check: Callable[[], None] = line.protocol._check
+        check()
         del line.wire.unsent[:1_000]
-        ring()
+        check()
         assert not line.wire.aborted
-        ring()
+        check()
         assert line.wire.aborted
 
     talk(lane, conversation)
@@ -323,7 +349,7 @@ def test_a_guard_that_was_never_needed_costs_no_uvicorn() -> None:
     async def conversation(line: Line) -> None:
         for head in (PLAIN, HEALTH):
             line.send(head)
-            made.append(line.protocol._behind is not None)
+            made.append(line.protocol._asgi is not None)
             await line.settle()
 
     made: list[bool] = []

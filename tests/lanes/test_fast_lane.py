@@ -18,12 +18,14 @@ from mirrorlistd.request.http_head import parse_head
 from mirrorlistd.request.routes import Routes
 from mirrorlistd.web.app import create_app
 from support.processes import Server, stamped, write_snapshot
-from support.wires import Line, converse, service
+from support.wires import Line, Wire, converse, service
 from support.worlds import DE, FR, JP, US
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from mirrorlistd.state.service import Service
 
 PLAIN = b"GET /mirrorlist?repo=r&limit=3 HTTP/1.1\r\nHost: x\r\n\r\n"
 PROXY = "127.0.0.0/8"
@@ -431,6 +433,58 @@ def test_a_defect_is_the_other_lanes_to_tell(caplog: pytest.LogCaptureFixture) -
     assert closed
     assert [record.getMessage() for record in caplog.records] == ["Exception in ASGI application\n"]
     assert serving.counters.answers["text"][500] == 1
+
+
+def unusable_plan(serving: Service) -> None:
+    """Break what only the fast lane reads: every plan that it has laid out."""
+    assert serving.state is not None
+    assert serving.state.fast_plans
+    for key in serving.state.fast_plans:
+        serving.state.fast_plans[key] = object()
+
+
+def test_a_defect_of_the_fast_lane_alone_costs_no_answer() -> None:
+    """The client is answered once, as ever; the swallowed exception is counted, for all to see in /metrics."""
+    serving = service()
+    converse("fast", [[(PLAIN, True)] * 2], serving)
+    unusable_plan(serving)
+    assert serving.counters.fast_lane_errors == 0
+    (said, closed), *_ = converse("fast", [[(PLAIN, True)] * 3], serving)
+    assert re.findall(rb"HTTP/1.1 (\d+)", said) == [b"200"] * 3
+    assert not closed
+    assert serving.counters.fast_lane_errors == 3
+    (metrics, _), *_ = converse("fast", [[(request("/metrics"), True)]], serving)
+    assert b"\nmirrorlistd_fast_lane_errors_total 3.0\n" in metrics
+
+
+class BrokenWire(Wire):
+    """A transport that sends what it is given and then fails."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send, then raise."""
+        super().write(data)
+        raise RuntimeError("after the write")
+
+
+@pytest.mark.parametrize("hot", [False, True])
+@pytest.mark.parametrize("head", [PLAIN, request("/r/r/a/b.rpm"), request("/mirrorlist?repo=r&format=json")])
+def test_an_error_after_an_answer_gives_no_second_one(head: bytes, hot: bool) -> None:
+    """Whatever fails once bytes are written is not answered by the other lane as well: the error goes to the loop."""
+    serving = service()
+    if hot:
+        converse("fast", [[(head, True)] * 2], serving)
+
+    async def talk() -> bytes:
+        line = Line(fast_lane(serving), create_app(serving))
+        line.wire = line.protocol.transport = BrokenWire()
+        line.wire.protocol = line.protocol
+        with pytest.raises(RuntimeError, match="after the write"):
+            line.send(head)
+        await line.settle()
+        line.hang_up()
+        return bytes(line.wire.sent)
+
+    assert asyncio.run(talk()).count(b"HTTP/1.1 ") == 1
 
 
 def test_understand_reads_exactly_one_head() -> None:

@@ -1,110 +1,62 @@
 """The fast lane: plain requests for lists are answered in the event loop's own call, in one write.
 
-uvicorn makes a task, an event, a dictionary and two writes for each request, Starlette more. A list needs none of that:
-the raw head is looked up among the heads already understood (`head`), and `respond` does the rest. Whatever is not such
-a request goes on, unconsumed, to the ASGI lane behind (see `guard`), and so does whatever fails here: the client gets
-what the ASGI lane gives, always.
+uvicorn makes a task, an event, a dictionary and two writes for each request, Starlette more. A list needs none of them:
+the raw head is looked up among the heads already parsed (`heads`), and either its `FastPlan` or `respond` gives the
+answer. Every other request goes, unconsumed, to the ASGI lane (see `connection`). So does every request whose lookup
+fails here: the client gets what the ASGI lane gives.
 
-The lookup leaves out the one part of a head that differs from client to client behind a proxy, the address in the
-forwarding header. That value is checked and understood by itself.
+docs/hot-path.md lists the facts that decide whether this lane answers, and the memos that it reads.
 """
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
 from mirrorlistd.lanes.connection import Guard
+from mirrorlistd.lanes.fast.heads import read_head, split_head
+from mirrorlistd.lanes.fast.plan import FastPlan
+from mirrorlistd.lanes.fast.shared import Shared
 from mirrorlistd.lanes.respond import client_of, needs_recording, peer_at, respond
-from mirrorlistd.render import TEXT_HEADERS
-from mirrorlistd.request.http_head import over_https, parse_head
-from mirrorlistd.state.state import CONNECTION_CLOSE, CachedHead
+from mirrorlistd.request.http_head import over_https
+from mirrorlistd.state.state import CONNECTION_CLOSE
 from mirrorlistd.telemetry.counters import BUCKETS
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
 
     import uvicorn
-    from uvicorn.server import ServerState
 
     from mirrorlistd.answering.answer import Client
-    from mirrorlistd.answering.plan import ResponseMeta
+    from mirrorlistd.lanes.uvicorn_internals import ServerState
     from mirrorlistd.request.client_address import Trust
     from mirrorlistd.state.service import Service
-    from mirrorlistd.state.state import Peer, State
-
-    Defaults = list[tuple[bytes, bytes]]
+    from mirrorlistd.state.state import CachedHead, Peer, State
 
 _SHORT: Final = 4_096
 _LENGTHS: Final = tuple(b"%d" % length for length in range(_SHORT))
-"""Lengths of lists, in digits: looked up in a tenth of the time that writing one takes."""
-_QUICK: Final = BUCKETS[0]
-"""Seconds; most answers take less, and need not be looked for among the buckets."""
-_LONGEST_REMEMBERED: Final = 2_048
-"""Longer heads are answered, not remembered: bytes."""
-_ADDRESSES: Final = re.compile(rb"[0-9A-Fa-f.:, ]{1,256}")
-"""Forwarded addresses that need no parser to be a legal header value; others are left to llhttp."""
+"""Lengths of bodies in digits: a lookup takes a tenth of the time of writing a number."""
+_FIRST_BUCKET: Final = BUCKETS[0]
+"""Seconds; most answers take less, and their bucket need not be searched."""
 
 
-def fast_lane(service: Service) -> type[FastLane]:
-    """Make the protocol that uvicorn's `http=` takes, for one service."""
+def fast_lane(serving: Service) -> type[FastLane]:
+    """Return the fast lane of one service: the class that uvicorn takes as `http=`."""
 
     class Lane(FastLane):
         __slots__ = ()
-        shared = Shared(service)
-        counting = service
+        shared = Shared(serving)
+        service = serving
 
     return Lane
-
-
-class Shared:
-    """What the connections of one server share: the service, and the top of an answer, made once a second."""
-
-    __slots__ = ("_needles", "_trust", "defaults", "plain_top", "service")
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.defaults: Defaults | None = None
-        """uvicorn's headers, date and server, that the top of usual answers was made with."""
-        self.plain_top = b""
-        self._trust: Trust | None = None
-        self._needles: tuple[bytes, ...] = ()
-
-    def top(self, meta: ResponseMeta, defaults: Defaults) -> bytes:
-        """Status line and headers up to the value of content-length."""
-        if meta.headers is TEXT_HEADERS and meta.status == 200:  # noqa: PLR2004 - lists
-            return self.plain_top if defaults is self.defaults else self.renew(defaults)
-        return _top(meta.status, (*defaults, *meta.headers))
-
-    def renew(self, defaults: Defaults) -> bytes:
-        """Make the top of usual answers anew; uvicorn makes another list of headers each second."""
-        self.defaults = defaults
-        self.plain_top = _top(200, (*defaults, *TEXT_HEADERS))
-        return self.plain_top
-
-    def needles(self, trust: Trust) -> tuple[bytes, ...]:
-        """What stands before a forwarded address, as proxies write it; nothing where no proxy is trusted."""
-        if trust is not self._trust:
-            names = (trust.header.title(), trust.header) if trust.anyone else ()
-            self._trust, self._needles = trust, tuple(b"\r\n%b: " % name for name in names)
-        return self._needles
-
-
-def _top(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    return b"".join((STATUS_LINE[status], *lines, b"content-length: "))
 
 
 class FastLane(Guard):
     """One connection whose plain requests for lists are answered here."""
 
-    __slots__ = ("_client", "_hot", "_needle", "_peer", "_scheme", "_trust", "_who")
+    __slots__ = ("_address", "_client", "_hot", "_peer", "_prefix", "_scheme", "_trust")
 
     shared: ClassVar[Shared]
 
@@ -117,21 +69,22 @@ class FastLane(Guard):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._trust: Trust | None = None
-        """Of the state that the following are true of; another state has another one."""
-        self._peer: str | None = None
-        self._who: Peer
+        """The trust of the state that the following attributes belong to; every state has its own."""
+        self._address: str | None = None
+        """The socket's other end; None for a unix socket."""
+        self._peer: Peer
         self._scheme = b""
-        self._needle = b""
-        """What stands before the address in the heads of a trusted proxy, as this one writes it."""
+        self._prefix = b""
+        """What stands before the address in the heads of this trusted proxy; empty where the peer is no proxy."""
         self._client: Client | None = None
-        """Who asks where the peer is no proxy; None where that cannot be told."""
+        """The client where the peer is no proxy; None where its address cannot be parsed."""
         self._hot = False
-        """Usual requests need no more ado than being counted."""
+        """A plain list needs nothing but to be counted: no log line, no statistics, no `Connection: close`."""
 
     def data_received(self, data: bytes) -> None:
-        """Answer at once a buffer that is exactly one known head.
+        """Answer a buffer that is exactly one cached head for a plain list.
 
-        Almost all requests end here, so this is `_answer` without its calls: each would take a twentieth of the time.
+        Almost all requests end here, so this repeats `_answer` without its calls: each call costs up to a twentieth.
         """
         started = perf_counter()
         shared = self.shared
@@ -140,32 +93,34 @@ class FastLane(Guard):
         if state is None:
             super().data_received(data)
             return
-        if self.open:
+        if self.idle:
+            answer = connection_close = b""
             try:
                 if state.trust is not self._trust:
-                    self._meet(state)
-                if needle := self._needle:
-                    before, _, after = data.partition(needle)
-                    value, _, rest = after.partition(b"\r\n")
-                    known, client = state.proxied.get(b"\0".join((before, rest))), state.named.get(value)
+                    self._inspect_peer(state)
+                if prefix := self._prefix:
+                    before, _, after = data.partition(prefix)
+                    address, _, rest = after.partition(b"\r\n")
+                    cached, client = state.proxied.get(b"\0".join((before, rest))), state.named.get(address)
                 else:
-                    known, client = state.heads.get(data), self._client
+                    cached, client = state.heads.get(data), self._client
                 if (
-                    known is not None
+                    cached is not None
                     and client is not None
                     and self._hot
-                    and (plan := state.decider.plans.get((known.plain_query, client.place))) is not None
-                    and (urls := plan.ready.pop() if plan.ready else plan.lines.draw(service.random))
+                    and (plan := state.fast_plans.get((cached.plain_query, client.place))) is not None
+                    and (urls := plan.ready.pop() if plan.ready else plan.draw(service.random))
                 ):
                     separator = plan.separator
                     lines = separator.join(urls)
-                    length = plan.around + len(lines)
+                    length = plan.fixed_length + len(lines)
                     defaults = self.server_state.default_headers
+                    connection_close = cached.connection_close
                     answer = b"".join(
                         (
-                            shared.plain_top if defaults is shared.defaults else shared.renew(defaults),
+                            shared.list_top if defaults is shared.defaults else shared.renew(defaults),
                             _LENGTHS[length] if length < _SHORT else b"%d" % length,
-                            known.connection_close,
+                            connection_close,
                             plan.opening,
                             lines,
                             separator,
@@ -173,110 +128,100 @@ class FastLane(Guard):
                     )
                     counters = service.counters
                     elapsed = perf_counter() - started
-                    counters.plain_fast[plan.tier][bisect_left(BUCKETS, elapsed) if elapsed > _QUICK else 0] += 1
+                    counters.plain_fast[plan.tier][bisect_left(BUCKETS, elapsed) if elapsed > _FIRST_BUCKET else 0] += 1
                     counters.seconds += elapsed
-                    self.since = started
-                    self._head_since = 0.0
-                    self.transport.write(answer)
-                    if known.connection_close:
-                        self.close()
-                    return
-            except Exception:  # noqa: BLE001, S110 - a defect: the other lane will meet it again
-                pass
-        if not (self.open and self._answer(state, data, started)):
+            except Exception:  # noqa: BLE001 - a defect: the other lane meets it again and logs it
+                service.counters.fast_lane_errors += 1
+                answer = b""
+            if answer:
+                self.last_active = started
+                self._head_started = 0.0
+                self.transport.write(answer)  # outside `try`: an error from here on must not cause a second answer
+                if connection_close:
+                    self.close()
+                return
+        if not (self.idle and self._answer(state, data, started)):
             super().data_received(data)
 
     def answer_last(self) -> None:
-        """Make the next answer the last."""
+        """Make the next answer the last one."""
         super().answer_last()
         self._hot = False
 
-    def take(self, head: bytes) -> None:
-        """Answer a head that is plain, and remember it."""
+    def handle_head(self, head: bytes) -> None:
+        """Answer a plain head and cache it, or pass it to the ASGI lane."""
         started = perf_counter()
         state = self.shared.service.state
         if not (state is not None and self._answer(state, head, started, new=True)):
-            self.hand_over(head)
+            self.pass_to_asgi(head)
 
-    def _answer(self, state: State, raw: bytes, started: float, *, new: bool = False) -> bool:
-        """Answer a known head, or also a `new` one, in one write; False if it is not plain: nothing is written then."""
+    def _answer(self, state: State, raw_head: bytes, started: float, *, new: bool = False) -> bool:
+        """Answer a cached head, or also a `new` one, in one write; False, and nothing written, if it is not plain."""
         service = self.shared.service
         try:
-            known, client = self._recall(state, raw)
-            if known is None or client is None:
-                found = self._understand(state, raw) if new else None
-                if found is None:
-                    return False
-                known, client = found
-            head = known.head
+            found = self._find(state, raw_head, new=new)
+            if found is None:
+                return False
+            cached, client = found
+            head = cached.head
             list_request = head.list_request
-            if list_request.redirect and over_https(head.scheme if self._who.believed else b"", self._scheme):
+            if list_request.redirect and over_https(head.scheme if self._peer.believed else b"", self._scheme):
                 list_request = replace(list_request, https=True)
             meta, body = respond(service, state, list_request, client, started)
-        except Exception:  # noqa: BLE001 - a defect: the other lane will meet it again, log it, and answer 500
-            return False
-        keep_alive = head.keep_alive and self.seconds > 0
-        self.transport.write(
-            b"".join(
+            if self._hot and cached.plain_query is not None:
+                self._lay_out(state, cached, client)
+            keep_alive = head.keep_alive and self.seconds > 0
+            length = len(body)
+            answer = b"".join(
                 (
                     self.shared.top(meta, self.server_state.default_headers),
-                    _LENGTHS[length] if (length := len(body)) < _SHORT else b"%d" % length,
+                    _LENGTHS[length] if length < _SHORT else b"%d" % length,
                     b"" if keep_alive else CONNECTION_CLOSE,
                     b"\r\n\r\n",
                     body if head.wants_body else b"",
                 )
             )
-        )
-        self.since = started
-        self._head_since = 0.0
+        except Exception:  # noqa: BLE001 - a defect: the other lane meets it again, logs it, and answers 500
+            service.counters.fast_lane_errors += 1
+            return False
         service.counters.fast += 1
+        self.last_active = started
+        self._head_started = 0.0
+        self.transport.write(answer)
         if not keep_alive:
             self.close()
         return True
 
-    def _recall(self, state: State, raw: bytes) -> tuple[CachedHead | None, Client | None]:
-        """Look a head up, without its forwarded address, and who that names; None where llhttp is to judge."""
+    def _find(self, state: State, raw_head: bytes, *, new: bool) -> tuple[CachedHead, Client] | None:
+        """Return the cached head, and the client that it comes from; parse the head where that is wanted."""
         if state.trust is not self._trust:
-            self._meet(state)
-        key, value = self._cut(state, raw)
-        if value is None:
-            return state.heads.get(raw), self._who.client
-        known = state.proxied.get(key)
-        return known, client_of(state, self._peer, (value,)) if _ADDRESSES.fullmatch(value) else None
+            self._inspect_peer(state)
+        split = split_head(raw_head, self.shared.prefixes(state.trust))
+        if split.prefix and self._peer.believed:
+            self._prefix = split.prefix
+        if (cached := split.cached(state)) is not None:
+            forwarded = split.address
+            return cached, self._peer.client if forwarded is None else client_of(state, self._address, (forwarded,))
+        if new and (cached := read_head(state, raw_head, split)) is not None:
+            return cached, client_of(state, self._address, cached.head.forwarded)
+        return None
 
-    def _cut(self, state: State, raw: bytes) -> tuple[bytes, bytes | None]:
-        """Give what to remember a head by: itself, and None; or it with NUL for the forwarded address, and that."""
-        for needle in self.shared.needles(state.trust):
-            before, found, after = raw.partition(needle)
-            if found:
-                if self._who.believed:
-                    self._needle = needle
-                value, _, rest = after.partition(b"\r\n")
-                return b"\0".join((before, rest)), value
-        return raw, None
+    @staticmethod
+    def _lay_out(state: State, cached: CachedHead, client: Client) -> None:
+        """Make the FastPlan that answers the next request of this kind."""
+        query = cached.plain_query
+        if query is not None and (query, client.place) not in state.fast_plans:
+            plan = state.decider.plan(query, client.place, private=True)
+            state.fast_plans.remember((query, client.place), FastPlan(plan))
 
-    def _understand(self, state: State, raw: bytes) -> tuple[CachedHead, Client] | None:
-        """Read a new head."""
-        trust = state.trust
-        head = parse_head(raw, state.decider.settings.routes, trust.header)
-        if head is None:
-            return None
-        known = CachedHead.of(state.decider, head)
-        key, value = self._cut(state, raw)
-        # An address that no needle found must not become a part of what is remembered.
-        told = value is not None or not (head.forwarded and trust.anyone)
-        if head.lasting and told and len(key) <= _LONGEST_REMEMBERED:
-            (state.heads if value is None else state.proxied).remember(key, known)
-        return known, client_of(state, self._peer, head.forwarded)
-
-    def _meet(self, state: State) -> None:
+    def _inspect_peer(self, state: State) -> None:
         """Find out what this state makes of the peer."""
         # Not by uvicorn's `get_remote_addr`: the loop makes a socket object for it, a tenth of what connecting costs.
         name: tuple[str, int] | str | None = self.transport.get_extra_info("peername")
-        self._peer = name[0] if isinstance(name, tuple) else None  # that of a unix socket is a string
+        self._address = name[0] if isinstance(name, tuple) else None  # a unix socket's name is a string
         self._scheme = b"https" if self.transport.get_extra_info("sslcontext") else b"http"
-        self._who = peer_at(state, self._peer)
-        self._needle = self.shared.needles(state.trust)[0] if self._who.believed else b""
+        self._peer = peer_at(state, self._address)
+        self._prefix = self.shared.prefixes(state.trust)[0] if self._peer.believed else b""
         self._trust = state.trust
-        self._client = None if self._who.client.failed or self._who.believed else self._who.client
+        self._client = None if self._peer.client.failed or self._peer.believed else self._peer.client
         self._hot = self.seconds > 0 and not needs_recording(self.shared.service, state)
