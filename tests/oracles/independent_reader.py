@@ -13,7 +13,7 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped] # it has no types
 
 MAGIC = bytes.fromhex("8d 4d 4c 53 0d 0a 1a 0a")
-COMMON = [
+REQUIRED = [
     "Category",
     "Mirrors",
     "Repos",
@@ -27,8 +27,12 @@ COMMON = [
     "Client4",
     "Client6",
     "Sets",
+    "DirKeys",
+    "DirSets",
+    "FileKeys",
+    "FileRows",
+    "FileVers",
 ]
-TABLES = {1: ["Dirs", "Files"], 2: ["DirKeys", "DirSets", "FileKeys", "FileRows", "FileVers"]}
 NETWORKS = ["asn4", "asn6"]
 HASHES = (("md5", 24, 16), ("sha1", 40, 20), ("sha256", 60, 32), ("sha512", 92, 64))
 
@@ -56,14 +60,14 @@ def integers(data: bytes, size: int) -> list[int]:
 
 def read(data: bytes) -> dict[str, Any]:
     """Section 2: header, table of contents, then each section."""
-    version = check_header(data)
+    check_header(data)
     parts = read_contents(data, integer(data, 10, 2))
-    known = ["meta", *COMMON, *TABLES[version], *NETWORKS]
+    known = ["meta", *REQUIRED, *NETWORKS]
     refuse_unless(not any(name not in known and name[0].isupper() for name in parts), "unknown section")
     refuse_unless(all(name in parts for name in known if name[0].isupper()), "missing section")
     mirrors = [mirror(one) for one in unpack(parts["Mirrors"])]
     overrides = unpack(parts["Override"])
-    directories, files = (maps if version == 1 else tables)(parts)
+    directories, files = tables(parts)
     return {
         "serial": integer(data, 24, 8),
         "built": integer(data, 32, 8),
@@ -101,19 +105,18 @@ def read(data: bytes) -> dict[str, Any]:
     }
 
 
-def check_header(data: bytes) -> int:
-    """Section 2, header, in its order of checks; gives the version."""
+def check_header(data: bytes) -> None:
+    """Section 2, header, in its order of checks."""
     refuse_unless(data[:8] == MAGIC, "magic")
     refuse_unless(len(data) >= 192, "cut off")
     refuse_unless(hashlib.sha256(data[:72]).digest() == data[72:104], "header check")
-    version, flags = integer(data, 8, 2), integer(data, 12, 4)
-    refuse_unless(version in TABLES, "format version")
+    flags = integer(data, 12, 4)
+    refuse_unless(integer(data, 8, 2) == 1, "format version")
     refuse_unless(flags < 2, "flags")
     refuse_unless(not any(data[176:192]) and (flags or not any(data[104:176])), "zeros")
     refuse_unless(integer(data, 16, 8) == len(data), "length")
     refuse_unless(integer(data, 24, 8) < 1 << 63 and integer(data, 32, 8) <= 253_402_300_799, "serial, time")
     refuse_unless(hashlib.sha256(data[192:]).digest() == data[40:72], "content digest")
-    return version
 
 
 def key_id(public_key: bytes) -> bytes:
@@ -225,20 +228,3 @@ def version(record: bytes) -> dict[str, Any]:
             for bit, (name, at, size) in enumerate(HASHES)
         },
     }
-
-
-def maps(parts: dict[str, bytes]) -> tuple[list[Any], list[Any]]:
-    """Section 5, version 1."""
-    directories = [[one.get("category", 0), one["path"].encode(), one.get("set", 0)] for one in unpack(parts["Dirs"])]
-    files = [
-        [
-            one.get("category", 0),
-            one["path"].encode(),
-            [
-                {"time": each["time"], "size": each["size"], **{name: each.get(name) for name, _, _ in HASHES}}
-                for each in one["versions"]
-            ],
-        ]
-        for one in unpack(parts["Files"])
-    ]
-    return sorted(directories), sorted(files, key=lambda one: one[:2])

@@ -103,14 +103,6 @@ def test_check_writes_nothing(folder: Path) -> None:
     assert sorted(folder.iterdir()) == before
 
 
-def test_older_servers(folder: Path) -> None:
-    """--format-version writes the version before, of the same content."""
-    run(folder, "compile", "good.toml", "-o", "1.mls", "--format-version", "1")
-    run(folder, "compile", "good.toml", "-o", "2.mls")
-    assert snapshot_format.header((folder / "1.mls").read_bytes()).version == 1
-    run(folder, "diff", "1.mls", "2.mls", code=0)
-
-
 def test_compile_to_standard_output(folder: Path) -> None:
     """With `-o -` standard output is the snapshot."""
     command = [*COMMAND, "compile", "good.toml", "-o", "-"]
@@ -132,7 +124,6 @@ def test_the_json_schema_needs_no_source(folder: Path) -> None:
         pytest.param(["compile"], "SOURCE", id="no source"),
         pytest.param(["compile", "good.toml"], "-o FILE", id="no output"),
         pytest.param(["compile", "good.toml", "-o", "a", "--serial", "-1"], "--serial", id="serial"),
-        pytest.param(["compile", "good.toml", "-o", "a", "--format-version", "3"], "--format-version", id="version"),
         pytest.param(["compile", "good.toml", "-o", "-", "--json"], "--json", id="two outputs"),
         pytest.param(["verify"], "FILE", id="no file"),
         pytest.param(
@@ -192,7 +183,7 @@ def test_help_says_how_to_attach_the_schema(folder: Path) -> None:
 def test_verify(folder: Path) -> None:
     """A good file is exit code 0 and one line; a damaged one is 1 and a line that names file and remedy."""
     result = run(folder, "verify", "old.mls")
-    assert result.stdout.startswith("old.mls: good: serial 1, format version 2, digest ")
+    assert result.stdout.startswith("old.mls: good: serial 1, format version 1, digest ")
     data = (folder / "old.mls").read_bytes()
     (folder / "old.mls").write_bytes(data[:-8])
     result = run(folder, "verify", "old.mls", code=1)
@@ -209,7 +200,7 @@ def test_verify_for_programs(folder: Path) -> None:
         "file": "old.mls",
         "serial": 1,
         "built": 1_700_000_000,
-        "format_version": 2,
+        "format_version": 1,
         "digest": snapshot_format.digest(data),
         "key_id": None,
         "signature_checked": False,

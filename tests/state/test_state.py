@@ -17,6 +17,7 @@ from mirrorlistd.errors import ConfigError, GeoError, StateError
 from mirrorlistd.request.client_address import NetworkSet, Trust
 from mirrorlistd.state.input_files import MAX_SNAPSHOT_BYTES, read_private_copy
 from mirrorlistd.state.state import State, load_state
+from support.snapshot_files import seal
 from support.worlds import at, compiled, hosts, mirror, network
 
 if TYPE_CHECKING:
@@ -60,11 +61,13 @@ def test_a_state_is_what_the_configuration_names(snapshot: Path) -> None:
     assert "far" not in listed(state, "repo=r&limit=100")
 
 
-def test_an_older_format_is_served(tmp_path: Path) -> None:
-    """Servers are upgraded before compilers."""
-    path = tmp_path / "old.mls"
-    path.write_bytes(encode(compiled(NETWORK, serial=7), version=1))
-    assert load_state(Config(snapshot=path)).serial == 7
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    """A snapshot of a format version that this server does not read is refused, and the message says what to do."""
+    data = encode(compiled(NETWORK, serial=7))
+    path = tmp_path / "new.mls"
+    path.write_bytes(seal(data[:8] + b"\2\0" + data[10:]))
+    with pytest.raises(StateError, match="expected format version 1, found version 2; upgrade mirrorlistd"):
+        load_state(Config(snapshot=path))
 
 
 def test_a_state_survives_its_file(snapshot: Path) -> None:

@@ -121,7 +121,7 @@ def with_sections(data: bytes, changes: Mapping[str, bytes | None]) -> bytes:
     parts: dict[str, bytes | None] = {**{name: bytes(content) for name, content in found.items()}, **changes}
     header = container.read_header(memoryview(data))
     kept = [(name, content) for name, content in parts.items() if content is not None]
-    return container.pack(header.version, header.serial, header.built, kept)
+    return container.pack(header.serial, header.built, kept)
 
 
 def plain(snapshot: Snapshot) -> dict[str, Any]:

@@ -80,14 +80,6 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("sources", metavar="SOURCE", type=Path, nargs="*", help="a source file, or a folder of them")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="the snapshot to write; - is standard output")
     parser.add_argument("--serial", metavar="N", type=int, help="serial number (default: see below)")
-    parser.add_argument(
-        "--format-version",
-        metavar="N",
-        type=int,
-        choices=snapshot_format.VERSIONS,
-        default=snapshot_format.VERSION,
-        help=f"version of the file format, for servers not yet upgraded (default: {snapshot_format.VERSION})",
-    )
     parser.add_argument("--check", action="store_true", help="do everything but write the file")
     parser.add_argument(
         "--json-schema",
@@ -132,7 +124,7 @@ def _compile(options: argparse.Namespace, asked: int | None, key: SigningKey | N
     serial = _serial(options.serial, options.output, built)
     try:
         snapshot = compile_snapshot(records, serial=serial, built=built, generator=generator())
-        data = snapshot_format.encode(snapshot, version=options.format_version)
+        data = snapshot_format.encode(snapshot)
         if key:
             data = snapshot_format.reissue(data, serial=serial, signer=key)
     except SnapshotError as failure:

@@ -4,19 +4,15 @@
 serving can never raise later; tables stay views into the given bytes, which must therefore not change.
 `verify` adds the checks that walk over every row. Whatever is wrong with the bytes, the one exception is
 SnapshotError, and memory stays within a small multiple of the file's size.
-
-A reader takes the current version and the one before; a compiler can write both. So servers and compilers
-can be upgraded separately, in either order.
 """
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import bulk, check, container, records
-from mirrorlist_snapshot.format.container import MAGIC, MAX_SERIAL, MAX_TIME, VERSION, VERSIONS, Header, Signer
+from mirrorlist_snapshot.format.container import MAGIC, MAX_SERIAL, MAX_TIME, VERSION, Header, Signer
 from mirrorlist_snapshot.format.files import FileTable
 from mirrorlist_snapshot.model import CarrierSets, Netblocks, Snapshot
 from mirrorlist_snapshot.tables import NetTable
@@ -26,10 +22,8 @@ __all__ = [
     "MAX_SERIAL",
     "MAX_TIME",
     "VERSION",
-    "VERSIONS",
     "Header",
     "Signer",
-    "content_digest",
     "decode",
     "digest",
     "encode",
@@ -43,31 +37,22 @@ __all__ = [
 _SECTIONS: Final = (
     *("meta", "Category", "Mirrors", "Repos", "Aliases", "Override"),
     *("Places", "Place4", "Place6", "ChainRow", "ChainHit", "Client4", "Client6", "Sets"),
+    *("DirKeys", "DirSets", "FileKeys", "FileRows", "FileVers"),
 )
-_TABLES: Final = {1: ("Dirs", "Files"), 2: ("DirKeys", "DirSets", "FileKeys", "FileRows", "FileVers")}
-"""Sections that differ between versions, after those that do not."""
 _NETWORKS: Final = ("asn4", "asn6")
 """Sections that are written last, and only where they say something: older readers skip them."""
 
 
-def encode(snapshot: Snapshot, *, version: int = VERSION) -> bytes:
-    """Write a snapshot as bytes, the same for the same; SnapshotError for what no reader would take."""
-    return container.pack(version, snapshot.serial, snapshot.built, _pack(snapshot, version))
+def encode(snapshot: Snapshot) -> bytes:
+    """Return a snapshot as bytes; equal snapshots give equal bytes. Raise SnapshotError for what readers refuse."""
+    return container.pack(snapshot.serial, snapshot.built, _pack(snapshot))
 
 
-def content_digest(snapshot: Snapshot, *, version: int = VERSION) -> str:
-    """Return the content digest that `encode` would state, in hexadecimal."""
-    return hashlib.sha256(container.pack_body(_pack(snapshot, version))).hexdigest()
-
-
-def _pack(snapshot: Snapshot, version: int) -> list[tuple[str, bytes]]:
-    if version not in VERSIONS:
-        raise SnapshotError(
-            f"format version {' or '.join(map(str, VERSIONS))}", str(version), "ask for another version"
-        )
+def _pack(snapshot: Snapshot) -> list[tuple[str, bytes]]:
     check.serveable(snapshot)
     clients, places, directories = snapshot.client_netblocks, snapshot.country_netblocks, snapshot.directories
-    common: tuple[bytes, ...] = (
+    files = FileTable.build(snapshot.files)
+    contents: tuple[bytes, ...] = (
         records.pack_meta(snapshot.generator),
         records.pack_categories(snapshot.categories),
         records.pack_mirrors(snapshot.mirrors),
@@ -81,17 +66,15 @@ def _pack(snapshot: Snapshot, version: int) -> list[tuple[str, bytes]]:
         bytes(clients.v4.data),
         bytes(clients.v6.data),
         bytes(snapshot.sets.data),
+        bytes(directories.keys.data),
+        bulk.pack_set_numbers(directories),
+        bytes(files.keys_table.data),
+        bytes(files.rows),
+        bytes(files.versions),
     )
-    tables: tuple[bytes, ...]
-    if version == 1:
-        tables = (bulk.pack_directories_1(directories), bulk.pack_files_1(snapshot.files))
-    else:
-        files = FileTable.build(snapshot.files)
-        keys = bytes(directories.keys.data), bulk.pack_set_numbers(directories)
-        tables = (*keys, bytes(files.keys_table.data), bytes(files.rows), bytes(files.versions))
     networks = snapshot.asn_netblocks.v4, snapshot.asn_netblocks.v6
     return [
-        *zip(_SECTIONS + _TABLES[version], common + tables, strict=True),
+        *zip(_SECTIONS, contents, strict=True),
         *((name, bytes(table.data)) for name, table in zip(_NETWORKS, networks, strict=True) if table),
     ]
 
@@ -103,18 +86,8 @@ def decode(data: bytes | memoryview) -> Snapshot:
     parts.setdefault("meta", memoryview(b"\x80"))
     for name in _NETWORKS:
         parts.setdefault(name, memoryview(bytes(4)))  # no range
-    _check_names(facts.version, parts)
+    _check_names(parts)
     mirrors = records.unpack_mirrors(parts["Mirrors"])
-    directories = (
-        bulk.unpack_directories_1(parts["Dirs"])
-        if facts.version == 1
-        else bulk.unpack_directories(parts["DirKeys"], parts["DirSets"])
-    )
-    files = (
-        bulk.unpack_files_1(parts["Files"])
-        if facts.version == 1
-        else FileTable(parts["FileKeys"], parts["FileRows"], parts["FileVers"])
-    )
     snapshot = Snapshot(
         serial=facts.serial,
         built=facts.built,
@@ -125,8 +98,8 @@ def decode(data: bytes | memoryview) -> Snapshot:
         aliases=records.unpack_aliases(parts["Aliases"]),
         overrides=records.unpack_overrides(parts["Override"]),
         sets=CarrierSets(width=check.set_width(len(mirrors)), data=parts["Sets"]),
-        directories=directories,
-        files=files,
+        directories=bulk.unpack_directories(parts["DirKeys"], parts["DirSets"]),
+        files=FileTable(parts["FileKeys"], parts["FileRows"], parts["FileVers"]),
         client_netblocks=Netblocks(v4=NetTable(parts["Client4"], 4), v6=NetTable(parts["Client6"], 16)),
         netblock_chains=bulk.unpack_chains(parts["ChainRow"], parts["ChainHit"]),
         country_netblocks=Netblocks(v4=NetTable(parts["Place4"], 4), v6=NetTable(parts["Place6"], 16)),
@@ -137,12 +110,11 @@ def decode(data: bytes | memoryview) -> Snapshot:
     return snapshot
 
 
-def _check_names(version: int, parts: dict[str, memoryview]) -> None:
-    known = _SECTIONS + _TABLES[version]
+def _check_names(parts: dict[str, memoryview]) -> None:
     for name in parts:
-        if name not in known and name[0].isupper():
+        if name not in _SECTIONS and name[0].isupper():
             raise SnapshotError("sections that this version knows", name, "upgrade mirrorlistd")
-    for name in known:
+    for name in _SECTIONS:
         if name not in parts:
             raise SnapshotError(f"a section {name}", "none")
 

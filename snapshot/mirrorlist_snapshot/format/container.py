@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"\x8dMLS\r\n\x1a\n"
 """As PNG's: a byte that no text starts with, a name, and line ends that a transfer as text would change."""
-VERSION: Final = 2
-"""The version that is written unless another is asked for."""
-VERSIONS: Final = (1, 2)
-"""The versions that are read and can be written: the current one and the one before."""
+VERSION: Final = 1
+"""The format version that is written, and the only one that is read."""
 HEADER_SIZE: Final = 192
 MAX_SERIAL: Final = (1 << 63) - 1
 """Fits the signed integers of other languages and of databases."""
@@ -76,18 +74,18 @@ class Signer(Protocol):
         ...
 
 
-def pack(version: int, serial: int, built: int, sections: Iterable[tuple[str, bytes]]) -> bytes:
+def pack(serial: int, built: int, sections: Iterable[tuple[str, bytes]]) -> bytes:
     """Lay out a file from its sections, in their order."""
     parts = list(sections)
     if not 0 <= serial <= MAX_SERIAL:
         raise SnapshotError(f"a serial of 0 to {MAX_SERIAL}", str(serial), "choose another serial")
     if not 0 <= built <= MAX_TIME:
         raise SnapshotError(f"a build time of 0 to {MAX_TIME}", str(built), "set the clock or SOURCE_DATE_EPOCH")
-    body = pack_body(parts)
-    return _pack_header(version, len(parts), serial, built, body) + body
+    body = _pack_body(parts)
+    return _pack_header(len(parts), serial, built, body) + body
 
 
-def pack_body(sections: list[tuple[str, bytes]]) -> bytes:
+def _pack_body(sections: list[tuple[str, bytes]]) -> bytes:
     """Lay out what follows the header, table of contents and sections: what the content digest covers."""
     offset = HEADER_SIZE + _ENTRY.size * len(sections)
     entries: list[bytes] = []
@@ -99,9 +97,9 @@ def pack_body(sections: list[tuple[str, bytes]]) -> bytes:
     return b"".join(entries + contents)
 
 
-def _pack_header(version: int, count: int, serial: int, built: int, body: bytes) -> bytes:
+def _pack_header(count: int, serial: int, built: int, body: bytes) -> bytes:
     length = HEADER_SIZE + len(body)
-    covered = struct.pack("<8sHHIQQQ", MAGIC, version, count, 0, length, serial, built) + hashlib.sha256(body).digest()
+    covered = struct.pack("<8sHHIQQQ", MAGIC, VERSION, count, 0, length, serial, built) + hashlib.sha256(body).digest()
     return (covered + hashlib.sha256(covered).digest()).ljust(HEADER_SIZE, b"\0")
 
 
@@ -142,11 +140,9 @@ def read_header(data: memoryview) -> Header:
     _, version, sections, flags, length, serial, built, digest, check, *unsigned, rest = _HEADER.unpack_from(data)
     if hashlib.sha256(data[:_COVERED]).digest() != check:
         raise SnapshotError("a header that matches its SHA-256 check", "another header", _DAMAGED)
-    if version not in VERSIONS:
-        known = " or ".join(map(str, VERSIONS))
-        fix = f"upgrade mirrorlistd, or compile with --format-version {VERSION}" if version > VERSION else None
-        found = f"version {version}"
-        raise SnapshotError(f"format version {known}", found, fix or "compile again with a newer mirrorlist-snapshot")
+    if version != VERSION:
+        fix = "upgrade mirrorlistd" if version > VERSION else "compile again with a newer mirrorlist-snapshot"
+        raise SnapshotError(f"format version {VERSION}", f"version {version}", fix)
     if flags & ~_SIGNED:
         raise SnapshotError("no flags but bit 0", f"flags {flags:#x}", "upgrade mirrorlistd")
     if any(rest) or (not flags & _SIGNED and any(map(any, unsigned))):

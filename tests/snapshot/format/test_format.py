@@ -23,37 +23,26 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Snapshot
 
 SMALL = small_snapshot()
-WRITTEN = {version: snapshot_format.encode(SMALL, version=version) for version in snapshot_format.VERSIONS}
-VERSIONS = pytest.mark.parametrize("version", snapshot_format.VERSIONS)
+WRITTEN = snapshot_format.encode(SMALL)
 
 
-@VERSIONS
 @settings(max_examples=80)
 @given(snapshot=snapshots())
-def test_round_trip(version: int, snapshot: Snapshot) -> None:
+def test_round_trip(snapshot: Snapshot) -> None:
     """Any snapshot that is written reads back the same, passes every check, and is written the same again."""
-    data = snapshot_format.encode(snapshot, version=version)
+    data = snapshot_format.encode(snapshot)
     read = snapshot_format.verify(data)
     assert plain(read) == plain(snapshot)
-    assert snapshot_format.encode(read, version=version) == data
+    assert snapshot_format.encode(read) == data
     use(read)
 
 
-@VERSIONS
 @settings(max_examples=80)
 @given(snapshot=snapshots())
-def test_a_reader_written_from_the_specification_reads_the_same(version: int, snapshot: Snapshot) -> None:
+def test_a_reader_written_from_the_specification_reads_the_same(snapshot: Snapshot) -> None:
     """FORMAT.md is enough to write a reader from: one that was reads what ours reads."""
-    data = snapshot_format.encode(snapshot, version=version)
+    data = snapshot_format.encode(snapshot)
     assert independent_reader.read(data) == plain(snapshot_format.decode(data))
-
-
-@settings(max_examples=40)
-@given(snapshot=snapshots())
-def test_versions_say_the_same(snapshot: Snapshot) -> None:
-    """A file of version 1, read and written again, is the file of version 2: nothing is lost on the way."""
-    old = snapshot_format.encode(snapshot, version=1)
-    assert snapshot_format.encode(snapshot_format.decode(old)) == snapshot_format.encode(snapshot)
 
 
 def test_the_example_in_the_specification_is_what_is_written() -> None:
@@ -67,22 +56,22 @@ def test_the_example_in_the_specification_is_what_is_written() -> None:
     assert [int(words[0], 16) for words in lines[1:]] == [int(words[0], 16) + len(words) - 1 for words in lines[:-1]]
 
 
-def test_files_of_the_previous_version_stay_readable() -> None:
-    """A file that version 1 wrote once and for all reads as it was meant, and is still written the same."""
+def test_files_of_version_1_stay_readable() -> None:
+    """A file of version 1 that was written once and for all reads as it was meant, and is still written the same."""
     data = (DATA / "version-1.mls").read_bytes()
     assert plain(snapshot_format.verify(data)) == plain(SMALL)
     assert snapshot_format.header(data).version == 1
-    assert snapshot_format.encode(SMALL, version=1) == data
+    assert data == WRITTEN
 
 
 def test_digest_is_of_the_content() -> None:
     """Serial and build time change the file and not the content digest; a changed mirror changes it."""
     later = replace(SMALL, serial=SMALL.serial + 1, built=SMALL.built + 1)
-    digest = snapshot_format.content_digest(SMALL)
-    assert digest == snapshot_format.digest(WRITTEN[2])
-    assert snapshot_format.encode(later) != WRITTEN[2]
+    digest = snapshot_format.digest(WRITTEN)
+    assert snapshot_format.encode(later) != WRITTEN
     assert snapshot_format.digest(snapshot_format.encode(later)) == digest
-    assert snapshot_format.content_digest(replace(SMALL, mirrors=(*SMALL.mirrors[:3], mirror("new")))) != digest
+    changed = snapshot_format.encode(replace(SMALL, mirrors=(*SMALL.mirrors[:3], mirror("new"))))
+    assert snapshot_format.digest(changed) != digest
 
 
 def test_the_order_of_mappings_does_not_change_the_bytes() -> None:
@@ -93,12 +82,12 @@ def test_the_order_of_mappings_does_not_change_the_bytes() -> None:
         files=dict(sorted(SMALL.files.items(), reverse=True)),
         overrides=replace(SMALL.overrides, continents=dict(sorted(SMALL.overrides.continents.items(), reverse=True))),
     )
-    assert snapshot_format.encode(backwards) == WRITTEN[2]
+    assert snapshot_format.encode(backwards) == WRITTEN
 
 
 def test_a_signed_file_is_read() -> None:
     """A signature, which this version cannot check, is no reason to refuse a file: compilers may be newer."""
-    signed = WRITTEN[2][:104] + b"key-id--" + b"s" * 64 + WRITTEN[2][176:]
+    signed = WRITTEN[:104] + b"key-id--" + b"s" * 64 + WRITTEN[176:]
     signed = seal(signed[:12] + b"\1" + signed[13:])
     assert snapshot_format.header(signed).signed
     assert plain(snapshot_format.decode(signed)) == plain(SMALL)
@@ -106,18 +95,17 @@ def test_a_signed_file_is_read() -> None:
 
 def test_unknown_sections() -> None:
     """A reader skips an unknown section with a small first letter, and refuses one with a capital."""
-    skipped = with_sections(WRITTEN[2], {"extra": b"anything"})
+    skipped = with_sections(WRITTEN, {"extra": b"anything"})
     assert plain(snapshot_format.decode(skipped)) == plain(SMALL)
     assert ("extra", 8) in snapshot_format.sections(skipped)
     with pytest.raises(SnapshotError, match="Extra; upgrade mirrorlistd"):
-        snapshot_format.decode(with_sections(WRITTEN[2], {"Extra": b"anything"}))
+        snapshot_format.decode(with_sections(WRITTEN, {"Extra": b"anything"}))
 
 
-@VERSIONS
-def test_every_section_but_meta_is_required(version: int) -> None:
+def test_every_section_but_meta_is_required() -> None:
     """A file without one of its sections is refused; without `meta` it only has no generator."""
-    for name, _ in snapshot_format.sections(WRITTEN[version]):
-        data = with_sections(WRITTEN[version], {name: None})
+    for name, _ in snapshot_format.sections(WRITTEN):
+        data = with_sections(WRITTEN, {name: None})
         if name == "meta":
             assert plain(snapshot_format.decode(data)) == plain(replace(SMALL, generator=""))
         else:
@@ -125,13 +113,10 @@ def test_every_section_but_meta_is_required(version: int) -> None:
                 snapshot_format.decode(data)
 
 
-@VERSIONS
-def test_networks_of_autonomous_systems_are_optional(version: int) -> None:
+def test_networks_of_autonomous_systems_are_optional() -> None:
     """The sections that say who announces a network are left out where they are empty; older readers skip them."""
-    assert not {"asn4", "asn6"} & {name for name, _ in snapshot_format.sections(WRITTEN[version])}
-    data = snapshot_format.encode(
-        replace(SMALL, asn_netblocks=netblocks({ipaddress.ip_network("192.0.2.0/24"): 680})), version=version
-    )
+    assert not {"asn4", "asn6"} & {name for name, _ in snapshot_format.sections(WRITTEN)}
+    data = snapshot_format.encode(replace(SMALL, asn_netblocks=netblocks({ipaddress.ip_network("192.0.2.0/24"): 680})))
     assert [name for name, _ in snapshot_format.sections(data)][-1] == "asn4"
     read = snapshot_format.verify(data).asn_netblocks
     assert [read.find(bytes(one)) for one in ((192, 0, 2, 255), (192, 0, 3, 0), bytes(16))] == [680, 0, 0]
@@ -142,7 +127,7 @@ def test_networks_of_autonomous_systems_are_optional(version: int) -> None:
 
 def test_unknown_keys_are_ignored() -> None:
     """A key that a newer compiler writes into a map does not disturb an older reader."""
-    _, parts = container.unpack(memoryview(WRITTEN[2]))
+    _, parts = container.unpack(memoryview(WRITTEN))
     changes: dict[str, bytes | None] = {}
     for name in ("Category", "Mirrors", "Repos"):
         items: list[dict[str, Any]] = msgpack.unpackb(parts[name])
@@ -151,4 +136,4 @@ def test_unknown_keys_are_ignored() -> None:
         changes[name] = msgpack.packb(items)
     overrides: dict[str, Any] = msgpack.unpackb(parts["Override"])
     changes["Override"] = msgpack.packb(overrides | {"new": 1.5})
-    assert plain(snapshot_format.decode(with_sections(WRITTEN[2], changes))) == plain(SMALL)
+    assert plain(snapshot_format.decode(with_sections(WRITTEN, changes))) == plain(SMALL)

@@ -152,18 +152,10 @@ def test_a_file_has_at_most_256_versions() -> None:
         snapshot_format.encode(replace(ONE, files=files))
 
 
-def test_unknown_versions_cannot_be_written() -> None:
-    """Asking for a version that there is not is refused."""
-    with pytest.raises(SnapshotError, match="format version 1 or 2"):
-        snapshot_format.encode(ONE, version=3)
-
-
-def test_paths_that_are_no_text_are_only_in_version_2() -> None:
-    """A path that is not UTF-8, which only tables could hold, is refused by the maps of version 1 and by verify."""
+def test_paths_that_are_no_text_are_refused_by_verify() -> None:
+    """A path that is not UTF-8 does no harm to a server, and is refused by verify."""
     table = DirectoryTable(keys=KeyTable.build([b"\0\0", b"\0\0\xff"]), sets=[0, 0])
     odd = replace(ONE, directories=table)
-    with pytest.raises(SnapshotError, match="UTF-8"):
-        snapshot_format.encode(odd, version=1)
     with pytest.raises(SnapshotError, match="UTF-8"):
         snapshot_format.verify(snapshot_format.encode(odd))
 
