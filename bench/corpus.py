@@ -27,7 +27,7 @@ from mirrorlist_snapshot.records import (
     CategoryRecord,
     ContentRecord,
     MirrorRecord,
-    Records,
+    NetworkRecords,
     RepositoryDirectoryRecord,
     RepositoryRecord,
 )
@@ -182,7 +182,7 @@ class Size:
 DESIGN: Final = Size()
 
 
-def records(size: Size, *, stamp: str = "", seed: int = SEED, say: Say = lambda _: None) -> Records:
+def records(size: Size, *, stamp: str = "", seed: int = SEED, say: Say = lambda _: None) -> NetworkRecords:
     """Make a network; `stamp` becomes part of every URL, which is all that it changes."""
     say("mirrors")
     random = Random(seed)
@@ -191,7 +191,7 @@ def records(size: Size, *, stamp: str = "", seed: int = SEED, say: Say = lambda 
     directories = _directories(size, mirrors, random)
     names = size.names()
     say("repositories and file details")
-    return Records(
+    return NetworkRecords(
         categories=tuple(
             CategoryRecord(name=name, kind=CategoryKind.LISTED, top=f"pub/{name}") for name in sorted(_SHARES)
         ),
@@ -200,7 +200,7 @@ def records(size: Size, *, stamp: str = "", seed: int = SEED, say: Say = lambda 
             RepositoryRecord(
                 name=repository,
                 disabled=False,
-                places=tuple(
+                directories=tuple(
                     RepositoryDirectoryRecord(arch=arch, category=category, path=path)
                     for name, arch, category, path in names
                     if name == repository

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from corpus import Size
     from mirrorlist_snapshot.model import FileVersion
-    from mirrorlist_snapshot.records import MirrorRecord, Records
+    from mirrorlist_snapshot.records import MirrorRecord, NetworkRecords
 
 NETWORKS: Final = 1_200_000
 """Lines of global_netblocks.txt at full size."""
@@ -38,7 +38,7 @@ _CACHE: Any = message_class("MirrorList")
 _DIRECTORY: Any = message_class("MirrorListCache")
 
 
-def cache_records(network: Records) -> Iterator[bytes]:
+def cache_records(network: NetworkRecords) -> Iterator[bytes]:
     """Write a network as the records of a cache, in the order of their fields."""
     hosts = {mirror.name: number for number, mirror in enumerate(network.mirrors, 1)}
     urls = {
@@ -60,18 +60,18 @@ def cache_records(network: Records) -> Iterator[bytes]:
     for alias, name in network.aliases.items():
         yield _one(RepositoryRedirectCache=[{"key": alias, "value": name}])
     for repository in network.repositories:
-        for place in repository.places:
+        for place in repository.directories:
             key, directory = f"{repository.name}+{place.arch}", f"{tops[place.category]}/{place.path}"
             yield _one(RepoArchToDirectoryName=[{"key": key, "value": directory}])
     yield from _hosts(network, hosts)
     yield from _directories(network, hosts, urls)
 
 
-def _urls(network: Records) -> Iterator[tuple[MirrorRecord, Any, str]]:
+def _urls(network: NetworkRecords) -> Iterator[tuple[MirrorRecord, Any, str]]:
     return ((mirror, content, url) for mirror in network.mirrors for content in mirror.contents for url in content.urls)
 
 
-def _hosts(network: Records, hosts: dict[str, int]) -> Iterator[bytes]:
+def _hosts(network: NetworkRecords, hosts: dict[str, int]) -> Iterator[bytes]:
     asns: dict[int, list[int]] = {}
     netblocks: dict[str, list[int]] = {}
     for mirror in network.mirrors:
@@ -91,7 +91,9 @@ def _hosts(network: Records, hosts: dict[str, int]) -> Iterator[bytes]:
         yield _one(HostNetblockCache=[{"key": prefix, "value": found}])
 
 
-def _directories(network: Records, hosts: dict[str, int], urls: dict[tuple[str, str, str], int]) -> Iterator[bytes]:
+def _directories(
+    network: NetworkRecords, hosts: dict[str, int], urls: dict[tuple[str, str, str], int]
+) -> Iterator[bytes]:
     """The directories; what is the same in many, the hosts, is made once for each set and category."""
     mirrors = {mirror.name: mirror for mirror in network.mirrors}
     for category in network.categories:

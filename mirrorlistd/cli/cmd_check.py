@@ -9,7 +9,7 @@ from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot.errors import ServingError
-from mirrorlist_snapshot.publishing.running_server import Readyz
+from mirrorlist_snapshot.publishing.running_server import ReadyzEndpoint
 from mirrorlistd.cli.check_result import Level, judge, unreachable
 from mirrorlistd.cli.console import add_verb, load
 from mirrorlistd.config import add_arguments
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, _: list[int]) -> int:
 
 def _ask(arguments: argparse.Namespace) -> int:
     try:
-        readyz = Readyz.parse(arguments.url)
+        readyz = ReadyzEndpoint.parse(arguments.url)
     except ValueError:
         print(f"MIRRORLISTD UNKNOWN - --url: expected http://HOST:PORT or unix:PATH, found {arguments.url!a}")
         return Level.UNKNOWN

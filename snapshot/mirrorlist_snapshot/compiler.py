@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from mirrorlist_snapshot.model import FileDetails
-    from mirrorlist_snapshot.records import ContentRecord, MirrorRecord, Records, RepositoryRecord
+    from mirrorlist_snapshot.records import ContentRecord, MirrorRecord, NetworkRecords, RepositoryRecord
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ _PROTOCOL_RANK: Final = {"https": 0, "http": 1}
 _FAMILIES: Final = ((4, 32), (6, 128))
 
 
-def compile_snapshot(records: Records, *, serial: int, built: int, generator: str) -> Snapshot:
+def compile_snapshot(records: NetworkRecords, *, serial: int, built: int, generator: str) -> Snapshot:
     """Compile validated records; `serial`, `built` (seconds since 1970 UTC) and `generator` are only carried along.
 
     Raises SnapshotError where there are more mirrors or categories than the format can number.
@@ -56,7 +56,7 @@ def compile_snapshot(records: Records, *, serial: int, built: int, generator: st
     categories = sorted(records.categories, key=lambda record: record.name)
     category_numbers = {record.name: number for number, record in enumerate(categories)}
     mirrors = sorted(records.mirrors, key=lambda record: record.name)
-    sets = _Sets(len(mirrors))
+    sets = _CarrierSetNumbers(len(mirrors))
     client_netblocks, chains = _client_netblocks(mirrors)
     country_netblocks, countries = _country_netblocks(records.netblock_countries)
     return Snapshot(
@@ -118,10 +118,10 @@ def _network_rank(prefix: str) -> tuple[int, int, int]:
 
 
 def _repository(record: RepositoryRecord, category_numbers: Mapping[str, int]) -> Repository:
-    places = sorted(record.places, key=lambda place: place.arch)
+    found = sorted(record.directories, key=lambda place: place.arch)
     directories = tuple(
         RepositoryDirectory(arch=place.arch, category=category_numbers[place.category], path=place.path)
-        for place in places
+        for place in found
     )
     return Repository(name=record.name, disabled=record.disabled, directories=directories)
 
@@ -145,7 +145,7 @@ def _overrides(overrides: Overrides) -> Overrides:
     )
 
 
-class _Sets:
+class _CarrierSetNumbers:
     """Sets of mirrors, numbered in the order in which they are first met."""
 
     def __init__(self, mirrors: int) -> None:
@@ -161,7 +161,7 @@ class _Sets:
 
 
 def _directory_table(
-    records: Records, mirrors: list[MirrorRecord], category_numbers: Mapping[str, int], sets: _Sets
+    records: NetworkRecords, mirrors: list[MirrorRecord], category_numbers: Mapping[str, int], sets: _CarrierSetNumbers
 ) -> DirectoryTable:
     """The rows of every category, in key order; the sets are numbered on the way."""
     bits = {record.name: 1 << number for number, record in enumerate(mirrors)}
@@ -237,7 +237,7 @@ def _listed(
         yield path, mask & allowed[_nearest(path, allowed)]
 
 
-def _files(records: Records, category_numbers: Mapping[str, int]) -> dict[bytes, FileDetails]:
+def _files(records: NetworkRecords, category_numbers: Mapping[str, int]) -> dict[bytes, FileDetails]:
     keyed = {
         category_numbers[category].to_bytes(2, "big") + path.encode(): details
         for (category, path), details in records.files.items()

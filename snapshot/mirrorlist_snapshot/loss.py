@@ -34,8 +34,8 @@ def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
     """
     before, now = _offered(old), _offered(new)
     return (
-        _loss("mirrors", _mirrors(old, before), _mirrors(new, now)),
-        _loss("repositories", _repositories(old), _repositories(new) | _aliases(new)),
+        _loss_between("mirrors", _mirrors(old, before), _mirrors(new, now)),
+        _loss_between("repositories", _repositories(old), _repositories(new) | _aliases(new)),
         _directories(old, before, new, now),
     )
 
@@ -48,11 +48,11 @@ def check_loss(old: Snapshot, new: Snapshot, limit: float = DEFAULT_LIMIT) -> tu
     return found
 
 
-def _loss(kind: str, before: Collection[str], now: Collection[str]) -> Loss:
-    return _told(kind, len(before), [name for name in before if name not in now])
+def _loss_between(kind: str, before: Collection[str], now: Collection[str]) -> Loss:
+    return _loss_of_names(kind, len(before), [name for name in before if name not in now])
 
 
-def _told(kind: str, before: int, gone: list[str]) -> Loss:
+def _loss_of_names(kind: str, before: int, gone: list[str]) -> Loss:
     return Loss(kind=kind, before=before, lost=len(gone), names=tuple(sorted(gone)[:NAMES_SHOWN]))
 
 
@@ -93,7 +93,7 @@ def _directories(old: Snapshot, before: list[int], new: Snapshot, now: list[int]
         f"{old.categories[category].name}:/{path.decode('utf-8', 'replace')}"
         for category, path in _missing(old, before, new, now)
     ]
-    return _told("directories", sum(count for number, count in _uses(old).items() if before[number]), gone)
+    return _loss_of_names("directories", sum(count for number, count in _uses(old).items() if before[number]), gone)
 
 
 def _missing(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) -> Iterator[tuple[int, bytes]]:

@@ -35,7 +35,7 @@ class ContentRecord:
     """What one mirror offers of one category.
 
     The mirror carries directory D if there is no `include` or one of them is D or an ancestor of D, and no `exclude`
-    is D or an ancestor of D. In a listed category it must also be among the carriers in `Records.directories`.
+    is D or an ancestor of D. In a listed category it must also be among the carriers in `NetworkRecords.directories`.
     """
 
     category: str
@@ -87,12 +87,12 @@ class RepositoryRecord:
 
     name: str
     disabled: bool
-    places: tuple[RepositoryDirectoryRecord, ...]
+    directories: tuple[RepositoryDirectoryRecord, ...]
     """One per architecture; never empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
+class NetworkRecords:
     """All that a compilation needs to know about a mirror network."""
 
     categories: tuple[CategoryRecord, ...]

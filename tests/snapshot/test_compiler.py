@@ -26,7 +26,7 @@ from mirrorlist_snapshot.records import (
     CategoryRecord,
     ContentRecord,
     MirrorRecord,
-    Records,
+    NetworkRecords,
     RepositoryDirectoryRecord,
     RepositoryRecord,
 )
@@ -60,7 +60,7 @@ def mirror(name: str, *contents: ContentRecord, **fields: Any) -> MirrorRecord:
     return MirrorRecord(name=name, contents=contents, **{**plain_query, **fields})
 
 
-def records(**fields: Any) -> Records:
+def records(**fields: Any) -> NetworkRecords:
     """Records of which only the given fields matter."""
     plain_query: dict[str, Any] = {
         "categories": (),
@@ -73,10 +73,10 @@ def records(**fields: Any) -> Records:
         "netblock_countries": {},
         "asn_netblocks": {},
     }
-    return Records(**{**plain_query, **fields})
+    return NetworkRecords(**{**plain_query, **fields})
 
 
-def compiled(given_records: Records) -> Snapshot:
+def compiled(given_records: NetworkRecords) -> Snapshot:
     """A snapshot of records, as a server would load it."""
     return decode(encode(compile_snapshot(given_records, serial=7, built=8, generator="test")))
 
@@ -144,7 +144,7 @@ def test_listed_categories_have_exact_rows(
         assert carriers(snapshot, snapshot.directories.find(0, directory.encode())) == expected
 
 
-def rich_records(order: Random) -> Records:
+def rich_records(order: Random) -> NetworkRecords:
     """Records with some of everything, in an order of its own."""
 
     def shuffled(items: Sequence[Any]) -> tuple[Any, ...]:
@@ -188,9 +188,9 @@ def rich_records(order: Random) -> Records:
         mirrors=shuffled(mirrors),
         repositories=shuffled(
             (
-                RepositoryRecord(name="r", disabled=False, places=shuffled(places)),
+                RepositoryRecord(name="r", disabled=False, directories=shuffled(places)),
                 RepositoryRecord(
-                    name="q", disabled=True, places=(RepositoryDirectoryRecord(arch="", category="open", path=""),)
+                    name="q", disabled=True, directories=(RepositoryDirectoryRecord(arch="", category="open", path=""),)
                 ),
             )
         ),

@@ -10,7 +10,7 @@ from mirrorlist_snapshot.source import read_sources
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mirrorlist_snapshot.records import Records
+    from mirrorlist_snapshot.records import NetworkRecords
 
 SMALL = """
 [categories.debian]
@@ -101,7 +101,7 @@ def complaints_of(folder: Path, text: str, name: str = "mirrors.toml") -> list[C
     return list(warnings)
 
 
-def records_of(folder: Path, text: str, name: str = "mirrors.toml") -> Records:
+def records_of(folder: Path, text: str, name: str = "mirrors.toml") -> NetworkRecords:
     """The records of one file without mistakes."""
     file = folder / name
     file.write_text(text, encoding="utf-8")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.cli.console import Verbs
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.model import Snapshot
-    from mirrorlist_snapshot.records import Records
+    from mirrorlist_snapshot.records import NetworkRecords
     from mirrorlist_snapshot.signing import SigningKey
 
 _EPILOG: Final = f"""\
@@ -140,7 +140,7 @@ def _compile(options: argparse.Namespace, asked: int | None, key: SigningKey | N
 class _Source:
     """What was read, whatever it was read from."""
 
-    records: Records
+    records: NetworkRecords
     complaints: tuple[Complaint, ...]
     """Warnings."""
     time: int | None = None

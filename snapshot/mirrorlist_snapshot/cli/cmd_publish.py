@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.cli.console import add_verb, load
-from mirrorlist_snapshot.cli.publishing_flags import EXIT_CODES, add_flags, add_target, put
+from mirrorlist_snapshot.cli.publishing_flags import EXIT_CODES, add_flags, add_target, publish_by
 from mirrorlist_snapshot.publishing.rules import publish
 
 if TYPE_CHECKING:
     import argparse
 
     from mirrorlist_snapshot.cli.console import Verbs
-    from mirrorlist_snapshot.publishing.rules import Publication, Rules, Target
+    from mirrorlist_snapshot.publishing.rules import Publication, PublicationRules, Target
 
 _EPILOG: Final = f"""\
 Writes aside, flushes, reads back and verifies, renames: whoever opens TARGET sees the old snapshot or the new one.
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     """Publish, or say why not."""
     data = load(options.file, bytes)
 
-    def step(target: Target, rules: Rules) -> Publication:
+    def step(target: Target, rules: PublicationRules) -> Publication:
         return publish(data, target, rules)
 
-    return put(options, step)
+    return publish_by(options, step)

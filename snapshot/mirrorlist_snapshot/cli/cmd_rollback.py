@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.cli.console import CommandError, add_verb, show, show_json
-from mirrorlist_snapshot.cli.publishing_flags import EXIT_CODES, add_flags, add_target, put, target_of
+from mirrorlist_snapshot.cli.publishing_flags import EXIT_CODES, add_flags, add_target, open_target, publish_by
 from mirrorlist_snapshot.errors import PublishError, SnapshotError
 from mirrorlist_snapshot.publishing.rules import rollback
 from mirrorlist_snapshot.report.text import moment, plural
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
     from mirrorlist_snapshot.cli.console import Verbs
-    from mirrorlist_snapshot.publishing.rules import Publication, Rules, Target
+    from mirrorlist_snapshot.publishing.rules import Publication, PublicationRules, Target
 
 _COUNTED: Final = {
     "active_mirrors": ("active mirror", "active mirrors"),
@@ -52,14 +52,14 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         return _list(options)
 
-    def step(target: Target, rules: Rules) -> Publication:
+    def step(target: Target, rules: PublicationRules) -> Publication:
         return rollback(target, rules, options.to)
 
-    return put(options, step)
+    return publish_by(options, step)
 
 
 def _list(options: argparse.Namespace) -> int:
-    target = target_of(options.target)
+    target = open_target(options.target)
     try:
         found = [_facts("in place", target.current())]
         found += [_facts(f"--to {serial}", target.generation(serial)) for serial in target.generations()]

@@ -11,14 +11,14 @@ from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.cli.console import YELLOW, CommandError, Progress, load, say
 from mirrorlist_snapshot.errors import Complaint, SnapshotError
 from mirrorlist_snapshot.file_details import tree
-from mirrorlist_snapshot.file_details.alternates import MAX_ALTERNATES, Earlier, directories_of, fill
+from mirrorlist_snapshot.file_details.alternates import MAX_ALTERNATES, PreviousFiles, directories_of, with_file_details
 from mirrorlist_snapshot.report.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mirrorlist_snapshot.model import FileVersion
-    from mirrorlist_snapshot.records import Records
+    from mirrorlist_snapshot.records import NetworkRecords
 
 EPILOG: Final = f"""\
 File details are what metalinks state. --file-details reads them from TREE, a local copy of the category's top
@@ -98,8 +98,8 @@ def check_usage(options: argparse.Namespace) -> None:
 
 
 def add_file_details(
-    options: argparse.Namespace, records: Records, built: int
-) -> tuple[Records, tuple[Complaint, ...]]:
+    options: argparse.Namespace, records: NetworkRecords, built: int
+) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
     """Fill records from the trees that the options name; give the warnings, too, which are listed already."""
     trees = _trees(options.file_details, [category.name for category in records.categories], options.parser.error)
     earlier, complaints = _earlier(options)
@@ -119,7 +119,9 @@ def add_file_details(
         say(str(complaint), YELLOW)
     told = f"; {skipped} not read, the sources describe them" if skipped else ""
     say(f"file details: {plural(len(found), 'file')}, {hashed:,} bytes hashed{told}")
-    return fill(records, found, unread, earlier, built=built, keep=options.keep_alternates), tuple(complaints)
+    return with_file_details(records, found, unread, earlier, built=built, keep=options.keep_alternates), tuple(
+        complaints
+    )
 
 
 def _trees(values: list[str], categories: list[str], fail: Callable[[str], Any]) -> dict[str, Path]:
@@ -142,22 +144,22 @@ def _trees(values: list[str], categories: list[str], fail: Callable[[str], Any])
     return found
 
 
-def _earlier(options: argparse.Namespace) -> tuple[Earlier, list[Complaint]]:
+def _earlier(options: argparse.Namespace) -> tuple[PreviousFiles, list[Complaint]]:
     """Read the snapshot before. One that was asked for must be there; the one in place may be missing or damaged."""
     if options.previous is not None:
-        return Earlier.of(load(options.previous, snapshot_format.decode)), []
+        return PreviousFiles.of(load(options.previous, snapshot_format.decode)), []
     output: Path | None = options.output
     if output is None or str(output) == "-" or not output.is_file():  # - is standard output
-        return Earlier.of(None), []
+        return PreviousFiles.of(None), []
     try:
-        return Earlier.of(snapshot_format.decode(output.read_bytes())), []
+        return PreviousFiles.of(snapshot_format.decode(output.read_bytes())), []
     except (OSError, SnapshotError) as failure:
         reason = failure.strerror if isinstance(failure, OSError) else failure
-        return Earlier.of(None), [_warning(output, f"cannot be read, so no file has alternates: {reason}")]
+        return PreviousFiles.of(None), [_warning(output, f"cannot be read, so no file has alternates: {reason}")]
 
 
 def _read(
-    options: argparse.Namespace, records: Records, category: str, place: Path, earlier: Earlier
+    options: argparse.Namespace, records: NetworkRecords, category: str, place: Path, earlier: PreviousFiles
 ) -> tree.TreeReading:
     def known(path: str) -> FileVersion | None:
         details = earlier.find(category, path) if options.trust_mtime else None

@@ -12,8 +12,8 @@ from mirrorlist_snapshot.cli.console import YELLOW, CommandError, add_max_loss, 
 from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
 from mirrorlist_snapshot.errors import LossError, PublishError, ServingError, SnapshotError, StoreError
 from mirrorlist_snapshot.publishing.file_target import FileTarget
-from mirrorlist_snapshot.publishing.rules import DEFAULT_KEEP, Rules
-from mirrorlist_snapshot.publishing.running_server import READYZ, Readyz, reload_until_served
+from mirrorlist_snapshot.publishing.rules import DEFAULT_KEEP, PublicationRules
+from mirrorlist_snapshot.publishing.running_server import READYZ, ReadyzEndpoint, reload_until_served
 from mirrorlist_snapshot.publishing.store_target import StoreTarget
 from mirrorlist_snapshot.publishing.stores import StoredObject, is_url, split_url
 
@@ -39,7 +39,7 @@ def add_target(parser: Any) -> None:  # noqa: ANN401 - argparse's own
     )
 
 
-def target_of(text: str) -> Target:
+def open_target(text: str) -> Target:
     """Give the place that TARGET names."""
     if not is_url(text):
         return FileTarget(Path(text))
@@ -76,7 +76,7 @@ def add_flags(parser: Any) -> None:  # noqa: ANN401 - argparse's own
         "--readyz",
         metavar="URL",
         type=_readyz,
-        default=Readyz(READYZ),
+        default=ReadyzEndpoint(READYZ),
         help=f"where to ask that server: http://HOST:PORT/readyz, or unix:PATH (default: {READYZ})",
     )
     parser.add_argument(
@@ -85,11 +85,13 @@ def add_flags(parser: Any) -> None:  # noqa: ANN401 - argparse's own
     parser.add_argument("--json", action="store_true", help="write JSON for programs instead of text for people")
 
 
-def put(options: argparse.Namespace, step: Callable[[Target, Rules], Publication]) -> int:
+def publish_by(options: argparse.Namespace, step: Callable[[Target, PublicationRules], Publication]) -> int:
     """Publish by a step, tell, and have the server serve it; give the exit code."""
-    rules = Rules(signer=signing_key(options.sign_key), limit=max_loss(options), keep=options.keep, force=options.force)
+    rules = PublicationRules(
+        signer=signing_key(options.sign_key), limit=max_loss(options), keep=options.keep, force=options.force
+    )
     try:
-        done = step(target_of(options.target), rules)
+        done = step(open_target(options.target), rules)
     except (LossError, PublishError, SnapshotError) as failure:
         reason = str(failure)
         if isinstance(failure, LossError):
@@ -97,7 +99,7 @@ def put(options: argparse.Namespace, step: Callable[[Target, Rules], Publication
         if options.json:
             show_json({"ok": False, "target": options.target, "changed": False, "error": reason})
         raise CommandError(reason) from failure
-    _tell(done, options.target)
+    _report(done, options.target)
     trouble = None
     if options.signal is not None:
         try:
@@ -112,7 +114,7 @@ def put(options: argparse.Namespace, step: Callable[[Target, Rules], Publication
     return NOT_SERVED if trouble else 0
 
 
-def _tell(done: Publication, target: str) -> None:
+def _report(done: Publication, target: str) -> None:
     for warning in done.warnings:
         say(f"warning: {warning}", YELLOW)
     for loss in done.losses:
@@ -167,8 +169,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _readyz(text: str) -> Readyz:
+def _readyz(text: str) -> ReadyzEndpoint:
     try:
-        return Readyz.parse(text)
+        return ReadyzEndpoint.parse(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected http://HOST:PORT/readyz or unix:PATH, found {text!r}") from None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mirrorlist_snapshot.model import FileVersion, Snapshot
-    from mirrorlist_snapshot.records import Records
+    from mirrorlist_snapshot.records import NetworkRecords
 
 MAX_ALTERNATES: Final = 32
 """Per file: a week of four updates a day, and a metalink of at most some 20 kB; the oldest go first."""
@@ -28,7 +28,7 @@ HASHES: Final = ("md5", "sha1", "sha256", "sha512")
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class PreviousFiles:
     """What a snapshot said about files, asked by names: its numbers are its own."""
 
     snapshot: Snapshot | None
@@ -36,7 +36,7 @@ class Earlier:
     _numbers: dict[str, int]
 
     @classmethod
-    def of(cls, snapshot: Snapshot | None) -> Earlier:
+    def of(cls, snapshot: Snapshot | None) -> PreviousFiles:
         """Make a snapshot's files findable by category name."""
         categories = () if snapshot is None else snapshot.categories
         return cls(snapshot, {category.name: number for number, category in enumerate(categories)})
@@ -49,23 +49,26 @@ class Earlier:
         return self.snapshot.files.get(number.to_bytes(2, "big") + path.encode())
 
 
-def directories_of(records: Records, category: str) -> list[str]:
+def directories_of(records: NetworkRecords, category: str) -> list[str]:
     """List the directories of a category that records name, sorted: repositories' and, where listed, the category's."""
-    places = {
-        place.path for repository in records.repositories for place in repository.places if place.category == category
+    paths = {
+        place.path
+        for repository in records.repositories
+        for place in repository.directories
+        if place.category == category
     }
-    return sorted(places.union(records.directories.get(category, ())))
+    return sorted(paths.union(records.directories.get(category, ())))
 
 
-def fill(  # noqa: PLR0913 - one input each of one rule
-    records: Records,
+def with_file_details(  # noqa: PLR0913 - one input each of one rule
+    records: NetworkRecords,
     found: Mapping[tuple[str, str], FileVersion],
     unread: Iterable[tuple[str, str]],
-    earlier: Earlier,
+    earlier: PreviousFiles,
     *,
     built: int,
     keep: int,
-) -> Records:
+) -> NetworkRecords:
     """Add details of files, (category, path) -> version, that the records have none of; what they have wins.
 
     Files in `unread` are there but could not be read: what was said before stays, rather than nothing. `built` is the

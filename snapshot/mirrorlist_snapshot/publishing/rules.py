@@ -54,7 +54,7 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class PublicationRules:
     """What a publication must keep to."""
 
     signer: Signer | None = None
@@ -82,7 +82,7 @@ class Publication:
     """What was refused but for force, and what was wrong with what was there."""
 
 
-def publish(data: bytes, target: Target, rules: Rules) -> Publication:
+def publish(data: bytes, target: Target, rules: PublicationRules) -> Publication:
     """Put a snapshot in place.
 
     Raises SnapshotError for what is none, and PublishError or LossError where the rules or the target refuse it:
@@ -95,7 +95,7 @@ def publish(data: bytes, target: Target, rules: Rules) -> Publication:
         return _publish(data, target, rules)
 
 
-def rollback(target: Target, rules: Rules, to: int | None = None) -> Publication:
+def rollback(target: Target, rules: PublicationRules, to: int | None = None) -> Publication:
     """Put an earlier generation in place again, under a new serial: that of a serial, or the one before.
 
     "Before" means older than what the content in place was first: going back twice goes further back. Raises as
@@ -124,13 +124,13 @@ def _before(data: bytes | None, target: Target, kept: list[int]) -> int:
     raise PublishError(f"{target.name}: nothing older was kept; rollback --list shows what there is")
 
 
-def _publish(data: bytes, target: Target, rules: Rules) -> Publication:
+def _publish(data: bytes, target: Target, rules: PublicationRules) -> Publication:
     warnings: list[str] = []
     header, old = snapshot_format.header(data), target.current()
     if old == data:
         return Publication(header=header, changed=False, replaced=header.serial, losses=(), warnings=())
-    before = _good(old, f"{target.name}: what is in place is no good snapshot", warnings)
-    baseline = before if before is not None else _newest_good(target, warnings)
+    before = _if_valid(old, f"{target.name}: what is in place is no good snapshot", warnings)
+    baseline = before if before is not None else _newest_valid_generation(target, warnings)
     refusals: list[Exception] = []
     lost: tuple[Loss, ...] = ()
     if baseline is not None:
@@ -160,7 +160,7 @@ def _refusals(new: Header, old: Header) -> list[Exception]:
     return found
 
 
-def _good(data: bytes | None, complaint: str, warnings: list[str]) -> bytes | None:
+def _if_valid(data: bytes | None, complaint: str, warnings: list[str]) -> bytes | None:
     """Give data that a server would load; note why not."""
     if data is None:
         return None
@@ -172,10 +172,10 @@ def _good(data: bytes | None, complaint: str, warnings: list[str]) -> bytes | No
     return data
 
 
-def _newest_good(target: Target, warnings: list[str]) -> bytes | None:
+def _newest_valid_generation(target: Target, warnings: list[str]) -> bytes | None:
     """What to compare with where nothing good is in place."""
     for serial in target.generations():
-        good = _good(target.generation(serial), f"{target.name}: generation {serial} is no good snapshot", warnings)
+        good = _if_valid(target.generation(serial), f"{target.name}: generation {serial} is no good snapshot", warnings)
         if good is not None:
             return good
     return None

@@ -35,13 +35,13 @@ _LONGEST: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Readyz:
+class ReadyzEndpoint:
     """Where to ask: an http URL, or `unix:` and the path of a socket."""
 
     url: str
 
     @classmethod
-    def parse(cls, text: str) -> Readyz:
+    def parse(cls, text: str) -> ReadyzEndpoint:
         """Judge what an operator gave; raise ValueError."""
         parts = urlsplit(text)
         good = bool(parts.path) if parts.scheme == "unix" else parts.scheme == "http" and bool(parts.hostname)
@@ -86,11 +86,11 @@ def send_sighup(pid_file: Path) -> int:
     """Send SIGHUP to the server that holds a pid file, and give its process id; raise ServingError where none does."""
     try:
         with pid_file.open("rb") as file:
-            pid = _holder(file.fileno(), pid_file)
-            with _process(pid, pid_file) as send:
+            pid = _lock_holder(file.fileno(), pid_file)
+            with _signalling(pid, pid_file) as send:
                 # A process that holds the lock now, under this number, is the one that was looked up under it: a number
                 # is not given away while its process lives.
-                if _holder(file.fileno(), pid_file) != pid or not os.path.samestat(
+                if _lock_holder(file.fileno(), pid_file) != pid or not os.path.samestat(
                     os.fstat(file.fileno()), pid_file.stat()
                 ):
                     raise ServingError(f"{pid_file}: the server was replaced meanwhile; ask again")
@@ -104,7 +104,7 @@ def send_sighup(pid_file: Path) -> int:
     return pid
 
 
-def _holder(descriptor: int, pid_file: Path) -> int:
+def _lock_holder(descriptor: int, pid_file: Path) -> int:
     """Give the number in a pid file that somebody holds."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -118,7 +118,7 @@ def _holder(descriptor: int, pid_file: Path) -> int:
 
 
 @contextlib.contextmanager
-def _process(pid: int, pid_file: Path) -> Generator[Callable[[int], None]]:
+def _signalling(pid: int, pid_file: Path) -> Generator[Callable[[int], None]]:
     """Give what signals one process, and no other that gets its number later."""
     if pid <= 1:  # 0 and less mean groups of processes
         raise ServingError(f"{pid_file}: holds {pid}, which is no server")
@@ -130,7 +130,7 @@ def _process(pid: int, pid_file: Path) -> Generator[Callable[[int], None]]:
 
 
 def reload_until_served(
-    pid_file: Path, readyz: Readyz, serial: int, patience: float, say: Callable[[str], None]
+    pid_file: Path, readyz: ReadyzEndpoint, serial: int, patience: float, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Have the server reload, and give what /readyz says once it serves a snapshot of a serial.
 

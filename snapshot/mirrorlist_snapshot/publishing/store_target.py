@@ -27,7 +27,7 @@ class StoreTarget:
     """An object that snapshots are published to, with earlier ones beside it."""
 
     object: StoredObject
-    _judged: FetchedObject | None = field(default=None, init=False)
+    _seen: FetchedObject | None = field(default=None, init=False)
     """What `current` has found last, and `replace` may replace."""
 
     @property
@@ -49,10 +49,10 @@ class StoreTarget:
         """Read what is in place, None where there is nothing; raise PublishError."""
         with _as_publish_error():
             try:
-                self._judged = self.object.fetch()
+                self._seen = self.object.fetch()
             except NoObjectError:
-                self._judged = None
-        return self._judged.data if self._judged else None
+                self._seen = None
+        return self._seen.data if self._seen else None
 
     def generations(self) -> list[int]:
         """List the serials of what was in place before and has been kept, the newest first; raise PublishError."""
@@ -76,12 +76,12 @@ class StoreTarget:
         Raises PublishError, also where something else is in place by now.
         """
         with _as_publish_error():
-            if replaced is not None and keep and self.keeps and self._judged:
+            if replaced is not None and keep and self.keeps and self._seen:
                 # A generation of that serial can be there: from an attempt that got no further.
                 with contextlib.suppress(StoreConflictError):
-                    self._generation(replaced).put(self._judged.data, None)
+                    self._generation(replaced).put(self._seen.data, None)
             try:
-                self.object.put(data, self._judged.version if self._judged else None)
+                self.object.put(data, self._seen.version if self._seen else None)
             except StoreConflictError:
                 if not self._holds(data):  # else an answer was lost, and our own second try was refused
                     raise

@@ -32,12 +32,12 @@ def changed_answers(old: Snapshot, new: Snapshot) -> list[dict[str, Any]]:
     """
     names = sorted({mirror.name for snapshot in (old, new) for mirror in snapshot.mirrors})
     bits = {name: number for number, name in enumerate(names)}
-    sides = _Side(old, bits), _Side(new, bits)
+    sides = _SnapshotAnswers(old, bits), _SnapshotAnswers(new, bits)
 
     @cache
     def altered(first: tuple[int, int], second: tuple[int, int]) -> int:
         """Return the mirrors that are candidates on both sides, but differently."""
-        before, after = sides[0].candidates(*first).faces, sides[1].candidates(*second).faces
+        before, after = sides[0].candidates(*first).offers, sides[1].candidates(*second).offers
         return sum(1 << bit for bit in before.keys() & after.keys() if before[bit] != after[bit])
 
     @cache
@@ -73,11 +73,11 @@ class _Candidates:
     """Tier 6."""
     last: int
     """Tier 7."""
-    faces: Mapping[int, tuple[int, int, tuple[str, ...]]]
+    offers: Mapping[int, tuple[int, int, tuple[str, ...]]]
     """Bit -> tier code, weight, URLs."""
 
 
-class _Side:
+class _SnapshotAnswers:
     """One of the two snapshots, with what has been computed of it."""
 
     def __init__(self, snapshot: Snapshot, bits: Mapping[str, int]) -> None:
@@ -126,7 +126,7 @@ class _Side:
         return self._candidates[key]
 
     def _find_candidates(self, category: int, codes: bytes) -> _Candidates:
-        faces = {
+        offers = {
             self._bits[number]: (codes[number], mirror.bandwidth, content.urls)
             for number, mirror in enumerate(self._snapshot.mirrors)
             if codes[number] <= FALLBACK
@@ -134,8 +134,8 @@ class _Side:
             if content.category == category
         }
         return _Candidates(
-            near=sum(1 << bit for bit, face in faces.items() if face[0] < GLOBAL),
-            far=sum(1 << bit for bit, face in faces.items() if face[0] == GLOBAL),
-            last=sum(1 << bit for bit, face in faces.items() if face[0] == FALLBACK),
-            faces=faces,
+            near=sum(1 << bit for bit, offer in offers.items() if offer[0] < GLOBAL),
+            far=sum(1 << bit for bit, offer in offers.items() if offer[0] == GLOBAL),
+            last=sum(1 << bit for bit, offer in offers.items() if offer[0] == FALLBACK),
+            offers=offers,
         )

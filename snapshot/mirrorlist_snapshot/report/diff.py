@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mirrorlist_snapshot.model import Mirror, Netblocks, Snapshot
 
-Things = dict[str, dict[str, Any]]
+FieldsByName = dict[str, dict[str, Any]]
 """Name -> fields, for anything that is compared one by one."""
 _LISTED = ("categories", "mirrors", "repositories", "aliases", "continents", "neighbours", "never_served")
 _COUNTED = ("directories", "files", "netblock_countries", "netblock_asns")
@@ -50,7 +50,7 @@ def diff(old: Snapshot, new: Snapshot) -> dict[str, Any]:
     return {"same": same and not result["answers"], **sides, **result}
 
 
-def _compare(old: Things, new: Things) -> dict[str, Any]:
+def _compare(old: FieldsByName, new: FieldsByName) -> dict[str, Any]:
     changed = [
         {"name": name, "fields": fields}
         for name in sorted(old.keys() & new.keys())
@@ -59,7 +59,7 @@ def _compare(old: Things, new: Things) -> dict[str, Any]:
     return {"added": sorted(new.keys() - old.keys()), "removed": sorted(old.keys() - new.keys()), "changed": changed}
 
 
-def _things(snapshot: Snapshot) -> dict[str, Things]:
+def _things(snapshot: Snapshot) -> dict[str, FieldsByName]:
     names = [category.name for category in snapshot.categories]
     overrides = snapshot.overrides
     return {

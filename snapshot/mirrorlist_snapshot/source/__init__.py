@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from mirrorlist_snapshot.records import Records
-    from mirrorlist_snapshot.source.merging import Merged
-    from mirrorlist_snapshot.source.validation import Part
+    from mirrorlist_snapshot.records import NetworkRecords
+    from mirrorlist_snapshot.source.merging import MergedSources
+    from mirrorlist_snapshot.source.validation import ValidatedDocument
 
 __all__ = ["json_schema", "read_sources"]
 
 
-def read_sources(paths: Sequence[Path]) -> tuple[Records, tuple[Complaint, ...]]:
+def read_sources(paths: Sequence[Path]) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
     """Read files, and folders of files, that describe mirrors; return the records and the warnings.
 
     Raises SourceError with every complaint, mistakes and warnings, of all files, if there is any mistake.
     """
     documents, complaints = read(paths)
     unread = bool(_mistakes(complaints))
-    parts: list[Part] = []
+    parts: list[ValidatedDocument] = []
     for document in documents:
         part, mistakes = validate(document)
         parts.append(part)
@@ -52,7 +52,7 @@ def read_sources(paths: Sequence[Path]) -> tuple[Records, tuple[Complaint, ...]]
     return records, _in_order([*complaints, *nobody_carries(merged, records)])
 
 
-def _check_any(merged: Merged, files: Sequence[str]) -> Iterator[Complaint]:
+def _check_any(merged: MergedSources, files: Sequence[str]) -> Iterator[Complaint]:
     """Refuse a description of nothing: served, it would take every mirror away from every client."""
     for section in ("mirrors", "repositories"):
         if not any(path[0] == section for path in merged.named):

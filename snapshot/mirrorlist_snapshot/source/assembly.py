@@ -9,7 +9,7 @@ from mirrorlist_snapshot.records import (
     CategoryRecord,
     ContentRecord,
     MirrorRecord,
-    Records,
+    NetworkRecords,
     RepositoryDirectoryRecord,
     RepositoryRecord,
 )
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mirrorlist_snapshot.errors import Complaint
-    from mirrorlist_snapshot.source.merging import Entry, Merged
+    from mirrorlist_snapshot.source.merging import MergedSources, SourceRecord
     from mirrorlist_snapshot.source.schema import (
         CategoryFile,
         CategoryTable,
@@ -33,9 +33,9 @@ Files = dict[tuple[str, str], FileDetails]
 """(category, path of the file below its top) -> its details."""
 
 
-def assemble(merged: Merged, files: Files) -> Records:
+def assemble(merged: MergedSources, files: Files) -> NetworkRecords:
     """Make the records of a description without mistakes."""
-    return Records(
+    return NetworkRecords(
         categories=tuple(
             CategoryRecord(
                 name=name,
@@ -46,7 +46,7 @@ def assemble(merged: Merged, files: Files) -> Records:
         ),
         mirrors=tuple(_mirror(name, entry.value) for name, entry in merged.mirrors.items()),
         repositories=tuple(
-            RepositoryRecord(name=name, disabled=entry.value.disabled, places=_places(entry.value))
+            RepositoryRecord(name=name, disabled=entry.value.disabled, directories=_repository_directories(entry.value))
             for name, entry in merged.repositories.items()
             if entry.value.alias is None
         ),
@@ -96,7 +96,7 @@ def _content(category: str, content: ContentTable) -> ContentRecord:
     )
 
 
-def _places(repository: RepositoryTable) -> tuple[RepositoryDirectoryRecord, ...]:
+def _repository_directories(repository: RepositoryTable) -> tuple[RepositoryDirectoryRecord, ...]:
     path = repository.path or ""
     if not repository.arches:
         return (RepositoryDirectoryRecord(arch="", category=repository.category or "", path=path),)
@@ -110,7 +110,7 @@ def _places(repository: RepositoryTable) -> tuple[RepositoryDirectoryRecord, ...
     )
 
 
-def _directories(merged: Merged, category: str) -> dict[str, frozenset[str]]:
+def _directories(merged: MergedSources, category: str) -> dict[str, frozenset[str]]:
     """The directories of a listed category and who has each up to date; equal sets are one object."""
     everyone: list[str] = []
     listed: dict[str, list[str]] = {}
@@ -134,10 +134,10 @@ def _directories(merged: Merged, category: str) -> dict[str, frozenset[str]]:
     return found
 
 
-def file_details(merged: Merged) -> tuple[Files, list[Complaint]]:
+def file_details(merged: MergedSources) -> tuple[Files, list[Complaint]]:
     """Every file's details; a second, different description of one is a mistake."""
     found: Files = {}
-    first: dict[tuple[str, str], tuple[Entry[CategoryTable] | Entry[RepositoryTable], int]] = {}
+    first: dict[tuple[str, str], tuple[SourceRecord[CategoryTable] | SourceRecord[RepositoryTable], int]] = {}
     complaints: list[Complaint] = []
     for key, details, entry, position in _described(merged):
         if found.setdefault(key, details) == details:
@@ -152,13 +152,13 @@ def file_details(merged: Merged) -> tuple[Files, list[Complaint]]:
 
 
 def _described(
-    merged: Merged,
-) -> Iterator[tuple[tuple[str, str], FileDetails, Entry[CategoryTable] | Entry[RepositoryTable], int]]:
+    merged: MergedSources,
+) -> Iterator[tuple[tuple[str, str], FileDetails, SourceRecord[CategoryTable] | SourceRecord[RepositoryTable], int]]:
     for name, category in merged.categories.items():
         for position, file in enumerate(category.value.files):
             yield (name, file.path), _details(file), category, position
     for repository in merged.repositories.values():
-        places = {place.arch: place for place in _places(repository.value)}
+        places = {place.arch: place for place in _repository_directories(repository.value)}
         for position, file in enumerate(repository.value.files):
             place = next(iter(places.values())) if file.arch is None else places.get(file.arch)
             if place is None or repository.flawed:
@@ -175,12 +175,12 @@ def _details(file: CategoryFile) -> FileDetails:
     return FileDetails(current=current, alternates=tuple(ordered))
 
 
-def nobody_carries(merged: Merged, records: Records) -> Iterator[Complaint]:
+def nobody_carries(merged: MergedSources, records: NetworkRecords) -> Iterator[Complaint]:
     """Warn about repositories that would answer 404 to everyone."""
     contents = [(mirror.name, content) for mirror in records.mirrors if mirror.active for content in mirror.contents]
     for repository in records.repositories:
         entry = merged.repositories[repository.name]
-        for place in repository.places if not repository.disabled else ():
+        for place in repository.directories if not repository.disabled else ():
             directories = records.directories.get(place.category)
             carriers = directories.get(place.path, frozenset[str]()) if directories is not None else None
             if not any(

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from mirrorlist_snapshot.errors import Complaint
-    from mirrorlist_snapshot.source.merging import Entry, Merged
-    from mirrorlist_snapshot.source.schema import CategoryTable, ContentTable, MirrorTable, PlaceTable, RepositoryTable
+    from mirrorlist_snapshot.source.merging import MergedSources, SourceRecord
+    from mirrorlist_snapshot.source.schema import (
+        CategoryTable,
+        ContentTable,
+        MirrorTable,
+        RepositoryDirectoryTable,
+        RepositoryTable,
+    )
 
 _WIDE: Final = {4: 8, 6: 16}
 """Prefix lengths below which a netblock is wider than any one network's clients."""
@@ -27,7 +33,7 @@ _Owners = dict[int, dict[IPv4Network | IPv6Network, list[str]]]
 """Prefix length -> netblock -> the mirrors for which it is exclusive."""
 
 
-def check(merged: Merged) -> Iterator[Complaint]:
+def check(merged: MergedSources) -> Iterator[Complaint]:
     """Complain about everything that only shows across records."""
     yield from _check_counts(merged)
     yield from _check_tops(merged)
@@ -43,15 +49,15 @@ def check(merged: Merged) -> Iterator[Complaint]:
     yield from _check_overrides(merged)
 
 
-def _check_counts(merged: Merged) -> Iterator[Complaint]:
+def _check_counts(merged: MergedSources) -> Iterator[Complaint]:
     for mirror in list(merged.mirrors.values())[MAX_MIRRORS:][:1]:
         yield mirror.error(f"there are {len(merged.mirrors)} mirrors; a snapshot holds at most {MAX_MIRRORS}")
     for category in list(merged.categories.values())[MAX_CATEGORIES:][:1]:
         yield category.error(f"there are {len(merged.categories)} categories; at most {MAX_CATEGORIES} are allowed")
 
 
-def _check_tops(merged: Merged) -> Iterator[Complaint]:
-    first: dict[str, tuple[str, Entry[CategoryTable]]] = {}
+def _check_tops(merged: MergedSources) -> Iterator[Complaint]:
+    first: dict[str, tuple[str, SourceRecord[CategoryTable]]] = {}
     for name, entry in merged.categories.items():
         top = name if entry.value.top is None else entry.value.top
         other, known = first.setdefault(top, (name, entry))
@@ -61,7 +67,7 @@ def _check_tops(merged: Merged) -> Iterator[Complaint]:
             )
 
 
-def _check_category(entry: Entry[CategoryTable]) -> Iterator[Complaint]:
+def _check_category(entry: SourceRecord[CategoryTable]) -> Iterator[Complaint]:
     if entry.value.kind == "open" and entry.value.directories and not entry.flawed:
         yield entry.error(
             'an open category has every directory below its top; write kind = "listed", or leave this out',
@@ -69,7 +75,7 @@ def _check_category(entry: Entry[CategoryTable]) -> Iterator[Complaint]:
         )
 
 
-def _check_mirror(entry: Entry[MirrorTable], merged: Merged) -> Iterator[Complaint]:
+def _check_mirror(entry: SourceRecord[MirrorTable], merged: MergedSources) -> Iterator[Complaint]:
     mirror = entry.value
     yield from _check_reach(entry)
     if both := sorted({*mirror.allowed_countries} & {*mirror.denied_countries}):
@@ -81,7 +87,7 @@ def _check_mirror(entry: Entry[MirrorTable], merged: Merged) -> Iterator[Complai
         yield from _check_content(entry, name, content, merged)
 
 
-def _check_reach(entry: Entry[MirrorTable]) -> Iterator[Complaint]:
+def _check_reach(entry: SourceRecord[MirrorTable]) -> Iterator[Complaint]:
     """Whom the mirror can be offered to at all."""
     mirror = entry.value
     near = bool(mirror.netblocks or mirror.asns)
@@ -97,7 +103,7 @@ def _check_reach(entry: Entry[MirrorTable]) -> Iterator[Complaint]:
         yield entry.warning("has no country, so it is offered only after all that have one")
 
 
-def _check_netblocks(entry: Entry[MirrorTable]) -> Iterator[Complaint]:
+def _check_netblocks(entry: SourceRecord[MirrorTable]) -> Iterator[Complaint]:
     seen: set[str] = set()
     for position, netblock in enumerate(entry.value.netblocks):
         if netblock.prefix in seen:
@@ -109,7 +115,7 @@ def _check_netblocks(entry: Entry[MirrorTable]) -> Iterator[Complaint]:
         seen.add(netblock.prefix)
 
 
-def _check_exclusive(merged: Merged) -> Iterator[Complaint]:
+def _check_exclusive(merged: MergedSources) -> Iterator[Complaint]:
     """Warn about netblocks whose clients an exclusive netblock keeps for other mirrors."""
     serving = {name: entry for name, entry in merged.mirrors.items() if entry.value.active and not entry.value.fallback}
     owners: _Owners = {}
@@ -128,7 +134,9 @@ def _check_exclusive(merged: Merged) -> Iterator[Complaint]:
                 )
 
 
-def _kept(prefix: str, name: str, owners: _Owners, serving: Mapping[str, Entry[MirrorTable]]) -> tuple[str, str] | None:
+def _kept(
+    prefix: str, name: str, owners: _Owners, serving: Mapping[str, SourceRecord[MirrorTable]]
+) -> tuple[str, str] | None:
     """The exclusive netblock that decides for a mirror's netblock, and whose it is; None if its own, or there is none.
 
     It is the longest that holds the netblock, among mirrors that have a category in common.
@@ -146,7 +154,9 @@ def _kept(prefix: str, name: str, owners: _Owners, serving: Mapping[str, Entry[M
     return None
 
 
-def _check_content(entry: Entry[MirrorTable], name: str, content: ContentTable, merged: Merged) -> Iterator[Complaint]:
+def _check_content(
+    entry: SourceRecord[MirrorTable], name: str, content: ContentTable, merged: MergedSources
+) -> Iterator[Complaint]:
     where = ("categories", name)
     known = merged.categories.get(name)
     if ("categories", name) not in merged.named:
@@ -162,7 +172,7 @@ def _check_content(entry: Entry[MirrorTable], name: str, content: ContentTable, 
         yield entry.warning("excludes everything that it includes", *where, "exclude")
 
 
-def _check_shared_urls(merged: Merged) -> Iterator[Complaint]:
+def _check_shared_urls(merged: MergedSources) -> Iterator[Complaint]:
     first: dict[tuple[str, str], str] = {}
     for name, entry in merged.mirrors.items():
         for category, content in entry.value.categories.items():
@@ -175,7 +185,7 @@ def _check_shared_urls(merged: Merged) -> Iterator[Complaint]:
                     )
 
 
-def _check_alias(name: str, entry: Entry[RepositoryTable], merged: Merged) -> Iterator[Complaint]:
+def _check_alias(name: str, entry: SourceRecord[RepositoryTable], merged: MergedSources) -> Iterator[Complaint]:
     repository = entry.value
     if repository.alias is None:
         return
@@ -197,7 +207,7 @@ def _check_alias(name: str, entry: Entry[RepositoryTable], merged: Merged) -> It
         yield entry.error(f"the aliases go round in a loop: {' -> '.join([*chain, name])}", "alias")
 
 
-def _check_repository(entry: Entry[RepositoryTable], merged: Merged) -> Iterator[Complaint]:
+def _check_repository(entry: SourceRecord[RepositoryTable], merged: MergedSources) -> Iterator[Complaint]:
     repository = entry.value
     if repository.alias is not None:
         return
@@ -223,7 +233,9 @@ def _check_repository(entry: Entry[RepositoryTable], merged: Merged) -> Iterator
     yield from _check_files(entry)
 
 
-def _check_place(entry: Entry[RepositoryTable], arch: str, place: PlaceTable, merged: Merged) -> Iterator[Complaint]:
+def _check_place(
+    entry: SourceRecord[RepositoryTable], arch: str, place: RepositoryDirectoryTable, merged: MergedSources
+) -> Iterator[Complaint]:
     if place.category is None:
         if entry.value.category is None and not entry.flawed:
             yield entry.error("has no category; name one here or for the whole repository", "arches", arch)
@@ -234,7 +246,7 @@ def _check_place(entry: Entry[RepositoryTable], arch: str, place: PlaceTable, me
         yield entry.error(f"the path for {rules.shown(arch)} has more than {rules.MAX_PATH} bytes", "arches", arch)
 
 
-def _check_files(entry: Entry[RepositoryTable]) -> Iterator[Complaint]:
+def _check_files(entry: SourceRecord[RepositoryTable]) -> Iterator[Complaint]:
     arches = entry.value.arches
     if entry.flawed:
         return
@@ -247,7 +259,7 @@ def _check_files(entry: Entry[RepositoryTable]) -> Iterator[Complaint]:
             yield entry.error(f"is missing; say whose file it is: {', '.join(sorted(arches))}", *where, "arch")
 
 
-def _check_overrides(merged: Merged) -> Iterator[Complaint]:
+def _check_overrides(merged: MergedSources) -> Iterator[Complaint]:
     for prefix, entry in merged.netblocks.items():
         if _is_wide(prefix):
             yield entry.warning(f"{prefix} is very wide: everyone in it counts as a client in {entry.value}")

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.source.lines import KeyPath
     from mirrorlist_snapshot.source.reading import Document
     from mirrorlist_snapshot.source.schema import CategoryTable, MirrorTable, RepositoryTable
-    from mirrorlist_snapshot.source.validation import Part
+    from mirrorlist_snapshot.source.validation import ValidatedDocument
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry(Generic[T]):
+class SourceRecord(Generic[T]):
     """A record and the place where it is written."""
 
     document: Document
@@ -51,23 +51,23 @@ class Entry(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergedSources:
     """Everything that all documents say."""
 
-    categories: dict[str, Entry[CategoryTable]]
-    repositories: dict[str, Entry[RepositoryTable]]
-    mirrors: dict[str, Entry[MirrorTable]]
-    continents: dict[str, Entry[str]]
-    neighbours: dict[str, Entry[list[list[str]]]]
-    netblocks: dict[str, Entry[str]]
-    never_served: dict[str, Entry[list[str]]]
+    categories: dict[str, SourceRecord[CategoryTable]]
+    repositories: dict[str, SourceRecord[RepositoryTable]]
+    mirrors: dict[str, SourceRecord[MirrorTable]]
+    continents: dict[str, SourceRecord[str]]
+    neighbours: dict[str, SourceRecord[list[list[str]]]]
+    netblocks: dict[str, SourceRecord[str]]
+    never_served: dict[str, SourceRecord[list[str]]]
     named: frozenset[KeyPath]
     """(section, name) of every record, also of those too broken to be here."""
 
 
-def merge(parts: Sequence[Part]) -> tuple[Merged, list[Complaint]]:
+def merge(parts: Sequence[ValidatedDocument]) -> tuple[MergedSources, list[Complaint]]:
     """Put the parts together; a thing that is described twice keeps its first description."""
-    merged = Merged(
+    merged = MergedSources(
         categories={},
         repositories={},
         mirrors={},
@@ -94,9 +94,9 @@ def merge(parts: Sequence[Part]) -> tuple[Merged, list[Complaint]]:
 
 
 def _add(
-    part: Part,
+    part: ValidatedDocument,
     section: tuple[str, ...],
-    entries: dict[str, Entry[T]],
+    entries: dict[str, SourceRecord[T]],
     values: Mapping[str, T],
     rule: Callable[[str], str] | None = None,
 ) -> Iterable[Complaint]:
@@ -104,7 +104,7 @@ def _add(
     spelling = _spelling(part.document.data, section, rule) if rule and values else {}
     for key, value in values.items():
         path = (*section, spelling.get(key, key))
-        entry = Entry(part.document, path, value, path[:2] in part.flawed)
+        entry = SourceRecord(part.document, path, value, path[:2] in part.flawed)
         first = entries.setdefault(key, entry)
         if first is not entry:
             yield entry.error(f"{rules.shown(key)} is described twice; the other description is in {first.place()}")

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.errors import Complaint
-from mirrorlist_snapshot.source.syntax import SUFFIXES, Unreadable, read_text
+from mirrorlist_snapshot.source.syntax import SUFFIXES, UnreadableTextError, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -126,7 +126,7 @@ def _document(path: Path) -> tuple[Document, list[Complaint]] | Complaint:
     file = _printable(path)
     try:
         text = read_text(path.suffix.lower(), path.read_bytes().decode("utf-8-sig"))
-    except Unreadable as error:
+    except UnreadableTextError as error:
         return Complaint(file=file, line=error.line, key=key_path(error.path), message=error.message)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1

@@ -7,6 +7,7 @@ What needs two records to see is in `checks`.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, cast
 
@@ -140,13 +141,20 @@ Asn = Annotated[
 ]
 
 
-class Model(BaseModel):
-    """What all tables have in common: unknown keys are mistakes, nothing is converted silently."""
+def _title(table: type[Any]) -> str:
+    """Return the title that editors show: `Repository directory` for RepositoryDirectoryTable."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", table.__name__.removesuffix("Table")).capitalize()
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+class Table(BaseModel):
+    """The base of all tables: an unknown key is a mistake, and no value is converted silently."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, model_title_generator=_title
+    )
 
 
-class VersionTable(Model):
+class VersionTable(Table):
     """One version of a file."""
 
     timestamp: Timestamp
@@ -190,7 +198,7 @@ class RepositoryFile(CategoryFile):
     """The architecture whose directory holds the file; needed where the repository has several."""
 
 
-class CategoryTable(Model):
+class CategoryTable(Table):
     """A content tree that mirrors carry."""
 
     kind: Literal["open", "listed"] = "open"
@@ -207,7 +215,7 @@ def _place(value: object) -> object:
     return {"path": value} if isinstance(value, str) else value
 
 
-class PlaceTable(Model):
+class RepositoryDirectoryTable(Table):
     """Where a repository lies for one architecture."""
 
     category: Name | None = None
@@ -230,7 +238,7 @@ def _arches(value: object) -> object:
     return places
 
 
-class RepositoryTable(Model):
+class RepositoryTable(Table):
     """What clients ask for with `repo=`."""
 
     category: Name | None = None
@@ -238,8 +246,16 @@ class RepositoryTable(Model):
     path: PathTemplate | None = None
     """Directory below the category's top; `{arch}` is replaced by the architecture."""
     arches: Annotated[
-        dict[Name, Annotated[PlaceTable, BeforeValidator(_place, json_schema_input_type=PathTemplate | PlaceTable)]],
-        BeforeValidator(_arches, json_schema_input_type=list[Name] | dict[Name, PathTemplate | PlaceTable]),
+        dict[
+            Name,
+            Annotated[
+                RepositoryDirectoryTable,
+                BeforeValidator(_place, json_schema_input_type=PathTemplate | RepositoryDirectoryTable),
+            ],
+        ],
+        BeforeValidator(
+            _arches, json_schema_input_type=list[Name] | dict[Name, PathTemplate | RepositoryDirectoryTable]
+        ),
         Field(min_length=1),
     ] = {}
     """Architectures: a list, or a table architecture -> path."""
@@ -251,7 +267,7 @@ class RepositoryTable(Model):
     """This is another name for that repository; nothing else may be set."""
 
 
-class NetblockTable(Model):
+class NetblockTable(Table):
     """A network whose clients a mirror serves first."""
 
     prefix: ClientPrefix
@@ -285,7 +301,7 @@ def _content(value: object) -> object:
             return value
 
 
-class ContentTable(Model):
+class ContentTable(Table):
     """What a mirror offers of one category."""
 
     urls: Urls
@@ -298,7 +314,7 @@ class ContentTable(Model):
     """Listed categories only: exactly the directories that the mirror has up to date."""
 
 
-class MirrorTable(Model):
+class MirrorTable(Table):
     """A host that carries categories."""
 
     country: Country | None = None
@@ -359,7 +375,7 @@ Groups = Annotated[
 ]
 
 
-class OverridesTable(Model):
+class OverridesTable(Table):
     """Where the map of the world is not the map of the network."""
 
     continents: Annotated[dict[Country, Continent], _distinct_keys(rules.country)] = {}
@@ -372,7 +388,7 @@ class OverridesTable(Model):
     """Client country -> countries whose mirrors it never gets."""
 
 
-class SourceDocument(Model):
+class SourceDocument(Table):
     """A description of mirrors, or a part of one: all files together make the whole."""
 
     schema_: str | None = Field(default=None, alias="$schema")

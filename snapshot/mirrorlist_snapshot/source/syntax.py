@@ -26,7 +26,7 @@ MAX_SHARED_NODES: Final = 100_000
 """Values that YAML aliases may add to a small document; without aliases a text has fewer values than characters."""
 
 
-class Text(NamedTuple):
+class ParsedText(NamedTuple):
     """What a text says."""
 
     data: object
@@ -37,7 +37,7 @@ class Text(NamedTuple):
     """Whether `locate()` would find keys that are given twice."""
 
 
-class Unreadable(Exception):  # noqa: N818 - a step out of the readers, not an error of the package
+class UnreadableTextError(Exception):
     """What is wrong with a whole text."""
 
     def __init__(self, message: str, line: int | None = None, path: KeyPath = ()) -> None:
@@ -47,12 +47,12 @@ class Unreadable(Exception):  # noqa: N818 - a step out of the readers, not an e
         self.path = path
 
 
-def read_text(suffix: str, text: str) -> Text:
+def read_text(suffix: str, text: str) -> ParsedText:
     """Read a text in the syntax of a file name suffix, one of SUFFIXES; raise Unreadable."""
     try:
         found = _READERS[suffix](text)
     except RecursionError:
-        raise Unreadable(_TOO_DEEP) from None
+        raise UnreadableTextError(_TOO_DEEP) from None
     _check_depth(found.data)
     return found
 
@@ -66,7 +66,7 @@ def _check_depth(data: object) -> None:
     for _ in range(MAX_DEPTH + 1):
         level = [inner for value in level for inner in _inner(value)]
     if level:
-        raise Unreadable(_TOO_DEEP)
+        raise UnreadableTextError(_TOO_DEEP)
 
 
 def _inner(value: object) -> list[object]:
@@ -75,19 +75,19 @@ def _inner(value: object) -> list[object]:
     return cast("list[object]", value) if isinstance(value, list) else []
 
 
-def _read_toml(text: str) -> Text:
+def _read_toml(text: str) -> ParsedText:
     try:
-        return Text(tomllib.loads(text), lambda: lines.of_toml(text), duplicates=False)
+        return ParsedText(tomllib.loads(text), lambda: lines.of_toml(text), duplicates=False)
     except ValueError as error:  # also Python's own, for numbers of thousands of digits
         message, _, place = str(error).partition(" (at ")
         line = re.match(r"line ([0-9]+)", place)
         if message == r"Illegal character '\n'":
             message += " (a quote is not closed on this line)"
         end = text.count("\n") + 1 if place.startswith("end") else None
-        raise Unreadable(f"is not valid TOML: {message}", int(line[1]) if line else end) from None
+        raise UnreadableTextError(f"is not valid TOML: {message}", int(line[1]) if line else end) from None
 
 
-def _read_json(text: str) -> Text:
+def _read_json(text: str) -> ParsedText:
     twice = False
 
     def table(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -97,15 +97,15 @@ def _read_json(text: str) -> Text:
         return found
 
     def refuse(constant: str) -> object:
-        raise Unreadable(f"is not valid JSON: {constant} is not a JSON value")
+        raise UnreadableTextError(f"is not valid JSON: {constant} is not a JSON value")
 
     try:
         data: object = json.loads(text, object_pairs_hook=table, parse_constant=refuse)
     except json.JSONDecodeError as error:
-        raise Unreadable(f"is not valid JSON: {error.msg}", error.lineno) from None
+        raise UnreadableTextError(f"is not valid JSON: {error.msg}", error.lineno) from None
     except ValueError as error:
-        raise Unreadable(f"is not valid JSON: {error}") from None
-    return Text(data, lambda: lines.of_json(text), duplicates=twice)
+        raise UnreadableTextError(f"is not valid JSON: {error}") from None
+    return ParsedText(data, lambda: lines.of_json(text), duplicates=twice)
 
 
 class _Mark(Protocol):
@@ -135,7 +135,7 @@ class _Marked(Protocol):
     context_mark: _Mark | None
 
 
-def _read_yaml(text: str) -> Text:
+def _read_yaml(text: str) -> ParsedText:
     yaml = cast("_Composer", YAML(typ="safe", pure=True))
     try:
         node = yaml.compose(text)
@@ -143,13 +143,13 @@ def _read_yaml(text: str) -> Text:
         details = cast("_Marked", error)
         mark = details.problem_mark or details.context_mark
         problem = details.problem or details.context
-        raise Unreadable(f"is not valid YAML: {problem}", mark.line + 1 if mark else None) from None
+        raise UnreadableTextError(f"is not valid YAML: {problem}", mark.line + 1 if mark else None) from None
     except (YAMLError, ValueError) as error:
         problem = str(error).partition("\n")[0]
-        raise Unreadable(f"is not valid YAML: {problem}") from None
+        raise UnreadableTextError(f"is not valid YAML: {problem}") from None
     plain = _PlainYaml(len(text) + MAX_SHARED_NODES)
     data: object = plain.value(node, ()) if node is not None else dict[str, object]()
-    return Text(data, lambda: plain.lines, duplicates=bool(plain.lines.duplicates))
+    return ParsedText(data, lambda: plain.lines, duplicates=bool(plain.lines.duplicates))
 
 
 class _PlainYaml:
@@ -164,9 +164,11 @@ class _PlainYaml:
         line = node.start_mark.line + 1
         self._budget -= 1
         if self._budget < 0:
-            raise Unreadable("has aliases that expand to more values than a description of mirrors needs", line)
+            raise UnreadableTextError(
+                "has aliases that expand to more values than a description of mirrors needs", line
+            )
         if len(path) > MAX_DEPTH:
-            raise Unreadable(_TOO_DEEP, line)
+            raise UnreadableTextError(_TOO_DEEP, line)
         tag = str(node.tag).removeprefix("tag:yaml.org,2002:")
         match node.id, tag:
             case "mapping", "map":
@@ -176,16 +178,16 @@ class _PlainYaml:
             case "scalar", _:
                 return _scalar(tag, str(node.value), line, path)
             case _:
-                raise Unreadable(_NO_TAGS.format(tag=node.tag), line, path)
+                raise UnreadableTextError(_NO_TAGS.format(tag=node.tag), line, path)
 
     def _table(self, pairs: list[tuple[_Node, _Node]], path: KeyPath) -> dict[str, object]:
         found: dict[str, object] = {}
         for key_node, value_node in pairs:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node.value, str):
-                raise Unreadable("a key must be text, not a map or list", line, path)
+                raise UnreadableTextError("a key must be text, not a map or list", line, path)
             if str(key_node.tag) == "tag:yaml.org,2002:merge":
-                raise Unreadable("`<<` is not part of YAML 1.2; repeat the keys", line, path)
+                raise UnreadableTextError("`<<` is not part of YAML 1.2; repeat the keys", line, path)
             key = key_node.value  # as written: `12:` and `true:` are names here
             self.lines.add((*path, key), line)
             found[key] = self.value(value_node, (*path, key))
@@ -213,12 +215,12 @@ def _scalar(tag: str, text: str, line: int, path: KeyPath) -> object:
                 return float(text) if tag == "float" else int(text, 0 if text[1:2].isalpha() else 10)
             except ValueError:
                 message = "is not a number that can be used here; put quotes around text"
-                raise Unreadable(message, line, path) from None
+                raise UnreadableTextError(message, line, path) from None
         case _:
-            raise Unreadable(_NO_TAGS.format(tag=tag), line, path)
+            raise UnreadableTextError(_NO_TAGS.format(tag=tag), line, path)
 
 
-_READERS: Final[dict[str, Callable[[str], Text]]] = {
+_READERS: Final[dict[str, Callable[[str], ParsedText]]] = {
     ".toml": _read_toml,
     ".yaml": _read_yaml,
     ".yml": _read_yaml,

@@ -44,7 +44,7 @@ _FALSE: Final = {"false", "no", "off", "n"}
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ValidatedDocument:
     """What one document contributes."""
 
     document: Document
@@ -55,7 +55,7 @@ class Part:
     """Records from which something was taken out."""
 
 
-def validate(document: Document) -> tuple[Part, list[Complaint]]:
+def validate(document: Document) -> tuple[ValidatedDocument, list[Complaint]]:
     """Validate one document, mistake by mistake."""
     data = document.data
     named = frozenset(_records(data))
@@ -68,7 +68,7 @@ def validate(document: Document) -> tuple[Part, list[Complaint]]:
         except ValidationError as error:
             errors = error.errors(include_url=False)
         else:
-            return Part(document, source, named, frozenset(flawed)), complaints
+            return ValidatedDocument(document, source, named, frozenset(flawed)), complaints
         if first:
             data = copy.deepcopy(data)
         offending: set[KeyPath] = set()

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from mirrorlist_snapshot.file_details.alternates import (
     MAX_ALTERNATES,
-    Earlier,
+    PreviousFiles,
     directories_of,
-    fill,
     with_alternates,
+    with_file_details,
 )
 from mirrorlist_snapshot.model import Category, CategoryKind, FileDetails, FileVersion, Overrides
-from mirrorlist_snapshot.records import Records, RepositoryDirectoryRecord, RepositoryRecord
+from mirrorlist_snapshot.records import NetworkRecords, RepositoryDirectoryRecord, RepositoryRecord
 from support.snapshots import mirror, snapshot_of
 
 DAY = 86_400
@@ -128,26 +128,28 @@ def test_earlier_details_are_found_by_name() -> None:
         ),
         files={b"\0\1d/f\xc3\xa9": details(A)},
     )
-    earlier = Earlier.of(snapshot)
+    earlier = PreviousFiles.of(snapshot)
     assert earlier.find("b", "d/fé") == details(A)
     assert earlier.find("a", "d/fé") is None
     assert earlier.find("c", "d/fé") is None
-    assert Earlier.of(None).find("b", "d/fé") is None
+    assert PreviousFiles.of(None).find("b", "d/fé") is None
 
 
-RECORDS = Records(
+RECORDS = NetworkRecords(
     categories=(),
     mirrors=(),
     repositories=(
         RepositoryRecord(
             name="r",
             disabled=False,
-            places=(
+            directories=(
                 RepositoryDirectoryRecord(arch="x", category="c", path="r/x"),
                 RepositoryDirectoryRecord(arch="y", category="other", path="r/y"),
             ),
         ),
-        RepositoryRecord(name="s", disabled=True, places=(RepositoryDirectoryRecord(arch="", category="c", path="d"),)),
+        RepositoryRecord(
+            name="s", disabled=True, directories=(RepositoryDirectoryRecord(arch="", category="c", path="d"),)
+        ),
     ),
     aliases={},
     directories={"c": {"d": frozenset(), "e": frozenset()}, "other": {"f": frozenset()}},
@@ -166,7 +168,7 @@ def test_directories() -> None:
 
 def test_what_the_sources_say_wins() -> None:
     """Described files stay as they are; others get what was found, and unread ones keep what was said before."""
-    earlier = Earlier.of(
+    earlier = PreviousFiles.of(
         snapshot_of(
             [mirror("m")],
             files={b"\0\0d/described": details(A), b"\0\0d/found": details(A), b"\0\0d/unread": details(B)},
@@ -174,7 +176,7 @@ def test_what_the_sources_say_wins() -> None:
     )
     found = {("c", "d/described"): B, ("c", "d/found"): B, ("c", "d/new"): B}
     unread = [("c", "d/unread"), ("c", "d/never-known"), ("c", "d/described")]
-    filled = fill(RECORDS, found, unread, earlier, built=10 * DAY, keep=WEEK)
+    filled = with_file_details(RECORDS, found, unread, earlier, built=10 * DAY, keep=WEEK)
     assert filled.files == {
         ("c", "d/described"): details(C),
         ("c", "d/found"): details(B, A),

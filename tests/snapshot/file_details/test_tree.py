@@ -14,7 +14,7 @@ import pytest
 
 import mirrorlist_snapshot
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.file_details.alternates import Earlier
+from mirrorlist_snapshot.file_details.alternates import PreviousFiles
 from mirrorlist_snapshot.file_details.tree import WELL_KNOWN, check_name, read_tree
 from mirrorlist_snapshot.model import FileDetails, FileVersion
 
@@ -95,7 +95,7 @@ def environment(today: float) -> dict[str, str]:
 
 def told(file: Path, category: str, path: str) -> FileDetails | None:
     """What a snapshot file says about a file."""
-    return Earlier.of(snapshot_format.verify(file.read_bytes())).find(category, path)
+    return PreviousFiles.of(snapshot_format.verify(file.read_bytes())).find(category, path)
 
 
 @pytest.fixture

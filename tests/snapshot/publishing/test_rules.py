@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.errors import LossError, PublishError, SnapshotError
 from mirrorlist_snapshot.publishing.file_target import FileTarget
-from mirrorlist_snapshot.publishing.rules import Rules, publish, rollback
+from mirrorlist_snapshot.publishing.rules import PublicationRules, publish, rollback
 from mirrorlist_snapshot.signing import SigningKey, TrustedKeys
 from support.snapshot_command import json_of, run
 from support.snapshots import mirror, snapshot_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = SigningKey.generate()
-FORCE = Rules(force=True)
+FORCE = PublicationRules(force=True)
 
 
 def snapshot(serial: int, mirrors: int = 10, *, first: int = 0) -> bytes:
@@ -51,19 +51,19 @@ def serial(target: FileTarget) -> int:
 def test_generations_are_kept(target: FileTarget) -> None:
     """What was in place stays beside the file, as many generations as are to be kept; names sort as serials do."""
     for number in (8, 9, 10, 11):
-        publish(snapshot(number), target, Rules(keep=2))
+        publish(snapshot(number), target, PublicationRules(keep=2))
     assert names(target) == ["a.mls", "a.mls.0000000000000000009", "a.mls.0000000000000000010"]
     assert target.generations() == [10, 9]
     assert target.generation(9) == snapshot(9)
-    publish(snapshot(12), target, Rules(keep=0))
+    publish(snapshot(12), target, PublicationRules(keep=0))
     assert names(target) == ["a.mls"]
 
 
 def test_what_is_in_place_already(target: FileTarget) -> None:
     """Publishing the same bytes again changes nothing and is no mistake: a job may be run twice."""
-    assert publish(snapshot(1), target, Rules()).changed
+    assert publish(snapshot(1), target, PublicationRules()).changed
     before = target.path.stat()
-    again = publish(snapshot(1), target, Rules())
+    again = publish(snapshot(1), target, PublicationRules())
     assert (again.changed, again.header.serial) == (False, 1)
     assert target.path.stat() == before
     assert names(target) == ["a.mls"]
@@ -80,9 +80,9 @@ def test_what_is_in_place_already(target: FileTarget) -> None:
 )
 def test_what_is_refused(target: FileTarget, new: bytes, complaint: str) -> None:
     """What the rules refuse changes nothing; with force it is published, with the same words as a warning."""
-    publish(snapshot(5), target, Rules())
+    publish(snapshot(5), target, PublicationRules())
     with pytest.raises((PublishError, LossError), match=complaint):
-        publish(new, target, Rules())
+        publish(new, target, PublicationRules())
     assert names(target) == ["a.mls"]
     assert serial(target) == 5
     done = publish(new, target, FORCE)
@@ -94,10 +94,10 @@ def test_what_is_refused(target: FileTarget, new: bytes, complaint: str) -> None
 
 def test_a_tenth_may_go(target: FileTarget) -> None:
     """One mirror of ten is not more than a tenth; a stricter limit refuses it."""
-    publish(snapshot(5), target, Rules())
+    publish(snapshot(5), target, PublicationRules())
     with pytest.raises(LossError, match="more than 9 %"):
-        publish(snapshot(6, 9), target, Rules(limit=0.09))
-    done = publish(snapshot(6, 9), target, Rules())
+        publish(snapshot(6, 9), target, PublicationRules(limit=0.09))
+    done = publish(snapshot(6, 9), target, PublicationRules())
     assert [(loss.kind, loss.lost) for loss in done.losses] == [
         ("mirrors", 1),
         ("repositories", 0),
@@ -107,7 +107,7 @@ def test_a_tenth_may_go(target: FileTarget) -> None:
 
 def test_what_is_no_snapshot_is_not_even_forced(target: FileTarget) -> None:
     """Force is about the rules: bytes that do not verify are never published."""
-    publish(snapshot(5), target, Rules())
+    publish(snapshot(5), target, PublicationRules())
     for data in (b"", snapshot(6)[:-1], snapshot(6)[:-8] + b"damaged!"):
         with pytest.raises(SnapshotError):
             publish(data, target, FORCE)
@@ -118,11 +118,11 @@ def test_what_is_no_snapshot_is_not_even_forced(target: FileTarget) -> None:
 def test_a_damaged_file_is_replaced(target: FileTarget, damage: bytes) -> None:
     """What is no good snapshot is replaced and not kept; the newest generation says what would be lost."""
     for number in (5, 6):
-        publish(snapshot(number), target, Rules())
+        publish(snapshot(number), target, PublicationRules())
     target.path.write_bytes(damage)
     with pytest.raises(LossError):
-        publish(snapshot(7, 5), target, Rules())
-    done = publish(snapshot(7), target, Rules())
+        publish(snapshot(7, 5), target, PublicationRules())
+    done = publish(snapshot(7), target, PublicationRules())
     assert (done.replaced, done.losses[0].before) == (None, 10)
     assert "what is in place is no good snapshot" in done.warnings[0]
     assert target.generations() == [5]
@@ -130,15 +130,15 @@ def test_a_damaged_file_is_replaced(target: FileTarget, damage: bytes) -> None:
 
 def test_signatures(target: FileTarget) -> None:
     """A publication can be signed; where signed ones are in place, an unsigned one is refused."""
-    done = publish(snapshot(5), target, Rules(signer=KEY))
+    done = publish(snapshot(5), target, PublicationRules(signer=KEY))
     trusted = TrustedKeys({KEY.key_id: KEY.private.public_key()})
     assert trusted.verify(target.path.read_bytes()) == KEY.key_id.hex() == done.header.key_id
     with pytest.raises(PublishError, match="is signed, this is not; sign it with --sign-key"):
-        publish(snapshot(6), target, Rules())
-    publish(snapshot(6, 11), target, Rules(signer=KEY))
+        publish(snapshot(6), target, PublicationRules())
+    publish(snapshot(6, 11), target, PublicationRules(signer=KEY))
     with pytest.raises(PublishError, match="is signed, this is not"):
-        rollback(target, Rules())
-    rollback(target, Rules(signer=KEY))
+        rollback(target, PublicationRules())
+    rollback(target, PublicationRules(signer=KEY))
     assert trusted.verify(target.path.read_bytes())
 
 
@@ -160,7 +160,7 @@ def test_rollback_to_a_serial(target: FileTarget) -> None:
     for number in (3, 5, 7):
         publish(snapshot(number, number), target, FORCE)
     with pytest.raises(LossError, match="4 of 7 mirrors"):
-        rollback(target, Rules(), to=3)
+        rollback(target, PublicationRules(), to=3)
     rollback(target, FORCE, to=3)
     assert serial(target) == 8
     with pytest.raises(PublishError, match="no generation with serial 4 was kept; those that were: 7, 5, 3"):
@@ -170,31 +170,31 @@ def test_rollback_to_a_serial(target: FileTarget) -> None:
 def test_rollback_from_damage(target: FileTarget) -> None:
     """Where what is in place is damaged or gone, the newest generation comes back, under a new serial."""
     for number in (3, 5):
-        publish(snapshot(number), target, Rules())
+        publish(snapshot(number), target, PublicationRules())
     target.path.write_bytes(b"damaged")
-    rollback(target, Rules())
+    rollback(target, PublicationRules())
     assert serial(target) > 1_700_000_000, "more than any that the damaged file may have had"
     target.path.unlink()
-    rollback(target, Rules())
+    rollback(target, PublicationRules())
     assert target.path.read_bytes()[192:] == snapshot(3)[192:]
 
 
 def test_rollback_without_generations(target: FileTarget) -> None:
     """There is nothing to go back to, and that is said."""
     with pytest.raises(PublishError, match="nothing older was kept"):
-        rollback(target, Rules())
-    publish(snapshot(3), target, Rules())
+        rollback(target, PublicationRules())
+    publish(snapshot(3), target, PublicationRules())
     with pytest.raises(PublishError, match="nothing older was kept"):
-        rollback(target, Rules())
+        rollback(target, PublicationRules())
 
 
 def test_mode_and_group_stay(target: FileTarget) -> None:
     """The file keeps its permissions and its group, and generations have those that they had in place."""
-    publish(snapshot(1), target, Rules())
+    publish(snapshot(1), target, PublicationRules())
     group = max(os.getgroups(), default=os.getgid())
     os.chown(target.path, -1, group)
     target.path.chmod(0o640)
-    publish(snapshot(2), target, Rules())
+    publish(snapshot(2), target, PublicationRules())
     for path in (target.path, target.path.with_name("a.mls.0000000000000000001")):
         found = path.stat()
         assert (found.st_mode & 0o777, found.st_gid) == (0o640, group)
@@ -203,15 +203,15 @@ def test_mode_and_group_stay(target: FileTarget) -> None:
 def test_only_one_at_a_time(target: FileTarget) -> None:
     """While somebody publishes, nobody else does: what was compared is what is replaced."""
     with target.locked(), pytest.raises(PublishError, match="somebody else is publishing there; try again"):
-        publish(snapshot(1), target, Rules())
-    publish(snapshot(1), target, Rules())
+        publish(snapshot(1), target, PublicationRules())
+    publish(snapshot(1), target, PublicationRules())
 
 
 def test_a_failure_leaves_nothing_behind(target: FileTarget) -> None:
     """Where a file cannot be put in place, what was there stays, and no second name of it."""
-    publish(snapshot(1), target, Rules())
+    publish(snapshot(1), target, PublicationRules())
     with pytest.raises(PublishError, match="cannot write"):
-        publish(snapshot(2), FileTarget(target.path / "below"), Rules())
+        publish(snapshot(2), FileTarget(target.path / "below"), PublicationRules())
     with pytest.raises(SnapshotError):
         target.replace(b"nonsense", 1, 5)
     assert names(target) == ["a.mls"]
@@ -224,14 +224,14 @@ def test_a_failure_leaves_nothing_behind(target: FileTarget) -> None:
 def test_any_sequence(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]) -> None:
     """Whatever is published and rolled back: a good snapshot is in place, and serials grow unless forced."""
     target = FileTarget(tmp_path_factory.mktemp("any") / "a.mls")
-    publish(snapshot(5), target, Rules())
+    publish(snapshot(5), target, PublicationRules())
     for step, number, mirrors in steps:
         before, kept = target.path.read_bytes(), target.generations()
         try:
             if step == "rollback":
-                rollback(target, Rules(keep=3))
+                rollback(target, PublicationRules(keep=3))
             else:
-                publish(snapshot(number, mirrors), target, Rules(force=step == "force", keep=3))
+                publish(snapshot(number, mirrors), target, PublicationRules(force=step == "force", keep=3))
         except (PublishError, LossError):
             assert step != "force"
             assert (target.path.read_bytes(), target.generations()) == (before, kept)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mirrorlist_snapshot.errors import ServingError
-from mirrorlist_snapshot.publishing.running_server import Readyz, reload_until_served, send_sighup
+from mirrorlist_snapshot.publishing.running_server import ReadyzEndpoint, reload_until_served, send_sighup
 from support.processes import Server, stamped, write_snapshot
 from support.snapshot_command import json_of, run
 
@@ -94,7 +94,7 @@ def test_the_holder_is_signalled(tmp_path: Path) -> None:
 def test_where_to_ask(text: str) -> None:
     """Only a URL or a socket that can be asked is one."""
     with pytest.raises(ValueError, match=r".*"):
-        Readyz.parse(text)
+        ReadyzEndpoint.parse(text)
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def answering(body: bytes) -> Generator[str]:
 def test_who_else_answers(body: bytes) -> None:
     """Something else than mirrorlistd at that address is told apart, whatever it says."""
     with answering(body) as url, pytest.raises(ServingError, match="cannot ask"):
-        Readyz(url).ask()
+        ReadyzEndpoint(url).ask()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -162,7 +162,7 @@ def test_a_server_that_refuses(tmp_path: Path) -> None:
     with Server("--config", str(settings), "--pid-file", str(pid)) as server:
         settings.write_text('snapshot = "served.mls"\nlimit = 0\n')
         write_snapshot(tmp_path / "two", stamped(2), serial=2)
-        readyz = Readyz(f"http://127.0.0.1:{server.port}/readyz")
+        readyz = ReadyzEndpoint(f"http://127.0.0.1:{server.port}/readyz")
         (tmp_path / "two").replace(served)
         for _ in range(2):  # the same failure again is another one
             with pytest.raises(ServingError, match=r"does not serve serial 2: .*limit"):

@@ -15,7 +15,7 @@ import pytest
 from mirrorlist_snapshot.errors import LossError, NoObjectError, PublishError, StoreConflictError, StoreError
 from mirrorlist_snapshot.format import encode, header
 from mirrorlist_snapshot.publishing import stores as module
-from mirrorlist_snapshot.publishing.rules import Rules, publish, rollback
+from mirrorlist_snapshot.publishing.rules import PublicationRules, publish, rollback
 from mirrorlist_snapshot.publishing.store_target import StoreTarget
 from mirrorlist_snapshot.publishing.stores import StoredObject
 from mirrorlistd.pull.attempt import Puller
@@ -65,17 +65,17 @@ def test_the_rules_of_files_hold(target: StoreTarget) -> None:
     """Older serials and large losses are refused, generations are kept and the oldest dropped, the way back works."""
     assert target.current() is None
     for number in (1, 2, 3, 4):
-        done = publish(snapshot(number), target, Rules(keep=2))
+        done = publish(snapshot(number), target, PublicationRules(keep=2))
         assert (done.changed, done.replaced) == (True, number - 1 or None)
     assert target.generations() == [3, 2]
     assert target.generation(3) == snapshot(3)
-    assert not publish(snapshot(4), target, Rules()).changed
+    assert not publish(snapshot(4), target, PublicationRules()).changed
     with pytest.raises(PublishError, match="serial 3 is not more than 4"):
-        publish(snapshot(3), target, Rules())
+        publish(snapshot(3), target, PublicationRules())
     with pytest.raises(LossError, match="5 of 20 mirrors"):
-        publish(snapshot(5, mirrors=15), target, Rules())
+        publish(snapshot(5, mirrors=15), target, PublicationRules())
     assert serial(target) == 4
-    assert rollback(target, Rules()).header.serial == 5
+    assert rollback(target, PublicationRules()).header.serial == 5
     assert header(snapshot(3)).digest == header(target.current() or b"").digest
     assert target.object.siblings()[0] == "m.mls"
     assert len(target.object.siblings()) == 1 + len(target.generations())
@@ -85,7 +85,7 @@ def test_the_rules_of_files_hold(target: StoreTarget) -> None:
 def test_who_judged_what_is_no_longer_there_is_refused(target: StoreTarget, *, begun: bool) -> None:
     """Two publishers have judged the same moment: the slower one changes nothing, be it the first time or not."""
     if begun:
-        publish(snapshot(1), target, Rules())
+        publish(snapshot(1), target, PublicationRules())
     slower = again(target)
     assert slower.current() == target.current()
     target.replace(snapshot(3), 1 if begun else None, 5)
@@ -103,7 +103,7 @@ def test_of_publishers_that_race_one_wins(target: StoreTarget) -> None:
         def run(number: int, won: list[int] = won, start: threading.Barrier = start) -> None:
             start.wait()
             try:
-                publish(snapshot(number), again(target), Rules(keep=1))
+                publish(snapshot(number), again(target), PublicationRules(keep=1))
             except PublishError:
                 return
             won.append(number)
@@ -119,7 +119,7 @@ def test_of_publishers_that_race_one_wins(target: StoreTarget) -> None:
 
 def test_a_lost_answer_is_no_refusal(target: StoreTarget) -> None:
     """A write that was done although its answer got lost is done: the second try finds its own object there."""
-    publish(snapshot(1), target, Rules())
+    publish(snapshot(1), target, PublicationRules())
     target.current()
     target.object.put(snapshot(2), target.object.fetch().version)  # type: ignore[union-attr]
     target.replace(snapshot(2), 1, 5)
@@ -128,11 +128,11 @@ def test_a_lost_answer_is_no_refusal(target: StoreTarget) -> None:
 
 def test_a_known_version_is_not_read_again(target: StoreTarget) -> None:
     """A question that names the version gets no bytes while it is there; one that is gone, or none at all, is told."""
-    publish(snapshot(1), target, Rules())
+    publish(snapshot(1), target, PublicationRules())
     found = target.object.fetch()
     assert found
     assert target.object.fetch(found.version) is None
-    publish(snapshot(2), target, Rules())
+    publish(snapshot(2), target, PublicationRules())
     assert target.object.fetch(found.version) != found
     with pytest.raises(StoreConflictError):
         target.object.put(b"", found.version)
@@ -193,10 +193,10 @@ def test_a_web_server_is_a_store(tmp_path: Path) -> None:
         os.chmod(nginx.root, 0o777)  # noqa: PTH101, S103 - nginx works as nobody, if we are root
         target = StoreTarget(StoredObject.at(nginx.url("m.mls")))
         for number in (1, 2):
-            assert publish(snapshot(number), target, Rules()).header.serial == number
+            assert publish(snapshot(number), target, PublicationRules()).header.serial == number
         assert target.generations() == []
         with pytest.raises(PublishError, match="serial 1 is not more than 2"):
-            publish(snapshot(1), target, Rules())
+            publish(snapshot(1), target, PublicationRules())
         found = target.object.fetch()
         assert found
         assert target.object.fetch(found.version) is None

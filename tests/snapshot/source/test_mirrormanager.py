@@ -27,7 +27,7 @@ from mirrorlist_snapshot.records import (
 from mirrorlist_snapshot.source.mirrormanager import ImportedCache, read_mirrormanager
 from mirrorlist_snapshot.source.mirrormanager.framing import MAX_RECORD
 from mirrorlist_snapshot.source.mirrormanager.side_files import read_continents, read_networks
-from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 from support import caches
 from support.caches import directory, encode, pair, small_cache
 from support.snapshots import NETWORKS
@@ -77,12 +77,12 @@ def test_every_field_becomes_what_the_page_says(folder: Path) -> None:
         RepositoryRecord(
             name="epel-9",
             disabled=False,
-            places=(RepositoryDirectoryRecord(arch="x86_64", category="pub/epel", path="9/x86_64"),),
+            directories=(RepositoryDirectoryRecord(arch="x86_64", category="pub/epel", path="9/x86_64"),),
         ),
         RepositoryRecord(
             name="linux-1",
             disabled=True,
-            places=(RepositoryDirectoryRecord(arch="source", category="pub/fedora/linux", path="1"),),
+            directories=(RepositoryDirectoryRecord(arch="source", category="pub/fedora/linux", path="1"),),
         ),
     )
     assert records.files == {
@@ -246,7 +246,7 @@ def test_bad_rows_are_skipped_and_counted(folder: Path, row: tuple[int, Any], ta
 
 def test_skips_are_summed_up() -> None:
     """A million bad rows of a kind are one line: how many, why, and the first three."""
-    skips = Skips("cache.proto")
+    skips = SkippedRows("cache.proto")
     for number in range(1_234):
         skips.add("HCUrlCache", "no URL", f"url{number}", line=number + 7)
     assert list(map(str, skips.complaints())) == [
@@ -369,7 +369,7 @@ def test_any_bytes_are_refused(folder: Path, data: bytes) -> None:
 def test_networks_are_those_of_the_longest_prefix(rows: list[tuple[Any, int]]) -> None:
     """An address is in a wanted system exactly if the longest prefix around it is that system's."""
     lines = "".join(f"{network} {asn}\n" for network, asn in rows).encode()
-    found = read_networks(io.BytesIO(lines), {1, 2}, Skips("networks"), lambda _: None)
+    found = read_networks(io.BytesIO(lines), {1, 2}, SkippedRows("networks"), lambda _: None)
     whole = dict(rows)
     for network in whole:
         for address in (network.network_address, network.broadcast_address):
@@ -399,7 +399,7 @@ host/8 64500
 10.7.0.0/16 99999999999999999999999
 10.8.0.0/16
 """
-    skips = Skips("networks")
+    skips = SkippedRows("networks")
     found = read_networks(io.BytesIO(lines), {64500}, skips, lambda _: None)
     nested = dict.fromkeys(("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"), 0)
     assert found == {"10.0.0.0/8": 64500, "2001:db8::/32": 64500} | nested
@@ -414,7 +414,7 @@ def test_lines_of_continents() -> None:
             keepends=True
         )
     )
-    skips = Skips("countries")
+    skips = SkippedRows("countries")
     assert read_continents(lines, skips) == {"DE": "EU", "AP": "AS", "IL": "EU"}
     assert skips.counts == {"lines": 4}
     assert skips.complaints()[0].line == 5

@@ -33,7 +33,7 @@ overrides: {neighbours: {NO: [SE, DK]}}
     records = records_of(tmp_path, text, "m.yaml")
     assert records.mirrors[0].country == "NO"
     assert records.overrides.neighbours == {"NO": (("SE", "DK"),)}
-    assert [(one.name, one.places[0].path) for one in records.repositories] == [("12", "2024-01-01")]
+    assert [(one.name, one.directories[0].path) for one in records.repositories] == [("12", "2024-01-01")]
 
 
 UNREADABLE = {

@@ -60,11 +60,11 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("debian", "open", "debian"),
     }
     repositories = {one.name: one for one in records.repositories}
-    assert set(repositories["epel-9"].places) == {
+    assert set(repositories["epel-9"].directories) == {
         RepositoryDirectoryRecord(arch=arch, category="epel", path=f"9/Everything/{arch}")
         for arch in ("x86_64", "aarch64")
     }
-    assert set(repositories["mixed"].places) == {
+    assert set(repositories["mixed"].directories) == {
         RepositoryDirectoryRecord(arch="x86_64", category="epel", path="9/Everything/x86_64"),
         RepositoryDirectoryRecord(arch="arm", category="debian", path=""),
     }

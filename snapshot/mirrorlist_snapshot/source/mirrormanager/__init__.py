@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING, Final
 from mirrorlist_snapshot.errors import Complaint, SourceError
 from mirrorlist_snapshot.format import MAX_TIME
 from mirrorlist_snapshot.model import CategoryKind, Overrides
-from mirrorlist_snapshot.records import CategoryRecord, Records
+from mirrorlist_snapshot.records import CategoryRecord, NetworkRecords
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.mirrormanager import contents, hosts
 from mirrorlist_snapshot.source.mirrormanager.cache import read_cache
 from mirrorlist_snapshot.source.mirrormanager.framing import CutError
-from mirrorlist_snapshot.source.mirrormanager.placement import kept, place
+from mirrorlist_snapshot.source.mirrormanager.placement import apply_rule, place_directories
 from mirrorlist_snapshot.source.mirrormanager.side_files import read_continents, read_networks
-from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,10 +56,10 @@ MISSING_SHOWN: Final = 10
 class ImportedCache:
     """What was read of MirrorManager's files."""
 
-    records: Records
+    records: NetworkRecords
     time: int | None
     """When the cache was made, in seconds since 1970 UTC; None where it says nothing usable."""
-    skips: tuple[Skips, ...]
+    skips: tuple[SkippedRows, ...]
     """What was left out of each file."""
 
     @property
@@ -81,9 +81,9 @@ def read_mirrormanager(
     Raises SourceError where the cache is cut off, is none, or describes nothing, and unless `force`, where it lacks a
     repository's directory; OSError where a file cannot be read.
     """
-    skips = Skips(str(cache))
+    skips = SkippedRows(str(cache))
     read = _read(cache, skips, progress)
-    placement = place(read, skips)
+    placement = place_directories(read, skips)
     repositories = contents.repositories(read, placement, skips)
     if repositories.missing and not force:
         raise SourceError(tuple(_missing(cache, repositories)))
@@ -92,7 +92,7 @@ def read_mirrormanager(
         raise SourceError((_mistake(cache, "there is no mirror or no repository in it; is the cache whole?"),))
     continents, more = _continents(country_continent, read, skips)
     networks, most = _networks(global_netblocks, mirrors, progress)
-    records = Records(
+    records = NetworkRecords(
         categories=tuple(
             CategoryRecord(name=one.name, kind=CategoryKind.LISTED, top=one.top) for one in placement.categories
         ),
@@ -105,11 +105,11 @@ def read_mirrormanager(
         netblock_countries=_netblock_countries(read, skips),
         asn_netblocks=networks,
     )
-    time = kept(skips, "Time", f"no time from 0 to {MAX_TIME}", rules.timestamp, read.time or 0)
+    time = apply_rule(skips, "Time", f"no time from 0 to {MAX_TIME}", rules.timestamp, read.time or 0)
     return ImportedCache(records, time, (skips, *more, *most))
 
 
-def _read(path: Path, skips: Skips, progress: Progress) -> Cache:
+def _read(path: Path, skips: SkippedRows, progress: Progress) -> Cache:
     try:
         with path.open("rb") as file:
             cache = read_cache(file, skips, lambda position: progress(path, position))
@@ -136,18 +136,18 @@ def _mistake(path: Path, message: str, key: str = "") -> Complaint:
     return Complaint(file=str(path), line=None, key=key, message=message)
 
 
-def _continents(path: Path | None, cache: Cache, skips: Skips) -> tuple[dict[str, str], list[Skips]]:
+def _continents(path: Path | None, cache: Cache, skips: SkippedRows) -> tuple[dict[str, str], list[SkippedRows]]:
     """Continent overrides: the CSV's, and the cache's redirects on top of them."""
     table = "CountryContinentRedirectCache"
-    mine: list[Skips] = []
+    mine: list[SkippedRows] = []
     found: dict[str, str] = {}
     if path is not None:
-        mine.append(Skips(str(path)))
+        mine.append(SkippedRows(str(path)))
         with path.open(encoding="utf-8", errors="replace") as lines:
             found = read_continents(lines, mine[0])
     for key, value in cache.continents.items():
-        country = kept(skips, table, "no country", hosts.country, key)
-        continent = kept(skips, table, "no continent", rules.continent, value)
+        country = apply_rule(skips, table, "no country", hosts.country, key)
+        continent = apply_rule(skips, table, "no continent", rules.continent, value)
         if country is not None and continent is not None:
             found[country] = continent
     return found, mine
@@ -155,21 +155,21 @@ def _continents(path: Path | None, cache: Cache, skips: Skips) -> tuple[dict[str
 
 def _networks(
     path: Path | None, mirrors: Sequence[MirrorRecord], progress: Progress
-) -> tuple[Mapping[str, int], list[Skips]]:
+) -> tuple[Mapping[str, int], list[SkippedRows]]:
     if path is None:
         return {}, []
-    skips = Skips(str(path))
+    skips = SkippedRows(str(path))
     wanted = frozenset(asn for mirror in mirrors for asn in mirror.asns)
     with path.open("rb") as file:
         return read_networks(file, wanted, skips, lambda position: progress(path, position)), [skips]
 
 
-def _netblock_countries(cache: Cache, skips: Skips) -> dict[str, str]:
+def _netblock_countries(cache: Cache, skips: SkippedRows) -> dict[str, str]:
     table = "NetblockCountryCache"
     found: dict[str, str] = {}
     for key, value in cache.netblock_countries.items():
-        prefix = kept(skips, table, "no netblock", hosts.netblock, key)
-        country = kept(skips, table, "no country", hosts.country, value)
+        prefix = apply_rule(skips, table, "no netblock", hosts.netblock, key)
+        country = apply_rule(skips, table, "no country", hosts.country, value)
         if prefix is not None and country is not None:
             found.setdefault(prefix, country)
     return found

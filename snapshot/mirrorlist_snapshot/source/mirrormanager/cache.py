@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-    from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+    from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 
 _DIRECTORIES: Final = 16
 _UNUSED: Final = frozenset({3, 11})
@@ -84,7 +84,7 @@ class Cache:
         yield from {id(directory.hosts): directory.hosts for directory in self.directories.values()}.values()
 
 
-def read_cache(file: BinaryIO, skips: Skips, progress: Callable[[int], None]) -> Cache:
+def read_cache(file: BinaryIO, skips: SkippedRows, progress: Callable[[int], None]) -> Cache:
     """Read a cache from its start; `progress` is told how many bytes are read. CutError where it is cut off."""
     reader = _Reader(skips)
     records = FramedRecords(file)
@@ -95,7 +95,7 @@ def read_cache(file: BinaryIO, skips: Skips, progress: Callable[[int], None]) ->
 
 
 class _Reader:
-    def __init__(self, skips: Skips) -> None:
+    def __init__(self, skips: SkippedRows) -> None:
         self.cache = Cache()
         self._skips = skips
         self._sets: dict[bytes, HostSet] = {}

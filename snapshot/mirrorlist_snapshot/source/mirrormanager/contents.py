@@ -10,13 +10,13 @@ from mirrorlist_snapshot.file_details.alternates import HASHES
 from mirrorlist_snapshot.model import FileDetails, FileVersion
 from mirrorlist_snapshot.records import RepositoryDirectoryRecord, RepositoryRecord
 from mirrorlist_snapshot.source import rules
-from mirrorlist_snapshot.source.mirrormanager.placement import kept
+from mirrorlist_snapshot.source.mirrormanager.placement import apply_rule
 from mirrorlist_snapshot.source.rules import RuleError
 
 if TYPE_CHECKING:
     from mirrorlist_snapshot.source.mirrormanager.cache import Cache, CachedVersion
     from mirrorlist_snapshot.source.mirrormanager.placement import Placement
-    from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+    from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 
 _REPOSITORIES: Final = "RepoArchToDirectoryName"
 _FILES: Final = "FileDetailsCache"
@@ -35,12 +35,12 @@ class Repositories:
     """Repository and architecture, directory that the cache lacks: such a cache was cut off between two records."""
 
 
-def repositories(cache: Cache, placement: Placement, skips: Skips) -> Repositories:
+def repositories(cache: Cache, placement: Placement, skips: SkippedRows) -> Repositories:
     """Find the repositories, and those that should be there but have no directory. Disabled ones need none."""
     found: dict[str, dict[str, RepositoryDirectoryRecord]] = {}
     missing: list[tuple[str, str]] = []
     for key, directory in cache.repositories.items():
-        if (names := kept(skips, _REPOSITORIES, "no repository+architecture", _names, key)) is None:
+        if (names := apply_rule(skips, _REPOSITORIES, "no repository+architecture", _names, key)) is None:
             continue
         name, arch = names
         place = placement.places.get(_clean(directory))
@@ -57,7 +57,7 @@ def repositories(cache: Cache, placement: Placement, skips: Skips) -> Repositori
     for name in sorted(found.keys() & aliases.keys()):
         skips.add(_REPOSITORIES, "a redirect has this name, and wins", name)
     records = tuple(
-        RepositoryRecord(name=name, disabled=cache.disabled.get(name, False), places=tuple(places.values()))
+        RepositoryRecord(name=name, disabled=cache.disabled.get(name, False), directories=tuple(places.values()))
         for name, places in found.items()
         if name not in aliases
     )
@@ -78,12 +78,12 @@ def _clean(directory: str) -> str:
     return "/".join(filter(None, directory.split("/")))
 
 
-def _aliases(cache: Cache, names: set[str], skips: Skips) -> dict[str, str]:
+def _aliases(cache: Cache, names: set[str], skips: SkippedRows) -> dict[str, str]:
     """Redirects, followed to repositories."""
     table = "RepositoryRedirectCache"
     aliases: dict[str, str] = {}
     for alias, first in cache.redirects.items():
-        if kept(skips, table, "no name", rules.name, alias) is None:
+        if apply_rule(skips, table, "no name", rules.name, alias) is None:
             continue
         target, seen = first, {alias}
         while target in cache.redirects and target not in seen:
@@ -98,7 +98,7 @@ def _aliases(cache: Cache, names: set[str], skips: Skips) -> dict[str, str]:
     return aliases
 
 
-def files(cache: Cache, placement: Placement, skips: Skips) -> dict[tuple[str, str], FileDetails]:
+def files(cache: Cache, placement: Placement, skips: SkippedRows) -> dict[tuple[str, str], FileDetails]:
     """File details by category and path; the first version of a file is the current one."""
     found: dict[tuple[str, str], FileDetails] = {}
     for directory, named in cache.files.items():
@@ -108,7 +108,7 @@ def files(cache: Cache, placement: Placement, skips: Skips) -> dict[tuple[str, s
             continue
         category, path = place
         for name, rows in named.items():
-            if kept(skips, _FILES, "no file name", _file_name, name) is None:
+            if apply_rule(skips, _FILES, "no file name", _file_name, name) is None:
                 continue
             versions = [version for row in rows if (version := _version(row, skips, f"{directory}/{name}")) is not None]
             if versions[MAX_VERSIONS:]:
@@ -125,10 +125,10 @@ def _file_name(text: str) -> str:
     return name
 
 
-def _version(row: CachedVersion, skips: Skips, file: str) -> FileVersion | None:
+def _version(row: CachedVersion, skips: SkippedRows, file: str) -> FileVersion | None:
     """Return a version with the hashes that are some; None where not even its size is."""
     hashes = {
-        kind: kept(skips, _FILES, f"no {kind}", partial(rules.digest, kind), row.hashes[kind])
+        kind: apply_rule(skips, _FILES, f"no {kind}", partial(rules.digest, kind), row.hashes[kind])
         for kind in HASHES
         if kind in row.hashes
     }

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, DEFAULT_BANDWIDTH, ClientNetblock
 from mirrorlist_snapshot.records import ContentRecord, MirrorRecord
 from mirrorlist_snapshot.source import rules
-from mirrorlist_snapshot.source.mirrormanager.placement import kept
+from mirrorlist_snapshot.source.mirrormanager.placement import apply_rule
 from mirrorlist_snapshot.source.mirrormanager.side_files import is_country
 from mirrorlist_snapshot.source.rules import RuleError
 
 if TYPE_CHECKING:
     from mirrorlist_snapshot.source.mirrormanager.cache import Cache
-    from mirrorlist_snapshot.source.mirrormanager.placement import Placement, Role
-    from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+    from mirrorlist_snapshot.source.mirrormanager.placement import HostRole, Placement
+    from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 
 _BY_HOST: Final = "MirrorListCache.ByHostId"
 _BY_COUNTRY: Final = "MirrorListCache.ByCountry"
@@ -39,17 +39,17 @@ def netblock(text: str) -> str:
     return str(network)
 
 
-def mirrors(cache: Cache, placement: Placement, skips: Skips) -> tuple[MirrorRecord, ...]:
+def mirrors(cache: Cache, placement: Placement, skips: SkippedRows) -> tuple[MirrorRecord, ...]:
     """Make a mirror, or two, of every host that carries something."""
     _compare_countries(cache, skips)
     asns: dict[int, list[int]] = {}
     for number, hosts in cache.asns.items():
-        if (asn := kept(skips, "HostAsnCache", "no AS number", rules.asn, number)) is not None:
+        if (asn := apply_rule(skips, "HostAsnCache", "no AS number", rules.asn, number)) is not None:
             for host in hosts:
                 asns.setdefault(host, []).append(asn)
     netblocks: dict[int, list[str]] = {}
     for text, hosts in cache.netblocks.items():
-        if (prefix := kept(skips, "HostNetblockCache", "no netblock", netblock, text)) is not None:
+        if (prefix := apply_rule(skips, "HostNetblockCache", "no netblock", netblock, text)) is not None:
             for host in hosts:
                 netblocks.setdefault(host, []).append(prefix)
     allowed = {host: _allowed(skips, countries) for host, countries in cache.allowed.items()}
@@ -76,22 +76,22 @@ def mirrors(cache: Cache, placement: Placement, skips: Skips) -> tuple[MirrorRec
     )
 
 
-def _country(cache: Cache, skips: Skips, host: int) -> str | None:
+def _country(cache: Cache, skips: SkippedRows, host: int) -> str | None:
     text = cache.countries.get(host)
-    return None if text is None else kept(skips, "HostCountryCache", "no country", country, text)
+    return None if text is None else apply_rule(skips, "HostCountryCache", "no country", country, text)
 
 
-def _allowed(skips: Skips, countries: tuple[str, ...]) -> tuple[str, ...]:
+def _allowed(skips: SkippedRows, countries: tuple[str, ...]) -> tuple[str, ...]:
     table = "HostCountryAllowedCache"
     if not countries:
         skips.add(table, "a list of no country", "")
-    found = (kept(skips, table, "no country", country, text) for text in countries)
+    found = (apply_rule(skips, table, "no country", country, text) for text in countries)
     return tuple(dict.fromkeys(code for code in found if code is not None))
 
 
-def _contents(cache: Cache, placement: Placement, skips: Skips) -> dict[Role, list[ContentRecord]]:
+def _contents(cache: Cache, placement: Placement, skips: SkippedRows) -> dict[HostRole, list[ContentRecord]]:
     """What each mirror offers of each category in which it carries something."""
-    contents: dict[Role, list[ContentRecord]] = {}
+    contents: dict[HostRole, list[ContentRecord]] = {}
     for category in placement.categories:
         for role in category.roles:
             urls: dict[str, str] = {}
@@ -107,7 +107,7 @@ def _contents(cache: Cache, placement: Placement, skips: Skips) -> dict[Role, li
     return contents
 
 
-def _compare_countries(cache: Cache, skips: Skips) -> None:
+def _compare_countries(cache: Cache, skips: SkippedRows) -> None:
     """Count where the two places that say in which country a host is say different things."""
     for hosts in cache.host_sets():
         found = {host: country for country, members in hosts.countries.items() for host in members}

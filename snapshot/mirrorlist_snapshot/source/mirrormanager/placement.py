@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mirrorlist_snapshot.source.mirrormanager.cache import Cache, HostSet
-    from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+    from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -27,7 +27,7 @@ _PRIVATE_MARK: Final = "!"
 """Ends the name of a mirror that is the private half of a host."""
 
 
-class Role(NamedTuple):
+class HostRole(NamedTuple):
     """A mirror to be: a host, for everyone or for its own networks only."""
 
     host: int
@@ -42,7 +42,7 @@ class PlacedCategory:
     top: str
     urls: dict[int, tuple[int, ...]] = field(default_factory=dict[int, tuple[int, ...]])
     """Host -> ids of its URLs."""
-    roles: set[Role] = field(default_factory=set[Role])
+    roles: set[HostRole] = field(default_factory=set[HostRole])
     """The mirrors that carry some directory of it."""
     directories: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     """Path below the top -> names of the mirrors that carry it; equal sets are one object."""
@@ -57,10 +57,10 @@ class Placement:
     categories: list[PlacedCategory]
     places: dict[str, tuple[str, str]]
     """Directory -> category's name, path below its top."""
-    names: dict[Role, str]
+    names: dict[HostRole, str]
 
 
-def kept(skips: Skips, table: str, reason: str, rule: Callable[[V], T], value: V) -> T | None:
+def apply_rule(skips: SkippedRows, table: str, reason: str, rule: Callable[[V], T], value: V) -> T | None:
     """Give what a rule makes of a value; count it and give None where the rule refuses it."""
     try:
         return rule(value)
@@ -69,17 +69,17 @@ def kept(skips: Skips, table: str, reason: str, rule: Callable[[V], T], value: V
         return None
 
 
-def place(cache: Cache, skips: Skips) -> Placement:
+def place_directories(cache: Cache, skips: SkippedRows) -> Placement:
     """Find a place for every directory of a cache."""
     bases: dict[int, str] = {}
     for number, url in cache.urls.items():
-        if (base := kept(skips, "HCUrlCache", "no base URL that clients could use", rules.url, url)) is not None:
+        if (base := apply_rule(skips, "HCUrlCache", "no base URL that clients could use", rules.url, url)) is not None:
             bases[number] = base
     names = _names(cache, bases, skips)
-    placing = _Placing(bases, names)
+    placing = _DirectoryPlacer(bases, names)
     for directory, row in cache.directories.items():
-        path = kept(skips, "MirrorListCache", "no path", rules.path, directory)
-        below = None if path is None else kept(skips, "MirrorListCache", "no path", rules.path, row.subpath)
+        path = apply_rule(skips, "MirrorListCache", "no path", rules.path, directory)
+        below = None if path is None else apply_rule(skips, "MirrorListCache", "no path", rules.path, row.subpath)
         if path is None or below is None:
             continue
         if not f"/{path}".endswith(f"/{below}" if below else ""):
@@ -89,8 +89,8 @@ def place(cache: Cache, skips: Skips) -> Placement:
     return Placement(bases, placing.categories, placing.places, names)
 
 
-class _Placing:
-    def __init__(self, bases: dict[int, str], names: dict[Role, str]) -> None:
+class _DirectoryPlacer:
+    def __init__(self, bases: dict[int, str], names: dict[HostRole, str]) -> None:
         self.categories: list[PlacedCategory] = []
         self.places: dict[str, tuple[str, str]] = {}
         self._bases = bases
@@ -131,19 +131,19 @@ class _Placing:
         return category
 
 
-def roles_of(hosts: HostSet, bases: dict[int, str]) -> list[Role]:
+def roles_of(hosts: HostSet, bases: dict[int, str]) -> list[HostRole]:
     """Return the mirrors of a set of hosts: those that have a URL."""
     return [
-        Role(host, host in hosts.private)
+        HostRole(host, host in hosts.private)
         for host, urls in hosts.urls.items()
         if any(number in bases for number in urls)
     ]
 
 
-def _names(cache: Cache, bases: dict[int, str], skips: Skips) -> dict[Role, str]:
+def _names(cache: Cache, bases: dict[int, str], skips: SkippedRows) -> dict[HostRole, str]:
     """Name every mirror: by the host in its URL of the lowest number, the oldest, and by the host's own number."""
     oldest: dict[int, int] = {}
-    roles: set[Role] = set()
+    roles: set[HostRole] = set()
     for hosts in cache.host_sets():
         for host, urls in hosts.urls.items():
             usable = [number for number in urls if number in bases]
@@ -154,6 +154,6 @@ def _names(cache: Cache, bases: dict[int, str], skips: Skips) -> dict[Role, str]
         roles.update(roles_of(hosts, bases))
     return {
         role: f"{urlsplit(bases[oldest[role.host]]).netloc}#{role.host}"
-        + (_PRIVATE_MARK if role.private and Role(role.host, private=False) in roles else "")
+        + (_PRIVATE_MARK if role.private and HostRole(role.host, private=False) in roles else "")
         for role in roles
     }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import BinaryIO
 
-    from mirrorlist_snapshot.source.mirrormanager.skips import Skips
+    from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 
 _CODE: Final = 2
 """Letters of a country's or a continent's code."""
@@ -22,7 +22,7 @@ _NOWHERE: Final = "--"
 _MAX_ASN: Final = 0xFFFF_FFFF
 
 
-def read_continents(lines: Iterable[str], skips: Skips) -> dict[str, str]:
+def read_continents(lines: Iterable[str], skips: SkippedRows) -> dict[str, str]:
     """Read `CC,CONTINENT` lines: country -> continent, upper case. Countries that are nowhere (`--`) are left out.
 
     The first line may be a heading.
@@ -46,7 +46,7 @@ def is_country(text: str) -> bool:
 
 
 def read_networks(
-    file: BinaryIO, wanted: Collection[int], skips: Skips, progress: Callable[[int], None]
+    file: BinaryIO, wanted: Collection[int], skips: SkippedRows, progress: Callable[[int], None]
 ) -> dict[str, int]:
     """Read `CIDR ASN` lines: prefix -> AS number, of `wanted` systems and, as 0, of others nested in theirs.
 
@@ -83,7 +83,7 @@ class _Ranges:
 
 
 def _prefixes(
-    file: BinaryIO, wanted: Collection[int] | None, skips: Skips | None, progress: Callable[[int], None]
+    file: BinaryIO, wanted: Collection[int] | None, skips: SkippedRows | None, progress: Callable[[int], None]
 ) -> Iterator[tuple[int, int, int, int]]:
     """Family, first address, length and AS number of each line; only of `wanted` systems, if they are given."""
     position = 0

@@ -11,7 +11,7 @@ EXAMPLES: Final = 3
 """Rows that are shown of each kind; the others are counted."""
 
 
-class Skips:
+class SkippedRows:
     """What one file had that could not be used: (table, reason) -> rows."""
 
     def __init__(self, file: str) -> None:
