@@ -95,7 +95,7 @@ def reply(
         place = client.place
         plan = decider.plans.get((resolved, place)) or decider.plan(resolved, place, private=True)
         body = plan.body(random)
-        return (plan.meta, body) if body else _nobody(decider, resolved)
+        return (plan.meta, body) if body else _nothing_offered(decider, resolved)
     if resolved.renderer.stable:
         resolved = _redirected(decider, query_string, resolved, context or RedirectContext())
         if not isinstance(resolved, ResolvedQuery):
@@ -109,9 +109,9 @@ def reply(
             resolved.limit, decider.rendezvous(on_behalf_of or address, (context or RedirectContext()).now)
         )
     else:
-        order = decider.numbers(resolved, plan.ranking).draw(random)
+        order = decider.number_draw(resolved, plan.ranking).draw(random)
     if not order:
-        return _nobody(decider, resolved)
+        return _nothing_offered(decider, resolved)
     listing = Listing(
         decider.index, resolved.target, resolved.offers, plan.ranking, order, plan.comment, decider.settings.public_url
     )
@@ -138,10 +138,10 @@ def _refuse(decider: Decider, refused: Refused) -> tuple[ResponseMeta, bytes]:
     return ResponseMeta(status, headers, 0, TEXT.name), body
 
 
-def _nobody(decider: Decider, resolved: ResolvedQuery) -> tuple[ResponseMeta, bytes]:
+def _nothing_offered(decider: Decider, resolved: ResolvedQuery) -> tuple[ResponseMeta, bytes]:
     if decider.candidates(resolved):
         reason = "no mirror is offered to your network or country for this"
-    elif not decider.index.snapshot.sets.members(resolved.ask.carriers):
+    elif not decider.index.snapshot.sets.members(resolved.selection_query.carriers):
         reason = "no mirror carries this"
     elif resolved.query.protocols:
         reason = "no mirror offers this by the protocols asked for"

@@ -1,8 +1,7 @@
-"""One snapshot with its databases, ready to decide: everything that is swapped at once on a reload.
+"""One snapshot with its databases and settings, ready to decide: a reload replaces the whole `Decider` at once.
 
-A `Decider` puts the pure parts together (query, place, tiers) and remembers their results in bounded memos, so that a
-hot request costs a few dictionary hits and the draw. Nothing outside it refers to a part of it: a request that has
-got hold of one sees it to the end, never a mixture of two.
+A `Decider` joins the pure parts (query, place, tiers) and keeps their results in bounded memos. A hot request costs a
+few dictionary lookups and the draw. A request uses one `Decider` from beginning to end.
 """
 
 from __future__ import annotations
@@ -35,40 +34,40 @@ if TYPE_CHECKING:
 
 # Memo sizes, in entries. Queries: some hundred distinct ones are normal, a key is at most the longest target.
 _QUERIES: Final = 4_096
-# What was decided for a query and a place: small, the tiers in it are shared.
+# One per query and place: small, the tiers in it are shared.
 _PLANS: Final = 16_384
-# One per content set, options and place: small, most of them share their tiers.
-_CHOICES: Final = 16_384
-# Tiers: the heaviest entry, some 20 bytes a mirror. The bound is on mirrors in all of them together: 60 MB if somebody
-# asks for everything, a quarter of that where clients ask for what is near.
+# One per content, parameters and place: small, most share their tiers.
+_RANKINGS: Final = 16_384
+# Tiers: the heaviest entry, some 20 bytes a mirror. The bound is on the mirrors of all tiers together: 60 MB if clients
+# ask for everything, a quarter of that in normal use.
 _TIERS: Final = 16_384
 _MIRRORS_IN_TIERS: Final = 3_000_000
 # Tier maps: one byte per mirror for each (country, continent); there are 250 countries.
 _TIER_MAPS: Final = 1_024
 _CANDIDATES: Final = 4_096
 _LONGEST_REMEMBERED: Final = 512
-"""Longer targets are answered, not remembered: bytes."""
+"""Bytes; longer query strings are answered, not remembered."""
 
 
 class Decider:
-    """Snapshot, databases and settings, with the memos that belong to exactly these."""
+    """A snapshot, geo databases and settings, with their memos."""
 
     __slots__ = (
-        "__weakref__",  # what others make of it goes with it
+        "__weakref__",  # the pages keep what they make of it as long as it lives
         "_candidates",
-        "_chance",
-        "_choices",
-        "_decks",
-        "_equal_choices",
         "_equal_places",
-        "_lines",
+        "_equal_rankings",
+        "_generator",
+        "_items",
         "_mirrors",
-        "_numbers",
+        "_number_draws",
         "_offers",
         "_places",
         "_plans_for_others",
+        "_rankings",
         "_tier_maps",
         "_tiers",
+        "_url_draws",
         "geo",
         "index",
         "limit",
@@ -79,29 +78,29 @@ class Decider:
     )
 
     def __init__(self, index: Index, geo: Geo, settings: AnswerSettings) -> None:
-        """Take the parts as they are; nothing is computed before it is asked for."""
+        """Join the parts; everything else is computed on first use."""
         self.index = index
         self._mirrors = Items(range(len(index.snapshot.mirrors)))
-        self._chance = SeededGenerator()
+        self._generator = SeededGenerator()
         self.geo = geo
         self.settings = settings
         self.limit: Final = settings.limit or settings.preset.limit
         """Mirrors in a list, unless the client asks for another number."""
         self.refuse: Final = settings.preset.refusals(index)
-        """Turns what `resolve_query` refuses into an answer."""
+        """Renders a query that `resolve_query` refuses."""
         few = min(_TIERS, max(64, _MIRRORS_IN_TIERS // max(1, len(index.snapshot.mirrors))))
         self.queries: Final[Memo[bytes, ResolvedQuery | Refused]] = Memo(_QUERIES)
-        """What `resolve_query` has made."""
+        """Canonical query string -> result of `resolve_query`."""
         self._places: Memo[tuple[Location, Networks], Place] = Memo(_PLANS)
         self._equal_places: Memo[Place, Place] = Memo(_PLANS)
         self._tiers: Memo[tuple[int, tuple[int, ...]], Tier] = Memo(few)
-        self._equal_choices: Memo[tuple[object, ...], Ranking] = Memo(few)
-        self._choices: Memo[tuple[SelectionQuery, int, tuple[str, ...], Place], Ranking] = Memo(_CHOICES)
-        self._numbers: Memo[tuple[Ranking, int], BatchedDraw[int]] = Memo(few)
-        self._decks: Memo[Offers, Items[bytes]] = Memo(_CANDIDATES)
-        self._lines: Memo[tuple[Ranking, int, Offers], BatchedDraw[bytes]] = Memo(few)
+        self._equal_rankings: Memo[tuple[object, ...], Ranking] = Memo(few)
+        self._rankings: Memo[tuple[SelectionQuery, int, tuple[str, ...], Place], Ranking] = Memo(_RANKINGS)
+        self._number_draws: Memo[tuple[Ranking, int], BatchedDraw[int]] = Memo(few)
+        self._items: Memo[Offers, Items[bytes]] = Memo(_CANDIDATES)
+        self._url_draws: Memo[tuple[Ranking, int, Offers], BatchedDraw[bytes]] = Memo(few)
         self.plans: Final[Memo[tuple[ResolvedQuery | None, Place], Plan]] = Memo(_PLANS)
-        """What `plan` has made for those who ask for themselves; for who cannot afford to call it."""
+        """Results of `plan` with `private`; the hot paths look here first."""
         self._plans_for_others: Memo[tuple[ResolvedQuery | None, Place], Plan] = Memo(_PLANS)
         self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
         self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
@@ -109,48 +108,44 @@ class Decider:
 
     @property
     def memos(self) -> list[Memo[Any, Any]]:
-        """All that is remembered, memo by memo."""
-        return [thing for name in self.__slots__ if isinstance(thing := getattr(self, name), Memo)]
+        """Return all memos."""
+        return [value for name in self.__slots__ if isinstance(value := getattr(self, name), Memo)]
 
     def resolve_query(self, query_string: bytes) -> ResolvedQuery | Refused:
-        """Understand what stands after the `?`; mistakes are values here, because they too are remembered."""
-        known = self.queries.get(query_string)
-        if known is not None:
-            return known
+        """Resolve a canonical query string. Mistakes are returned, not raised, because they are remembered too."""
+        remembered = self.queries.get(query_string)
+        if remembered is not None:
+            return remembered
         resolved: ResolvedQuery | Refused
         query = None
         try:
             query = self.settings.preset.read(query_string)
-            resolved = self._prepare(query)
+            resolved = self._resolve(query)
         except (QueryError, NotServedError) as error:
             resolved = Refused(error.with_traceback(None), query, format_of(query_string))
         if len(query_string) <= _LONGEST_REMEMBERED:
             self.queries.remember(query_string, resolved)
         return resolved
 
-    def _prepare(self, query: Query) -> ResolvedQuery:
+    def _resolve(self, query: Query) -> ResolvedQuery:
         renderer = FORMATS.get(query.format or (REDIRECT if query.redirect else TEXT).name)
         if renderer is None:
             raise QueryError(f"unknown format; write format={' or format='.join(FORMATS)}")
         query, target = self._one_file(query, renderer) if renderer.file else (query, self.index.resolve(query))
         if query.protocols:
-            # Only words that mirrors may have: strangers could fill a memo with others.
-            known = tuple(protocol for protocol in query.protocols if protocol in PROTOCOLS)
-            if not known:
+            # Only protocols that mirrors may have: clients could fill a memo with other words.
+            protocols = tuple(protocol for protocol in query.protocols if protocol in PROTOCOLS)
+            if not protocols:
                 raise NotServedError(Reason.NOBODY, "no mirror offers this by the protocols asked for")
-            query = replace(query, protocols=known)
+            query = replace(query, protocols=protocols)
         offers = self.offers(target, query)
-        ask = SelectionQuery(
-            carriers=target.carriers,
-            countries=query.countries,
-            everywhere=query.everywhere,
-            own_network=query.netblock,
-            private=query.ip is None,
+        selection_query = SelectionQuery(
+            target.carriers, query.countries, query.everywhere, own_network=query.netblock, private=query.ip is None
         )
         return ResolvedQuery(
             query=query,
             target=target,
-            ask=ask,
+            selection_query=selection_query,
             offers=offers,
             renderer=renderer,
             limit=query.limit or renderer.longest or self.limit,
@@ -160,7 +155,7 @@ class Decider:
         )
 
     def _one_file(self, query: Query, renderer: Renderer) -> tuple[Query, Target]:
-        """Resolve what is asked to the one file that its metalink is about."""
+        """Resolve the query of a metalink to the one file that it describes."""
         implied = query.path is None and query.file is None
         if implied:
             query = replace(query, file=self.index.below(self.index.resolve(query), renderer.file))
@@ -174,94 +169,102 @@ class Decider:
         return query, target
 
     def offers(self, target: Target, query: Query) -> Offers:
-        """The base URLs of the target's category for the protocols asked for."""
+        """Return the base URLs of the target's category for the protocols of the query."""
         key = (target.category, query.protocols)
         return self._offers.get(key) or self._offers.remember(key, self.index.offers(*key))
 
     def place(self, address: Address | None) -> Place:
-        """Where a client is; None is an address nobody could tell."""
+        """Return the place of an address; None is an unknown address."""
         key = (UNKNOWN, NOWHERE) if address is None else (self.geo.locate(address), self.index.networks(address.packed))
-        return self._places.get(key) or self._places.remember(key, self._same(self.index.place(*key)))
+        return self._places.get(key) or self._places.remember(key, self._one_place(self.index.place(*key)))
 
-    def _same(self, place: Place) -> Place:
-        """Give the one place that stands for all that are equal: it is found quicker in memos."""
+    def _one_place(self, place: Place) -> Place:
+        """Return one object for all equal places: memos compare it by identity first, which is quicker."""
         return self._equal_places.get(place) or self._equal_places.remember(place, place)
 
     def plan(self, resolved: ResolvedQuery, place: Place, *, private: bool) -> Plan:
-        """Decide everything but chance; `private` says that the client asks for itself, with `ip=` or without."""
+        """Decide everything but the draw; `private`: the client asks for itself, with `ip=` or without."""
         key = (resolved, place)
         plans = self.plans if private else self._plans_for_others
-        known = plans.get(key)
-        if known is None:
+        remembered = plans.get(key)
+        if remembered is None:
             ranking = self.ranking(resolved, place, private=private)
             comment = b""
             if resolved.query.comments:
-                case = self._case(resolved, place, private=private)
-                comment = self.settings.preset.comment(resolved.query, resolved.target, case, ranking) + resolved.times
+                rank_input = self._rank_input(resolved, place, private=private)
+                comment = (
+                    self.settings.preset.comment(resolved.query, resolved.target, rank_input, ranking) + resolved.times
+                )
             meta = ResponseMeta(200, TEXT_HEADERS, ranking.first_code, TEXT.name)
-            lines = self._dealt(resolved, ranking)
-            known = plans.remember(key, Plan(ranking, comment, meta, lines, resolved.separator))
-        return known
+            lines = self._url_draw(resolved, ranking)
+            remembered = plans.remember(key, Plan(ranking, comment, meta, lines, resolved.separator))
+        return remembered
 
-    def _dealt(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[bytes]:
-        """Give the dealer of base URLs, which plans share: directories by the hundred have the same mirrors."""
+    def _url_draw(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[bytes]:
+        """Return the draw of base URLs; plans share it, because hundreds of directories have the same mirrors."""
         offers = resolved.offers
         key = (ranking, resolved.limit, offers)
-        if (known := self._lines.get(key)) is not None:
-            return known
-        deck = self._decks.get(offers) or self._decks.remember(offers, Items(offers.first))
-        return self._lines.remember(key, BatchedDraw(ranking, resolved.limit, deck, self._chance))
+        if (remembered := self._url_draws.get(key)) is not None:
+            return remembered
+        items = self._items.get(offers) or self._items.remember(offers, Items(offers.first))
+        return self._url_draws.remember(key, BatchedDraw(ranking, resolved.limit, items, self._generator))
 
-    def numbers(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[int]:
+    def number_draw(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[int]:
         """Give the dealer of mirror numbers, for whatever is not a plain list."""
         key = (ranking, resolved.limit)
-        return self._numbers.get(key) or self._numbers.remember(key, BatchedDraw(*key, self._mirrors, self._chance))
+        return self._number_draws.get(key) or self._number_draws.remember(
+            key, BatchedDraw(*key, self._mirrors, self._generator)
+        )
 
     def ranking(self, resolved: ResolvedQuery, place: Place, *, private: bool = True) -> Ranking:
-        """The tiers for a place; `private` as for `plan`."""
-        key = (_asking(resolved, private=private), resolved.target.category, resolved.query.protocols, place)
-        known = self._choices.get(key)
-        if known is None:
-            known = self._choices.remember(key, self._one(rank(self._case(resolved, place, private=private))))
-        return known
+        """Return the tiers for a place; `private` as for `plan`."""
+        key = (_selection_query(resolved, private=private), resolved.target.category, resolved.query.protocols, place)
+        remembered = self._rankings.get(key)
+        if remembered is None:
+            remembered = self._rankings.remember(
+                key, self._one_ranking(rank(self._rank_input(resolved, place, private=private)))
+            )
+        return remembered
 
-    def _case(self, resolved: ResolvedQuery, place: Place, *, private: bool) -> RankInput:
-        ask = _asking(resolved, private=private)
+    def _rank_input(self, resolved: ResolvedQuery, place: Place, *, private: bool) -> RankInput:
+        selection_query = _selection_query(resolved, private=private)
         carried, minimum = self.candidates(resolved), self.settings.minimum
-        return RankInput(self.index, ask, place, self.codes(place), carried, minimum, self._tier)
+        return RankInput(self.index, selection_query, place, self.codes(place), carried, minimum, self._tier)
 
     def _tier(self, code: int, mirrors: Sequence[int]) -> Tier:
-        """Make a tier, or give the one that has the same mirrors: many places have most of theirs in common."""
+        """Return the tier of a code and mirrors; equal tiers are one object, because many places share them."""
         key = (code, tuple(mirrors))
         return self._tiers.get(key) or self._tiers.remember(key, Tier(code, key[1], self.index.weights))
 
-    def _one(self, ranking: Ranking) -> Ranking:
-        """Give the one choice that stands for all that are equal: they are dealt from the same batches."""
+    def _one_ranking(self, ranking: Ranking) -> Ranking:
+        """Return one object for all equal rankings: they are drawn from the same batches."""
         key = (ranking.tiers, ranking.fallback, ranking.exclusive, ranking.by_country)
-        return self._equal_choices.get(key) or self._equal_choices.remember(key, ranking)
+        return self._equal_rankings.get(key) or self._equal_rankings.remember(key, ranking)
 
     def rendezvous(self, address: Address | None, now: float) -> Rendezvous:
-        """Give the chance that is the same for an address for a while; the turns of different addresses differ."""
+        """Return the random numbers of an address for one period; the periods of addresses begin at different times."""
         packed = address.packed if address else b""
         start = int.from_bytes(blake2b(packed, digest_size=8).digest(), "big")
-        turn = int(now / self.settings.sticky + start / (1 << 64)) if self.settings.sticky else int(now)
-        seed = int.from_bytes(blake2b(packed + turn.to_bytes(8, "big"), digest_size=8).digest(), "big")
+        period = int(now / self.settings.sticky + start / (1 << 64)) if self.settings.sticky else int(now)
+        seed = int.from_bytes(blake2b(packed + period.to_bytes(8, "big"), digest_size=8).digest(), "big")
         return Rendezvous(seed, self.index.hashes)
 
     def codes(self, place: Place) -> bytes:
-        """The tier map of a place: a tier code or a reason for each mirror."""
+        """Return the tier map of a place: a tier code or a reason for each mirror."""
         key = (place.country, place.continent)
         return self._tier_maps.get(key) or self._tier_maps.remember(key, tier_map(self.index.snapshot, *key))
 
     def candidates(self, resolved: ResolvedQuery) -> list[int]:
-        """The mirrors that carry what is asked and have a URL of a wanted protocol."""
-        key = (resolved.ask.carriers, resolved.target.category, resolved.query.protocols)
-        known = self._candidates.get(key)
-        if known is None:
-            known = self._candidates.remember(key, candidates(self.index, resolved.ask.carriers, resolved.offers))
-        return known
+        """Return the mirrors that carry the content and have a URL of a wanted protocol."""
+        key = (resolved.selection_query.carriers, resolved.target.category, resolved.query.protocols)
+        remembered = self._candidates.get(key)
+        if remembered is None:
+            remembered = self._candidates.remember(
+                key, candidates(self.index, resolved.selection_query.carriers, resolved.offers)
+            )
+        return remembered
 
 
-def _asking(resolved: ResolvedQuery, *, private: bool) -> SelectionQuery:
-    ask = resolved.ask
-    return ask._replace(private=True) if private and not ask.private else ask
+def _selection_query(resolved: ResolvedQuery, *, private: bool) -> SelectionQuery:
+    selection_query = resolved.selection_query
+    return selection_query._replace(private=True) if private and not selection_query.private else selection_query

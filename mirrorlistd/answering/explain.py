@@ -1,4 +1,4 @@
-"""Why did I get this, and why does that mirror get no traffic? One decision, told in full.
+"""Why did I get this, and why does that mirror get no traffic? One decision, explanation in full.
 
 Uses the very parts that answer requests, so an explanation cannot drift from what is served. The order within tiers
 is drawn anew: it shows one possible list. Everything is plain data, ready for JSON.
@@ -73,11 +73,11 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     ranking = decider.ranking(resolved, place, private=private)
     steady = resolved.renderer.stable and address is not None
     order = ranking.draw(resolved.limit, decider.rendezvous(address, now) if steady else random)
-    told: dict[str, Any] = {
+    explanation: dict[str, Any] = {
         "status": 200 if order else 404,
         "asked": _asked(decider, resolved),
         "client": _client(address, on_behalf=bool(country or asked_for)),
-        "place": tell_place(
+        "place": describe_place(
             decider, address, place, range(len(decider.index.snapshot.mirrors)) if full else frozenset(order)
         ),
         "format": resolved.renderer.name,
@@ -88,8 +88,8 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
         "list": list(_listed(decider, resolved, ranking, order, full=full)),
     }
     if full:
-        told["left_out"] = list(_left_out(decider, resolved, place, ranking, frozenset(order)))
-    return told
+        explanation["left_out"] = list(_left_out(decider, resolved, place, ranking, frozenset(order)))
+    return explanation
 
 
 def _refused(decider: Decider, error: QueryError | NotServedError, client: Address | None) -> dict[str, Any]:
@@ -97,12 +97,12 @@ def _refused(decider: Decider, error: QueryError | NotServedError, client: Addre
         "status": error.reason.status,
         "error": error.message,
         "client": _client(client, on_behalf=False),
-        "place": tell_place(decider, client, decider.place(client), ()),
+        "place": describe_place(decider, client, decider.place(client), ()),
     }
 
 
 def tier_words(tier: Mapping[str, object]) -> str:
-    """What people call a tier that was told: its name, and which of the neighbour groups it is."""
+    """What people call a tier that was explanation: its name, and which of the neighbour groups it is."""
     group = tier["group"]
     if not isinstance(group, int):
         return str(tier["tier"])
@@ -200,7 +200,9 @@ def _query_string(query: Query) -> str:
     return urlencode({key: value for key, value in asked.items() if value}, safe="/,:", quote_via=quote)
 
 
-def tell_place(decider: Decider, address: Address | None, place: Place, shown: Collection[int]) -> dict[str, object]:
+def describe_place(
+    decider: Decider, address: Address | None, place: Place, shown: Collection[int]
+) -> dict[str, object]:
     """Say where the client is; of netblocks only those of the mirrors `shown`: a private one's is private, too."""
     location = decider.geo.locate(address) if address else UNKNOWN
     matches = decider.index.matches(place.chain)
@@ -235,7 +237,7 @@ def _left_out(
 
 def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: Ranking) -> Iterator[tuple[int, str]]:
     """Yield every mirror with the first reason that would hold if it were not in the list."""
-    carrying = frozenset(decider.index.snapshot.sets.members(resolved.ask.carriers))
+    carrying = frozenset(decider.index.snapshot.sets.members(resolved.selection_query.carriers))
     carried = frozenset(decider.candidates(resolved))
     ranked = tiers_of(ranking)
     codes = decider.codes(place)

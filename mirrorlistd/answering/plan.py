@@ -46,7 +46,7 @@ class ResolvedQuery:
 
     query: Query
     target: Target
-    ask: SelectionQuery
+    selection_query: SelectionQuery
     offers: Offers
     renderer: Renderer
     limit: int

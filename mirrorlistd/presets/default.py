@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.rank import Ranking, RankInput
 
 
-def _comment(query: Query, target: Target, case: RankInput, _: Ranking) -> bytes:
+def _comment(query: Query, target: Target, rank_input: RankInput, _: Ranking) -> bytes:
     """Say what was understood, in the snapshot's names and canonical codes."""
     words = [target.label]
-    place = case.place
+    place = rank_input.place
     if query.countries or query.everywhere:
         words += [b"country = " + country.encode() for country in query.countries]
         words += [b"country = global"] if query.everywhere else []

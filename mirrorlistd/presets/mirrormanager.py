@@ -39,19 +39,19 @@ def _read(raw: bytes) -> Query:
     return replace(query, arch=_SOURCE) if query.repo and _SOURCE in query.repo else query
 
 
-def _comment(query: Query, target: Target, case: RankInput, ranking: Ranking) -> bytes:
+def _comment(query: Query, target: Target, rank_input: RankInput, ranking: Ranking) -> bytes:
     """Say what was asked and which networks and countries there are mirrors for, a space after each word."""
-    words = [target.label.rstrip(b"/"), *_found_via(query, case, ranking)]
+    words = [target.label.rstrip(b"/"), *_found_via(query, rank_input, ranking)]
     protocols = b"protocol = " + ",".join(query.protocols).encode() if query.protocols else b""
     return b"".join(word + b" " for word in words) + protocols + b"\n"
 
 
-def _found_via(query: Query, case: RankInput, ranking: Ranking) -> Iterator[bytes]:
+def _found_via(query: Query, rank_input: RankInput, ranking: Ranking) -> Iterator[bytes]:
     """Yield a word for each source of mirrors, even where all of its mirrors stand in an earlier tier, too."""
     by_country = bool(query.countries or query.everywhere)
     if ranking.by_country:
-        countries = _countries(case, [mirror for tier in ranking.tiers for mirror in tier.mirrors])
-        yield from (_country(one) for one in countries if one in query.countries or not query.everywhere)
+        countries = _countries(rank_input, [mirror for tier in ranking.tiers for mirror in tier.mirrors])
+        yield from (_country(country) for country in countries if country in query.countries or not query.everywhere)
         if query.everywhere:
             yield b"country = global"
         return
@@ -59,18 +59,20 @@ def _found_via(query: Query, case: RankInput, ranking: Ranking) -> Iterator[byte
         yield b"Using preferred netblock"
     if ranking.exclusive:
         return
-    if case.ask.own_network and not by_country and of_asn(case):
-        yield b"Using ASN %d" % case.place.asn
-    for code in sorted({case.codes[mirror] for mirror in case.carried}):
+    if rank_input.selection_query.own_network and not by_country and of_asn(rank_input):
+        yield b"Using ASN %d" % rank_input.place.asn
+    for code in sorted({rank_input.codes[mirror] for mirror in rank_input.carried}):
         if COUNTRY <= code <= CONTINENT:
-            yield from map(_country, _countries(case, [one for one in case.carried if case.codes[one] == code]))
-    if sum(len(tier.mirrors) for tier in ranking.tiers if tier.code != GLOBAL) < case.minimum:
+            yield from map(
+                _country, _countries(rank_input, [one for one in rank_input.carried if rank_input.codes[one] == code])
+            )
+    if sum(len(tier.mirrors) for tier in ranking.tiers if tier.code != GLOBAL) < rank_input.minimum:
         yield b"country = global"
 
 
-def _countries(case: RankInput, mirrors: list[int]) -> list[str]:
+def _countries(rank_input: RankInput, mirrors: list[int]) -> list[str]:
     """Name the countries of some mirrors, in an order that depends on nothing else."""
-    return sorted({country for one in mirrors if (country := case.index.snapshot.mirrors[one].country)})
+    return sorted({country for number in mirrors if (country := rank_input.index.snapshot.mirrors[number].country)})
 
 
 def _country(country: str) -> bytes:

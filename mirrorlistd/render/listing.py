@@ -21,10 +21,11 @@ TEXT_HEADERS: Final = ((b"content-type", b"text/plain; charset=utf-8"), *LIST_HE
 """Of plain lists, and of what is said instead of a list."""
 
 
-class Listing(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Listing:
     """An answer before it has a shape: what was asked, who is near, who was drawn."""
 
-    world: Index
+    index: Index
     target: Target
     offers: Offers
     ranking: Ranking
@@ -38,7 +39,7 @@ class Listing(NamedTuple):
     @property
     def details(self) -> FileDetails | None:
         """What the snapshot knows of the file that was asked for."""
-        return self.world.details(self.target)
+        return self.index.details(self.target)
 
     @property
     def file_name(self) -> str:
@@ -48,7 +49,7 @@ class Listing(NamedTuple):
     def lines(self) -> Iterator[tuple[Mirror, int, str]]:
         """(mirror, its number, URL) for every URL, best first."""
         suffix = self.target.suffix
-        mirrors = self.world.snapshot.mirrors
+        mirrors = self.index.snapshot.mirrors
         urls = self.offers.urls
         return ((mirrors[number], number, (url + suffix).decode()) for number in self.order for url in urls[number])
 

@@ -31,7 +31,7 @@ def _version_3(listing: Listing) -> Rendered:
     name = _xml_name(listing.file_name)
     details = listing.details
     lines = [
-        *_opening_3(listing.world.snapshot.built),
+        *_opening_3(listing.index.snapshot.built),
         " <files>",
         f"  <file name={quoteattr(name)}>",
     ]
@@ -89,7 +89,7 @@ def _version_of_file(version: FileVersion, indent: str) -> Iterator[str]:
 
 def _version_4(listing: Listing) -> Rendered:
     name = _xml_name(listing.file_name)
-    built = datetime.fromtimestamp(listing.world.snapshot.built, UTC)
+    built = datetime.fromtimestamp(listing.index.snapshot.built, UTC)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<metalink xmlns="urn:ietf:params:xml:ns:metalink">',

@@ -45,7 +45,7 @@ def _redirect(listing: Listing) -> Rendered:
 
 def _described_by(listing: Listing) -> Iterator[str]:
     """Name the metalinks of the file by its path, which holds however the file was asked for."""
-    top = listing.world.snapshot.categories[listing.target.category].top.encode()
+    top = listing.index.snapshot.categories[listing.target.category].top.encode()
     path = quote(b"/".join(filter(None, (top, listing.target.path))), safe="/")
     for shape, kind in (("metalink4", "metalink4+xml"), ("metalink", "metalink+xml")):
         yield f'<{listing.public_url}/metalink?path={path}&format={shape}>; rel=describedby; type="application/{kind}"'

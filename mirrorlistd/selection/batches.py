@@ -1,8 +1,7 @@
-"""Hot choices are drawn in batches: the same shuffle as `selection`, at a fraction of its cost.
+"""Draws in batches: the weighted shuffle of `draw`, for rankings in constant use, at a fraction of the cost.
 
-A choice that is asked for again and again draws its next answers together, with numpy, and deals them out, each once.
-The rows of a batch are independent draws from the same distribution as a single one: the tests hold both ways to the
-same statistics. What drawing a tier takes is made once, for all choices that have the tier.
+A hot ranking draws its next answers together, with numpy, and uses each row once. The rows of a batch are independent
+draws from the same distribution as single draws; the tests hold both to the same statistics.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HOT: Final = 8
-"""Single draws before batches begin: rarer choices would throw most of a batch away."""
+"""Single draws before batches begin: a rarer ranking would not use up a batch."""
 FIRST_BATCH: Final = 8
 LATER_BATCHES: Final = 32
-"""Answers drawn at once: 0.1 ms of work at most, 10 kB of memory."""
+"""Answers in a batch: little work at a time, 10 kB of memory."""
 _MOST_DRAWN: Final = 2_048
-"""Mirrors in all orders of a batch: where lists are long (MirrorManager's have no limit), fewer are drawn at once."""
+"""Mirrors in all rows of a batch: long lists (MirrorManager's have no limit) are drawn in smaller batches."""
 _SORT_BELOW: Final = 128
-"""Mirrors up to which sorting keys of all of them beats drawing one by one."""
+"""Mirrors up to which sorting a key for each is quicker than drawing one by one."""
 _ABOVE_ANY_KEY: Final = 64.0
-"""What a tier's keys lie above those of the tier before: numpy's exponentials of 53 random bits are below 45."""
+"""Distance between the keys of one tier and the next; numpy's exponentials of 53 random bits are below 45."""
 
 
 class SeededGenerator:
-    """numpy's generator: begins where the one that is passed in happens to be when a first batch is drawn.
+    """numpy's generator, seeded from a `Random` when the first batch is drawn.
 
-    All chance comes from that one. So there must be no batches before a process forks: its children would deal alike.
+    No batch may be drawn before a process forks: its children would draw the same rows.
     """
 
     __slots__ = ("_generator",)
@@ -50,14 +49,14 @@ class SeededGenerator:
         self._generator: np.random.Generator | None = None
 
     def seeded(self, random: Random) -> np.random.Generator:
-        """Give it."""
+        """Return the generator; the first call seeds it."""
         if self._generator is None:
             self._generator = np.random.Generator(np.random.SFC64(random.getrandbits(128)))
         return self._generator
 
 
 class Items(Generic[T]):
-    """What is dealt, by mirror number; one for all who deal the same."""
+    """What a draw returns for each mirror number, shared by all draws of the same items."""
 
     __slots__ = ("_array", "items")
 
@@ -67,7 +66,7 @@ class Items(Generic[T]):
 
     @property
     def array(self) -> NDArray[np.object_]:
-        """The items as numpy takes them; made when first needed."""
+        """Return the items as a numpy array; made on first use."""
         if self._array is None:
             self._array = np.empty(len(self.items), object)
             self._array[:] = self.items
@@ -75,43 +74,43 @@ class Items(Generic[T]):
 
 
 class BatchedDraw(Generic[T]):
-    """Orders of one choice at one length, drawn ahead once the choice is hot."""
+    """Lists of one ranking at one length, drawn in batches once the ranking is hot."""
 
-    __slots__ = ("_chance", "_choice", "_deck", "_limit", "_parts", "_uses", "ready")
+    __slots__ = ("_generator", "_items", "_limit", "_parts", "_ranking", "_uses", "ready")
 
-    def __init__(self, ranking: Ranking, limit: int, deck: Items[T], chance: SeededGenerator) -> None:
-        """Begin cold: nothing is drawn before it is asked for."""
-        self._choice = ranking
+    def __init__(self, ranking: Ranking, limit: int, items: Items[T], generator: SeededGenerator) -> None:
+        """Begin cold: nothing is drawn yet."""
+        self._ranking = ranking
         self._limit = limit
-        self._deck = deck
-        self._chance = chance
+        self._items = items
+        self._generator = generator
         self.ready: Final[list[list[T]]] = []
-        """What `draw` gives next, the last one first; for who cannot afford to call it."""
+        """What `draw` returns next, the last one first; the fast lane takes from it without a call."""
         self._uses = 0
         self._parts: list[tuple[_Keys | _Aliases, int]] | None = None
-        """What draws some of the places, and how many; once it is hot."""
+        """What draws each run of mirrors, and how many of them; None while cold."""
 
     def draw(self, random: Random) -> list[T]:
-        """Give the items of mirrors, best first, as `Ranking.draw` does; the caller may keep the list."""
+        """Return the items of mirrors, best first, as `Ranking.draw` does; the caller may keep the list."""
         if self.ready:
             return self.ready.pop()
         self._uses += 1
         if self._uses <= HOT:
-            return [*map(self._deck.items.__getitem__, self._choice.draw(self._limit, random))]
+            return [*map(self._items.items.__getitem__, self._ranking.draw(self._limit, random))]
         rows = LATER_BATCHES
         if self._parts is None:
-            self._parts = [*map(_part, _runs(self._choice.places(self._limit)))]
+            self._parts = [*map(_part, _runs(self._ranking.shares(self._limit)))]
             rows = FIRST_BATCH
         self.ready.extend(self._batch(rows, self._parts, random))
         return self.ready.pop()
 
     @property
     def hot(self) -> bool:
-        """Whether it draws batches."""
+        """Whether batches are drawn."""
         return self._parts is not None
 
     def heat(self, random: Random) -> None:
-        """Draw a first batch now, as if it had been asked often enough."""
+        """Draw a first batch now, as after HOT single draws."""
         self._uses = max(self._uses, HOT)
         self.ready.append(self.draw(random))
 
@@ -119,23 +118,23 @@ class BatchedDraw(Generic[T]):
         if not parts:
             return [[] for _ in range(rows)]
         rows = min(rows, max(1, _MOST_DRAWN // sum(count for _, count in parts)))
-        chance = self._chance.seeded(random)
-        orders = [draw(rows, count, chance) for draw, count in parts]
+        generator = self._generator.seeded(random)
+        orders = [draw(rows, count, generator) for draw, count in parts]
         order = orders[0] if len(orders) == 1 else np.concatenate(orders, axis=1)
-        drawn: list[list[T]] = self._deck.array.take(order).tolist()
+        drawn: list[list[T]] = self._items.array.take(order).tolist()
         return drawn
 
 
-def _runs(places: Iterable[tuple[Tier, int]]) -> Iterator[tuple[list[Tier], int]]:
-    """Join tiers that can be drawn by one sort: short ones, all but the last of them with a place for every mirror."""
+def _runs(shares: Iterable[tuple[Tier, int]]) -> Iterator[tuple[list[Tier], int]]:
+    """Join short tiers that one sort can draw: of all but the last, every mirror is in the list."""
     run: list[Tier] = []
     count = size = 0
-    for tier, places_of_tier in places:
+    for tier, share in shares:
         if run and (count < size or size + len(tier.mirrors) > _SORT_BELOW):
             yield run, count
             run, count, size = [], 0, 0
         run.append(tier)
-        count += places_of_tier
+        count += share
         size += len(tier.mirrors)
     if run:
         yield run, count
@@ -147,9 +146,9 @@ def _part(run: tuple[list[Tier], int]) -> tuple[_Keys | _Aliases, int]:
         return _Keys(tiers), count
     tier = tiers[0]
     kind = _Aliases if len(tier.mirrors) > max(_SORT_BELOW, 2 * count) else _Keys
-    if not isinstance(tier.ahead, kind):
-        tier.ahead = kind(tiers)  # a table of aliases takes half a millisecond to make for 700 mirrors
-    return tier.ahead, count
+    if not isinstance(tier.batch_source, kind):
+        tier.batch_source = kind(tiers)  # a table of aliases takes half a millisecond to make for 700 mirrors
+    return tier.batch_source, count
 
 
 class _Keys:
@@ -165,16 +164,16 @@ class _Keys:
         sizes = [len(tier.mirrors) for tier in tiers]
         self._offsets = np.repeat(np.arange(len(tiers)) * _ABOVE_ANY_KEY, sizes) if len(tiers) > 1 else None
 
-    def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
+    def __call__(self, rows: int, count: int, generator: np.random.Generator) -> Orders:
         """Draw the first mirrors of so many weighted shuffles."""
         # As `Tier` has u ** (1 / weight), but ascending: -log(u) / weight.
-        keys = chance.standard_exponential((rows, len(self._mirrors)))
+        keys = generator.standard_exponential((rows, len(self._mirrors)))
         if self._exponents is not None:
             keys *= self._exponents
         if self._offsets is not None:
             keys += self._offsets
-        # Positive numbers sort as their bits do. The lowest ones, 16 at most of 52, carry the mirror's number along:
-        # sorting in place takes half as long as finding out the order.
+        # Positive floats sort as their bits do. The lowest bits, at most 16 of 52, carry the mirror's number:
+        # sorting in place takes half as long as argsort.
         bits = keys.view(np.int64)
         bits &= -self._spare
         bits |= self._mirrors
@@ -191,16 +190,16 @@ def _exponents(tier: Tier) -> NDArray[np.floating]:
 
 
 class _Aliases:
-    """Draws from a long tier with repetitions, then drops these: exact, see `Tier.draw`.
+    """Draws from a long tier with repetitions and drops the repetitions: exact (see `Tier.draw`).
 
-    A draw costs the same however many mirrors there are: a mirror is chosen evenly, and then either it or its alias,
-    so that each comes up by its weight (Vose, 1991).
+    A draw costs the same for any number of mirrors: a mirror is chosen evenly, then either it or its alias, so that
+    each comes up by its weight (Vose, 1991).
     """
 
     __slots__ = ("_aliases", "_exponents", "_mirrors", "_own")
 
     def __init__(self, tiers: Sequence[Tier]) -> None:
-        (tier,) = tiers  # which refers to us: keeping it would leave both to the collector, which never comes
+        (tier,) = tiers  # not kept: it refers to this object, and the garbage collector does not run
         weights = np.array(tier.weights, float)
         size = len(weights)
         own = weights * (size / weights.sum())
@@ -208,17 +207,17 @@ class _Aliases:
         light = [*np.flatnonzero(own < 1)]
         heavy = [*np.flatnonzero(own >= 1)]
         while light and heavy:
-            one, other = light.pop(), heavy[-1]
-            aliases[one] = other
-            own[other] -= 1 - own[one]
-            if own[other] < 1:
+            lighter, heavier = light.pop(), heavy[-1]
+            aliases[lighter] = heavier
+            own[heavier] -= 1 - own[lighter]
+            if own[heavier] < 1:
                 light.append(heavy.pop())
-        own[light] = 1  # what rounding has left over
+        own[light] = 1  # the rest of rounding
         self._own, self._aliases, self._mirrors, self._exponents = own, aliases, _mirrors(tiers), _exponents(tier)
 
-    def __call__(self, rows: int, count: int, chance: np.random.Generator) -> Orders:
+    def __call__(self, rows: int, count: int, generator: np.random.Generator) -> Orders:
         """Draw the first mirrors of so many weighted shuffles."""
-        spots = chance.random((rows, count + count // 2 + 4)) * len(self._own)
+        spots = generator.random((rows, count + count // 2 + 4)) * len(self._own)
         places = spots.astype(np.intp)
         places = np.where(spots - places < self._own[places], places, self._aliases[places])
         first = _first_times(places)
@@ -229,18 +228,18 @@ class _Aliases:
         orders = np.empty((rows, count), np.intp)
         for row in range(rows):
             drawn = places[row, first[row]]
-            orders[row] = self._finish(drawn, count, chance) if row in short else drawn
+            orders[row] = self._finish(drawn, count, generator) if row in short else drawn
         return self._mirrors.take(orders)
 
-    def _finish(self, drawn: NDArray[np.integer], count: int, chance: np.random.Generator) -> NDArray[np.integer]:
+    def _finish(self, drawn: NDArray[np.integer], count: int, generator: np.random.Generator) -> NDArray[np.integer]:
         """Finish a draw that met too many repetitions: the rest is a weighted shuffle of what is left."""
-        keys = chance.standard_exponential(len(self._exponents)) * self._exponents
+        keys = generator.standard_exponential(len(self._exponents)) * self._exponents
         keys[drawn] = np.inf
         return np.concatenate([drawn, keys.argsort()[: count - len(drawn)]])
 
 
 def _first_times(rows: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Tell for each number of each row whether it is the first of its kind in the row."""
+    """Return for each number of each row whether it occurs there for the first time."""
     order = rows.argsort(axis=1, kind="stable")
     ascending = np.take_along_axis(rows, order, axis=1)
     first = np.ones(rows.shape, np.bool_)

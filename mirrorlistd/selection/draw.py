@@ -19,28 +19,28 @@ _SORT_BELOW: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class Rendezvous:
-    """Chance that is the same again for the same client: weighted rendezvous hashing.
+    """Random numbers that a seed and a mirror determine: weighted rendezvous hashing.
 
-    Each (seed, mirror) has its own uniform number, whatever other mirrors there are, so that a client meets the same
-    mirror for every file that it carries; and so does every server that is given the same seed.
+    The number of a mirror does not depend on which other mirrors there are. So a client gets the same mirror for every
+    file that the mirror carries, from every server that computes the same seed.
     """
 
     seed: int
-    """64 bits: who asks, and when."""
+    """64 bits, of the client and the period of time."""
     hashes: Sequence[int]
     """64 bits of each mirror, by mirror number."""
 
     def uniform(self, mirror: int) -> float:
-        """Give the number of a mirror, in [0, 1): the two hashes, mixed by the finalizer of SplitMix64."""
+        """Return the number of a mirror, in [0, 1): both hashes, mixed by the finalizer of SplitMix64."""
         mixed = (self.seed ^ self.hashes[mirror]) * 0xBF58476D1CE4E5B9 & _64_BITS
         mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _64_BITS
         return (mixed ^ mixed >> 31) / (1 << 64)
 
 
 class Tier:
-    """Mirrors that are equally near, with what drawing them by weight needs."""
+    """Mirrors that are equally near, with their weights."""
 
-    __slots__ = ("_cumulative", "_weights", "ahead", "code", "exponents", "mirrors")
+    __slots__ = ("_cumulative", "_weights", "batch_source", "code", "exponents", "mirrors")
 
     def __init__(self, code: int, mirrors: Iterable[int], weights: Sequence[int]) -> None:
         """Prepare `mirrors` (numbers) for drawing by `weights` (Mbit/s, by mirror number)."""
@@ -50,22 +50,22 @@ class Tier:
         self._weights = weights
         own = self.weights
         lightest = min(own)
-        # A mirror's key is a uniform number to the power of 1 / weight; the keys in descending order are a weighted
-        # shuffle (Efraimidis and Spirakis, 2006). Scaled so that exponents stay in (0, 1]: nothing underflows.
-        # An array of the right size, because a memo may hold thousands of tiers.
+        # A mirror's key is a uniform number to the power of 1 / weight. The keys in descending order are a weighted
+        # shuffle (Efraimidis and Spirakis, 2006). Exponents are scaled into (0, 1], so that no key underflows.
+        # An array takes little memory: a memo may hold thousands of tiers.
         self.exponents = None if lightest == max(own) else array("d", [lightest / weight for weight in own])
         self._cumulative: array[int] | None = None
-        self.ahead: object = None
-        """What `dealing` has made of it, to draw it in batches: once for all choices that have the tier."""
+        self.batch_source: object = None
+        """What `batches` draws this tier from; made once and shared by all rankings with this tier."""
 
     @property
     def weights(self) -> list[int]:
-        """Mbit/s of each mirror."""
+        """Return Mbit/s of each mirror."""
         return [*map(self._weights.__getitem__, self.mirrors)]
 
     @property
     def cumulative(self) -> array[int]:
-        """Sums of the weights so far; made when first needed, which is for long tiers alone."""
+        """Return the running sums of the weights; made on first use, which only long tiers have."""
         if self._cumulative is None:
             self._cumulative = array("Q", [*accumulate(self.weights)])
         return self._cumulative
@@ -77,15 +77,16 @@ class Tier:
         if size == 1:
             return mirrors[:count]
         if isinstance(random, Rendezvous):
-            return self._meet(count, random)
+            return self._rendezvous(count, random)
         if size < _SORT_BELOW or 2 * count > size:
             return self._sort(count, random)
         return self._reject(count, random)
 
-    def _meet(self, count: int, chance: Rendezvous) -> list[int]:
+    def _rendezvous(self, count: int, rendezvous: Rendezvous) -> list[int]:
         exponents = (1.0,) * len(self.mirrors) if self.exponents is None else self.exponents
         keys = {
-            mirror: chance.uniform(mirror) ** exponent for mirror, exponent in zip(self.mirrors, exponents, strict=True)
+            mirror: rendezvous.uniform(mirror) ** exponent
+            for mirror, exponent in zip(self.mirrors, exponents, strict=True)
         }
         return sorted(keys, key=keys.__getitem__, reverse=True)[:count]
 

@@ -62,7 +62,7 @@ def test_nothing_of_a_replaced_state_stays() -> None:
         for _ in range(HOT + 2):
             assert plan.body(service.random)
     tiers = {tier for plan in plans for tier in plan.ranking.tiers}
-    assert any(tier.ahead for tier in tiers)
+    assert any(tier.batch_source for tier in tiers)
     old = [id(service.state), *map(id, plans), *map(id, tiers)]
     del plan, plans, tiers
 

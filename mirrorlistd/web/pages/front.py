@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FIRST_REASON
-from mirrorlistd.answering.explain import explain, tell_place
+from mirrorlistd.answering.explain import describe_place, explain
 from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.render import tiers_of
 from mirrorlistd.web.pages import atlas
@@ -92,7 +92,7 @@ def front_page(
         rare=[parameter for parameter in _RARE if parameter in given],
         explanation=explanation,
         near=near,
-        you=tell_place(decider, client.address, client.place, ()),
+        you=describe_place(decider, client.address, client.place, ()),
         address=client.address.text if client.address else None,
         continents=atlas.CONTINENTS,
         mirrors=len(mirrors),

@@ -86,7 +86,7 @@ def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMi
     for directory in repository.directories:
         resolved = decider.resolve_query(f"repo={repository.name}&arch={directory.arch}".encode())
         if isinstance(resolved, ResolvedQuery):
-            for number in snapshot.sets.members(resolved.ask.carriers):
+            for number in snapshot.sets.members(resolved.selection_query.carriers):
                 carriers.setdefault(number, []).append(directory.arch)
     whole = len(repository.directories)
     categories = {snapshot.categories[directory.category].name for directory in repository.directories}
