@@ -194,7 +194,7 @@ BUILDERS: Final[Mapping[str, Kind]] = {
     "debian": Kind(build_debian, ("dpkg-deb", "apt-ftparchive", "gpg"), files=("dists/bookworm/InRelease",)),
     "arch": Kind(build_pacman, ("repo-add", "bsdtar")),
     "apps": Kind(build_ostree, ("ostree", "gpg")),
-    "pypi": Kind(build_index, ()),
+    "pypi": Kind(build_index, (), "simple"),
     "images": Kind(build_files, (), files=("hello.img",)),
 }
 """Repositories by the name that the documentation gives them."""

@@ -1,0 +1,83 @@
+"""What documents ask of the server works with the built-in snapshot, and the output that they show is real."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from support.paths import ROOT
+from support.processes import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOCUMENTS: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BUILT_IN: Final = ("debian", "ubuntu", "cran", "pypi")
+READER: Final = "193.0.6.139"
+"""An address in the Netherlands, the README's example."""
+HOSTS: Final = r"(?:https://mirrors\.example\.org|(?:http://)?127\.0\.0\.1:8080)"
+
+
+def documented() -> list[str]:
+    """Every path and query that a document asks of our server, of repositories that the built-in snapshot has."""
+    found: set[str] = set()
+    for document in DOCUMENTS:
+        found |= set(re.findall(rf"{HOSTS}(/[^\s'\"`)|]*)", document.read_text("utf-8")))
+    names = "|".join(BUILT_IN)
+    return sorted(target for target in found if re.search(rf"(?:repo=|/r/|/mirrors/)(?:{names})\b", target))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """The built-in snapshot."""
+    with Server("--trusted-proxy", "127.0.0.1") as running:
+        yield running
+
+
+def test_documents_ask_something() -> None:
+    """The documents have lists, redirects and files of the built-in repositories in them."""
+    found = documented()
+    for word in ("/mirrorlist?repo=debian", "/r/pypi/", "/mirrors/debian.txt", "/r/debian/pool/"):
+        assert [target for target in found if target.startswith(word)], word
+
+
+@pytest.mark.parametrize("target", documented())
+def test_what_is_documented_works_with_the_built_in_snapshot(server: Server, target: str) -> None:
+    """Each documented URL of a built-in repository leads to mirrors, and no segment of a mirror's URL is doubled."""
+    reply = server.get(target, headers={"x-forwarded-for": READER})
+    assert reply.status in (200, 302), reply.text
+    urls = re.findall(r"https?://[^\s<>\"]+", f"{reply.headers.get('location', '')} {reply.text}")
+    assert urls or target.startswith("/mirrors?")
+    assert not [url for url in urls if re.search(r"/([^/]+)/\1(?:/|$)", url)]
+
+
+def test_the_index_of_the_package_installers_is_the_simple_index(server: Server) -> None:
+    """The URL that pip and uv are given leads to the `simple/` folder of a mirror."""
+    page = (ROOT / "docs" / "clients.md").read_text("utf-8")
+    indexes = re.findall(rf"{HOSTS}(/r/pypi/\S*?)\"?\n", page)
+    assert len(indexes) == 2
+    for index in indexes:
+        assert re.search(r"(?<!/simple)/simple/$", server.get(index).headers["location"])
+        assert re.search(r"(?<!/simple)/simple/hello/$", server.get(f"{index}hello/").headers["location"])
+
+
+def test_the_readme_shows_real_output(server: Server) -> None:
+    """The comment line is the server's own, and the mirrors shown are of the tier that such a client gets."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    shown = re.search(r"\$ curl '127\.0\.0\.1:8080(/mirrorlist\S*)'\n((?:    .*\n)+)", readme)
+    assert shown
+    lines = [line.strip() for line in shown[2].splitlines()]
+    everything = server.get(f"{shown[1].replace('limit=3', 'limit=100')}").text.splitlines()
+    assert lines[0] == everything[0]
+    assert len(lines) == 4
+    assert set(lines[1:]) <= set(everything[1:])
+    redirect = re.search(
+        r"\$ curl -i '127\.0\.0\.1:8080(/r/\S*)'\n    HTTP/1\.1 302 Found\n    location: (\S+)", readme
+    )
+    assert redirect
+    reply = server.get(redirect[1])
+    assert reply.status == 302
+    assert redirect[2].endswith("/debian/dists/stable/InRelease")
+    assert any(redirect[2].startswith(url) for url in everything[1:])
