@@ -17,6 +17,8 @@ DOCUMENTS: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BUILT_IN: Final = ("debian", "ubuntu", "cran", "pypi")
 READER: Final = "193.0.6.139"
 """An address in the Netherlands, the README's example."""
+SOURCES: Final = "".join(path.read_text("utf-8") for path in (ROOT / "snapshot" / "examples").glob("*.toml"))
+"""The sources of the built-in snapshot: one mirror's own URL has a doubled segment."""
 HOSTS: Final = r"(?:https://mirrors\.example\.org|(?:http://)?127\.0\.0\.1:8080)"
 
 
@@ -50,7 +52,8 @@ def test_what_is_documented_works_with_the_built_in_snapshot(server: Server, tar
     assert reply.status in (200, 302), reply.text
     urls = re.findall(r"https?://[^\s<>\"]+", f"{reply.headers.get('location', '')} {reply.text}")
     assert urls or target.startswith("/mirrors?")
-    assert not [url for url in urls if re.search(r"/([^/]+)/\1(?:/|$)", url)]
+    doubled = [found[0] for url in urls if (found := re.search(r".*/([^/]+)/\1(?:/|$)", url))]
+    assert [url for url in doubled if url not in SOURCES] == []
 
 
 def test_the_index_of_the_package_installers_is_the_simple_index(server: Server) -> None:
