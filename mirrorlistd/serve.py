@@ -172,7 +172,7 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
     def make_server(service: Service) -> UvicornServer:
         return UvicornServer(_uvicorn_config(config, service), service, config.drain, signals=False)
 
-    means = ServerParts(
+    parts = ServerParts(
         config=config,
         workers=workers,
         reread=start.reread,
@@ -184,7 +184,7 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
         watch=start.watch,
         private=pid_file,
     )
-    Supervisor(start.state, means).run(start.hangups)
+    Supervisor(start.state, parts).run(start.hangups)
 
 
 def _unix_sockets(config: Config, stack: contextlib.ExitStack) -> list[socket.socket]:

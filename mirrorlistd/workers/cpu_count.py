@@ -1,4 +1,4 @@
-"""How many processors this process may use: what `--workers auto` means."""
+"""How many processors this process may use: the number of workers that `--workers auto` starts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def cpu_count(root: Path = Path("/")) -> int:
-    """Count the processors that affinity and the quotas of all our control groups (version 2) leave us; 1 at least.
+    """Count the processors that affinity and the quotas of the control groups (version 2) allow; at least 1.
 
-    Half a processor is none: a worker that has to share one with another is no gain. Only Linux shares clients out
-    among sockets of one address: elsewhere it is 1. `root` is where `proc` and `sys` are.
+    Half a processor counts as none: a worker that shares one with another is no gain. The number is 1 on systems other
+    than Linux, which do not distribute clients among sockets of one address. `root` is where `proc` and `sys` are.
     """
     if sys.platform != "linux":
         return 1
@@ -20,7 +20,7 @@ def cpu_count(root: Path = Path("/")) -> int:
 
 
 def _quota(root: Path) -> float:
-    """Give the least quota of our control group and those around it, in processors; infinite where there is none."""
+    """Return the least quota of the control group and those around it, in processors; infinite without one."""
     try:
         lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
     except OSError:

@@ -1,15 +1,19 @@
-"""What the parent and a worker say to each other, over a pair of sockets made before the fork.
+"""Messages between the supervisor and a worker, over a pair of sockets made before the fork.
 
-Messages are whole or not there; descriptors travel along. When one side is gone the other one reads that, whatever the
-reason: it is how workers learn that their parent has been killed.
+A message arrives whole or not at all, with the descriptors that belong to it. It has no largest size: what does not fit
+a packet travels in a file in memory. When one side has ended, for whatever reason, the other side receives None: that
+is how workers learn that their supervisor was killed.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,30 +22,32 @@ if TYPE_CHECKING:
     from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.state.input_files import SnapshotOrigin
 
-_LONGEST: Final = 1 << 17
-"""Bytes of a message: a configuration with hundreds of templates; below what a socket takes at once."""
-_DESCRIPTORS: Final = 64
-"""Descriptors with a message: three databases, or a socket for each address listened on."""
+PACKET: Final = 1 << 14
+"""Bytes of a message that are sent as a packet; some ten of this size fit what a socket holds by default."""
+MOST_DESCRIPTORS: Final = 64
+"""Descriptors with a message: three databases, or sockets (see `WorkerPool.lend`). The kernel takes 253."""
+_INLINE, _IN_FILE = b"I", b"F"
+"""First byte of a packet: the message follows, or is in the file whose descriptor comes first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """To a worker: load the files that come along (see `files.Files`), and say Ready."""
+    """To a worker: load the files that come along (see `state.InputFiles`), and answer Ready."""
 
     load: int
-    """Number of the load: answers to an earlier one are told from those to this."""
+    """Number of the load: an answer to an earlier load has another one."""
     config: Config
     origin: SnapshotOrigin
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """To a worker: serve what you have prepared, and say Done."""
+    """To a worker: serve what has been prepared, and answer Done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """To a worker: forget what you have prepared and go on with what you serve, and say Done."""
+    """To a worker: discard what has been prepared, go on with what is served, and answer Done."""
 
     error: str
     """Why."""
@@ -49,7 +55,7 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Lend:
-    """To a worker: listen on the sockets that come along, too, as their own worker is gone."""
+    """To a worker: listen on the sockets that come along, too, until their own worker is up again."""
 
     slot: int
     """Number of that worker."""
@@ -69,15 +75,15 @@ class Reopen:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """To a worker: finish what is under way and exit."""
+    """To a worker: finish the requests under way and exit."""
 
     at_once: bool
-    """Do not go on for the time of --drain; said again: do not even wait for clients."""
+    """Skip the time of --drain; a second time: do not wait for clients, either."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """To a worker: this is how pulling goes, for whoever asks you."""
+    """To a worker: the state of pulling, for /readyz and /metrics."""
 
     pulls: Pulls
 
@@ -89,7 +95,7 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """From a worker: it could serve what it was told to prepare, or why it could not."""
+    """From a worker: it could serve what it had to prepare, or why it could not."""
 
     load: int
     error: str | None
@@ -97,7 +103,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """From a worker: it has done as Adopt or Keep said."""
+    """From a worker: it has followed Adopt or Keep."""
 
 
 ToWorker = Prepare | Adopt | Keep | Lend | GiveBack | Reopen | Stop | Pulled
@@ -105,7 +111,7 @@ FromWorker = Up | Ready | Done
 
 
 class Channel:
-    """One end."""
+    """One end of the pair."""
 
     def __init__(self, end: socket.socket) -> None:
         """Use `pair`."""
@@ -121,26 +127,47 @@ class Channel:
         return one, other
 
     def fileno(self) -> int:
-        """What to wait on until there is something to receive."""
+        """Return the descriptor to wait on until there is something to receive."""
         return self._end.fileno()
 
     def send(self, message: ToWorker | FromWorker, descriptors: Sequence[int] = ()) -> bool:
-        """Send and go on at once; False where the other side is gone, or has not read for long."""
+        """Send without waiting; return whether the other side lives and reads what it is sent."""
+        data = pickle.dumps(message)
         try:
-            socket.send_fds(self._end, [pickle.dumps(message)], list(descriptors))
+            if len(data) < PACKET:
+                socket.send_fds(self._end, [_INLINE, data], list(descriptors))
+            else:
+                with _in_memory(data) as file:
+                    socket.send_fds(self._end, [_IN_FILE], [file.fileno(), *descriptors])
         except OSError:
             return False
         return True
 
     def receive(self) -> tuple[ToWorker | FromWorker | None, list[int]]:
-        """Take the next message and its descriptors; None where the other side is gone."""
+        """Take the next message and its descriptors; None where the other side has ended."""
         try:
-            data, descriptors, _flags, _address = socket.recv_fds(self._end, _LONGEST, _DESCRIPTORS)
+            packet, descriptors, _, _ = socket.recv_fds(self._end, PACKET, MOST_DESCRIPTORS + 1)
         except ConnectionError:
             return None, []
-        message = pickle.loads(data) if data else None  # noqa: S301 - a pair of sockets of our own, shared with nobody
-        return message, descriptors
+        if not packet:
+            return None, []
+        data = packet[1:]
+        if packet[:1] == _IN_FILE:
+            with open(descriptors.pop(0), "rb") as file:  # noqa: PTH123 - a descriptor, which `Path` cannot open
+                data = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0)
+        return pickle.loads(data), descriptors  # noqa: S301 - a pair of sockets of our own, shared with no other program
 
     def close(self) -> None:
-        """Be gone."""
+        """Close this end."""
         self._end.close()
+
+
+def _in_memory(data: bytes) -> BinaryIO:
+    """Return an open file that holds `data`: in memory, or on disk where a sandbox forbids that."""
+    file: BinaryIO | None = None
+    with suppress(OSError):
+        file = os.fdopen(os.memfd_create("mirrorlistd message", os.MFD_CLOEXEC), "w+b")
+    file = file or tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    file.write(data)
+    file.flush()
+    return file

@@ -1,12 +1,12 @@
-"""The parent of several workers: loads once, watches, decides; answers nobody.
+"""The supervisor: the parent process of several workers. It loads and decides, and answers no request.
 
-It is single-threaded, because it forks, and waits with poll(2), because forking from within an event loop is asking for
-trouble. What it has loaded, in sealed memory, is what every worker serves: pages that they share.
+It is single-threaded, because it forks, and it waits with poll(2), because a fork within an event loop is unsafe. What
+it has loaded lies in sealed memory, which all workers map: they share its pages.
 
-A reload has two steps. The parent reads and verifies; the workers map the same memory, index and probe it and say
-that they are ready; when all of them are, all are told to adopt it. Whatever fails before that, nobody does. Nobody is
-forked meanwhile: who comes later starts from the outcome. Between the first worker's swap and the last one's lies what
-is left of a turn of an event loop; when the log says `reloaded`, all have swapped.
+A reload has two steps. The supervisor reads and verifies; the workers map the same memory, index and probe it, and
+report that they are ready. When all of them are, all are ordered to adopt it; when anything fails before, none does. No
+worker is forked meanwhile: a later one starts from the outcome. Between the first worker's swap and the last one's lies
+one turn of an event loop at most; once `reloaded` is logged, all have swapped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mirrorlistd.state.admission import admit
 from mirrorlistd.state.service import Service
 from mirrorlistd.telemetry.scoreboard import Scoreboard
 from mirrorlistd.workers.messages import Adopt, Done, Keep, Prepare, Pulled, Ready, Reopen, Stop, Up
-from mirrorlistd.workers.pool import HELD, WorkerPool
+from mirrorlistd.workers.pool import SIGNALS, WorkerPool
 from mirrorlistd.workers.worker import Worker, run
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ DONE_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerParts:
-    """What serving takes besides a State, as a single process does it, too."""
+    """What a server is composed of besides a State; made by `serve`."""
 
     config: Config
     workers: int
-    """How many to begin with."""
+    """How many there are at the start."""
     reread: Callable[[], Config]
-    """Gives the configuration as it is now."""
+    """Reads the configuration again."""
     reconfigure: Callable[[Config], None]
     """Applies log settings."""
     make_server: Callable[[Service], UvicornServer]
@@ -74,107 +74,110 @@ class ServerParts:
     shared: list[socket.socket]
     """Sockets that all workers listen on."""
     announce: Callable[[list[socket.socket]], None]
-    """Says that the server can be asked, and at which sockets."""
+    """Reports that the server answers, and at which sockets."""
     watch: FileWatch | None
-    """Tells when files have been replaced; None: nobody looks."""
+    """Notices replaced files; None: they are not watched."""
     private: Sequence[Closable]
     """What must not stay open in workers."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A reload that has begun."""
+    """A reload that has begun and waits for an import."""
 
     config: Config
     clock: Clock
     run: ImportProcess | None
-    """What has to end first."""
+    """The import, which has to end first; None where there is none."""
 
 
 class Supervisor:
-    """Lives in the main thread of the process that was started."""
+    """Runs in the main thread of the process that was started."""
 
-    def __init__(self, state: State | None, means: ServerParts) -> None:
-        """Take what has been loaded, if there was something; nothing is forked yet."""
-        self._means = means
+    def __init__(self, state: State | None, parts: ServerParts) -> None:
+        """Take what has been loaded, or None; nothing is forked yet."""
+        self._parts = parts
         self._service = Service(state=state)
         self._scoreboard = Scoreboard()
         self._outcomes = ReloadOutcomes(
-            self._service, means.config, means.reconfigure, self._scoreboard.publish_supervisor
+            self._service, parts.config, parts.reconfigure, self._scoreboard.publish_supervisor
         )
-        self._pool = WorkerPool(self._scoreboard, means.bind, means.shared, self._work)
+        self._pool = WorkerPool(self._scoreboard, parts.bind, parts.shared, self._work)
         self._log = logs.get_logger()
         self._signals: deque[int] = deque()
         self._alarm, self._alarmed = socket.socketpair()
-        """A signal writes to the one, and `poll` wakes up for the other."""
-        self._pool.private += [self._alarm, self._alarmed, *means.private]
-        self._puller = PullWatch(means.config, self._show, self._want, self._serial) if means.config.pull else None
+        """A signal writes to the first, and `poll` wakes up for the second."""
+        self._pool.private += [self._alarm, self._alarmed, *parts.private]
+        self._puller = (
+            PullWatch(parts.config, self._publish_pulls, self._request_reload, self._serial)
+            if parts.config.pull
+            else None
+        )
         if self._puller:
             self._pool.private.append(self._puller.child)
         self._announced = False
         self._stopping = False
         self._reload_wanted = False
-        self._next_look = inf if means.watch is None else monotonic() + TICK
+        self._next_check = inf if parts.watch is None else monotonic() + TICK
         self._loads = 0
-        """How many there were: the number of the latest."""
+        """Number of the latest load."""
         self._loading = False
         self._pending: _Pending | None = None
-        """A reload that waits for an import."""
         self._answers: dict[WorkerSlot, Ready | Done | None] = {}
-        """What workers have said to the latest order; None where they died."""
+        """Workers' answers to the latest order; None where they died."""
 
     def run(self, hangups: list[int]) -> None:
-        """Keep the workers running until told to stop; `hangups` holds a SIGHUP that came before."""
+        """Keep the workers running until a signal ends the server; `hangups` holds a SIGHUP that came before."""
         for end in (self._alarm, self._alarmed):
             end.settimeout(0)
         signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
-        for number in HELD:
-            signal.signal(number, self._note)
+        for number in SIGNALS:
+            signal.signal(number, self._queue_signal)
         self._reload_wanted = bool(hangups)
         self._warm_up()
-        for _ in range(self._means.workers):
+        for _ in range(self._parts.workers):
             self._pool.add()
         while self._pool.slots:
-            self._turn(self._next_look)
-            self._look()
+            self._poll_once(self._next_check)
+            self._check_files()
             if self._stopping:
                 self._pool.slots = [slot for slot in self._pool.slots if slot.pid]
             elif self._announced:
-                self._renew()
+                self._advance_reload()
         if self._puller:
             self._puller.child.stop()
 
-    def _look(self) -> None:
-        """See whether files have been replaced, when it is time to."""
-        if self._means.watch is not None and monotonic() >= self._next_look:
-            self._next_look = monotonic() + TICK
-            if self._means.watch.changed():
+    def _check_files(self) -> None:
+        """Ask for a reload where files have been replaced; at most once a tick."""
+        if self._parts.watch is not None and monotonic() >= self._next_check:
+            self._next_check = monotonic() + TICK
+            if self._parts.watch.changed():
                 self._log.info("files have changed")
                 self._reload_wanted = True
 
     def _warm_up(self) -> None:
-        """Import and make now what workers would otherwise each import and make; then keep the collector off it."""
-        server = self._means.make_server(self._service)
+        """Import and make what each worker would otherwise import and make; then hide it from the garbage collector."""
+        server = self._parts.make_server(self._service)
         server.config.load()
         server.config.get_loop_factory()
         freeze_heap()
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _queue_signal(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(number)
 
-    def _turn(self, until: float = inf) -> None:
-        """Wait for something to happen, until a moment of the monotonic clock at most, and see to it."""
-        crew = self._pool
+    def _poll_once(self, until: float = inf) -> None:
+        """Wait for one round of events, until a moment of the monotonic clock at most, and handle them."""
+        pool = self._pool
         if not (self._stopping or self._loading):
-            crew.fill()
-            until = min(until, crew.due)
+            pool.fill()
+            until = min(until, pool.due)
         if self._puller and not self._stopping:
             self._puller.child.start_if_due()
             until = min(until, self._puller.child.due)
-        crew.balance()
+        pool.lend()
         poll = select.poll()
         listening: dict[int, Callable[[], object]] = {
-            slot.channel.fileno(): partial(self._hear, slot) for slot in crew.slots if slot.channel
+            slot.channel.fileno(): partial(self._receive, slot) for slot in pool.slots if slot.channel
         }
         listening[self._alarmed.fileno()] = partial(self._alarmed.recv, 4096)
         if self._puller and self._puller.child.pid:
@@ -185,44 +188,44 @@ class Supervisor:
         for descriptor, _ in poll.poll(wait):
             listening[descriptor]()
         while self._signals:
-            self._obey(self._signals.popleft())
-        crew.reap(expected=self._stopping)
-        if not self._announced and all(slot.up for slot in crew.slots) and not self._stopping:
+            self._handle_signal(self._signals.popleft())
+        pool.reap(expected=self._stopping)
+        if not self._announced and all(slot.up for slot in pool.slots) and not self._stopping:
             self._announced = True
-            self._means.announce(crew.slots[0].sockets + self._means.shared)
+            self._parts.announce(pool.slots[0].sockets + self._parts.shared)
 
-    def _hear(self, slot: WorkerSlot) -> None:
+    def _receive(self, slot: WorkerSlot) -> None:
         assert slot.channel is not None, "it has just been waited for"  # noqa: S101 - for the type checkers
         message, _ = slot.channel.receive()
         match message:
             case Up():
-                slot.up = slot.seen = True
+                slot.up = slot.served_once = True
                 self._log.info("worker up", worker=slot.number, pid=slot.pid)
             case Ready(load) if load != self._loads:
-                pass  # an answer to a load that has been given up
+                pass  # an answer to an earlier load
             case Ready() | Done():
                 self._answers[slot] = message
-            case _:  # it is gone: SIGCHLD tells the rest; until then, nothing more is to be heard
+            case _:  # it has ended, and SIGCHLD follows
                 slot.channel.close()
                 slot.channel = None
                 slot.up = False
 
-    def _obey(self, number: int) -> None:
+    def _handle_signal(self, number: int) -> None:
         match number:
             case signal.SIGHUP:
-                self._want()
+                self._request_reload()
             case signal.SIGTERM | signal.SIGINT:
-                self._pool.tell(Stop(at_once=self._stopping or number == signal.SIGINT))
+                self._pool.broadcast(Stop(at_once=self._stopping or number == signal.SIGINT))
                 if not self._stopping:
                     notify(os.environ, "STOPPING=1")
-                    self._pool.let_go()
+                    self._pool.close_sockets()
                     if self._puller:
                         self._puller.child.stop()
                     if self._pending and self._pending.run:
                         self._pending.run.stop()
                 self._stopping = True
             case signal.SIGUSR1:
-                self._pool.tell(Reopen())
+                self._pool.broadcast(Reopen())
             case signal.SIGTTIN:
                 try:
                     self._pool.add()
@@ -231,27 +234,27 @@ class Supervisor:
             case signal.SIGTTOU:
                 self._pool.remove()
             case _:
-                pass  # SIGCHLD has woken us up
+                pass  # SIGCHLD: `reap` follows
 
-    def _want(self) -> None:
+    def _request_reload(self) -> None:
         self._reload_wanted = True
 
-    def _show(self, pulls: Pulls) -> None:
+    def _publish_pulls(self, pulls: Pulls) -> None:
         self._service.pulls = pulls
-        self._pool.tell(Pulled(pulls))
+        self._pool.broadcast(Pulled(pulls))
 
     def _serial(self) -> int | None:
         return self._service.serial
 
-    def _renew(self) -> None:
-        """Go on with a reload, or begin the one that is wanted; an import, where there is one, comes first."""
+    def _advance_reload(self) -> None:
+        """Begin a reload that is wanted, or go on with one whose import has ended."""
         if self._pending is None:
             if not self._reload_wanted:
                 return
             self._reload_wanted = False
             clock = self._outcomes.begun()
             try:
-                config = self._means.reread()
+                config = self._parts.reread()
                 if self._puller:
                     self._puller.follow(config)
                 run = ImportProcess(config) if config.mirrormanager else None
@@ -274,7 +277,7 @@ class Supervisor:
             if pending.run:
                 pending.run.result()
             state = self._prepare(pending.config)
-        except Exception as error:  # noqa: BLE001 - a defect must not end the parent: the next push may be fine
+        except Exception as error:  # noqa: BLE001 - a defect must not end the supervisor: the next push may be good
             self._keep(error, pending.clock)
         else:
             self._finish(Adopt())
@@ -289,10 +292,10 @@ class Supervisor:
         self._loading = False
 
     def _prepare(self, config: Config) -> State:
-        """Load, and have everybody load; raise where anybody cannot."""
+        """Load, have all workers load, and return the State; raise where one of them cannot."""
         self._loads += 1
         with admit(config, self._service.state) as (state, files):
-            silent = self._ask(Prepare(self._loads, config, state.origin), files.descriptors, READY_SECONDS)
+            silent = self._order(Prepare(self._loads, config, state.origin), files.descriptors, READY_SECONDS)
         for slot in silent:
             why = "was stopped meanwhile" if self._stopping else f"did not get ready in {READY_SECONDS:.0f} s"
             raise StateError(f"worker {slot.number} {why}")
@@ -304,28 +307,28 @@ class Supervisor:
         return state
 
     def _finish(self, order: Adopt | Keep) -> None:
-        """Have everybody swap, or not; end who does not say that it has."""
-        for slot in self._ask(order, [], DONE_SECONDS):
+        """Have all workers swap, or keep what they serve; kill a worker that does not answer."""
+        for slot in self._order(order, [], DONE_SECONDS):
             if not self._stopping:
                 self._log.error("worker hangs and is ended", worker=slot.number, pid=slot.pid)
                 slot.kill()
 
-    def _ask(self, order: ToWorker, descriptors: list[int], seconds: float) -> list[WorkerSlot]:
-        """Tell everybody something and wait until all have answered; give those who have not, and live."""
+    def _order(self, order: ToWorker, descriptors: list[int], seconds: float) -> list[WorkerSlot]:
+        """Send an order to all workers and wait for their answers; return the living ones that have not answered."""
         self._answers.clear()
         until = monotonic() + seconds
-        asked = [slot for slot in self._pool.slots if slot.channel]
-        for slot in asked:
+        ordered = [slot for slot in self._pool.slots if slot.channel]
+        for slot in ordered:
             slot.send(order, descriptors)
-        while silent := [slot for slot in asked if slot not in self._answers]:
+        while silent := [slot for slot in ordered if slot not in self._answers]:
             if self._stopping or monotonic() >= until:
                 break
-            self._turn(until)
+            self._poll_once(until)
             self._answers |= {slot: None for slot in silent if not slot.pid}
         return silent
 
     def _work(self, number: int, sockets: list[socket.socket], channel: Channel) -> None:
-        """Be a worker, in a process of its own: begin with what the parent has now, but for chance and counts."""
+        """Be a worker, in a process of its own, that begins with the State which the supervisor has now."""
         scoreboard_slot = self._scoreboard.scoreboard_slot(number)
         before = self._service
         service = Service(
@@ -337,7 +340,7 @@ class Supervisor:
         service.pulls = before.pulls
         failures = before.state.decider.geo.failures if before.state else 0
         service.geo_failures_before = service.counters.geo_failures - failures
-        server = self._means.make_server(service)
-        worker = Worker(server, service, scoreboard_slot, channel, self._means.reconfigure)
-        with service.recording(self._means.config):
-            run(worker, server, sockets, HELD)
+        server = self._parts.make_server(service)
+        worker = Worker(server, service, scoreboard_slot, channel, self._parts.reconfigure)
+        with service.recording(self._parts.config):
+            run(worker, server, sockets, SIGNALS)

@@ -1,8 +1,8 @@
-"""One of several workers: serves its sockets as a single process would, and does as the parent says.
+"""One of several workers: serves its sockets as a single process would, and follows the supervisor's orders.
 
-It has been forked from a parent that had loaded everything. It prepares another State when told to, in a thread, and
-swaps it in when told to; it never decides. A parent that is gone is an order to stop. SIGTERM stops this worker alone
-(the parent replaces it); SIGINT and SIGHUP, which a terminal sends to everybody, are the parent's.
+It is forked from a supervisor that has loaded everything. On the supervisor's orders it prepares another State, in a
+thread, and swaps it in; it decides nothing. It stops when its supervisor has ended. SIGTERM stops this worker alone,
+and the supervisor replaces it; SIGINT and SIGHUP, which a terminal sends to every process, are the supervisor's.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from mirrorlistd.workers.messages import Channel
 
 PUBLISH_SECONDS: Final = 1.0
-"""How old the counts may be that other workers show of this one; a worker that is killed loses as much."""
+"""Largest age of the counts that other workers show of this one; a worker that is killed loses as much."""
 
 
 class Worker:
-    """Lives in one event loop."""
+    """A worker in one event loop."""
 
     def __init__(
         self,
@@ -49,23 +49,23 @@ class Worker:
         """`reconfigure` applies log settings."""
         self._server = server
         self._service = service
-        self._seat = scoreboard_slot
+        self._scoreboard_slot = scoreboard_slot
         self._channel = channel
         self._reconfigure = reconfigure
         self._load = 0
-        """Number of the load that was asked for last."""
+        """Number of the load that was ordered last."""
         self._prepared: tuple[Config, State] | None = None
         self._borrowed: dict[int, list[Listening]] = {}
         self._lending = asyncio.Lock()
-        """What is lent and wanted back in one breath must be taken in that order."""
+        """Keeps the order of Lend and GiveBack, which both take time."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, sockets: list[socket.socket], blocked: Sequence[signal.Signals]) -> None:
-        """Serve until told to stop; `blocked` are the signals that were held back until somebody handles them."""
+        """Serve until ordered to stop; `blocked` are the signals that are blocked until they are handled here."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop, Stop(at_once=False))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
-        loop.add_reader(self._channel.fileno(), self._hear)
+        loop.add_reader(self._channel.fileno(), self._receive)
         publishing = asyncio.create_task(self._publish())
         serving = asyncio.create_task(self._server.serve(sockets=sockets))
         try:
@@ -78,24 +78,24 @@ class Worker:
         finally:
             loop.remove_reader(self._channel.fileno())
             publishing.cancel()
-            self._seat.publish(self._service.counted())
-            self._seat.leave()
+            self._scoreboard_slot.publish(self._service.counted())
+            self._scoreboard_slot.leave()
 
     def _enter(self) -> None:
         state = self._service.state
-        self._seat.enter(os.getpid(), state.serial if state else 0)
+        self._scoreboard_slot.enter(os.getpid(), state.serial if state else 0)
 
     async def _publish(self) -> None:
         while True:
             await asyncio.sleep(PUBLISH_SECONDS)
-            self._seat.publish(self._service.counted())
+            self._scoreboard_slot.publish(self._service.counted())
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         message, descriptors = self._channel.receive()
         match message:
             case None:
                 asyncio.get_running_loop().remove_reader(self._channel.fileno())
-                logs.get_logger().error("the parent is gone, this worker stops", pid=os.getpid())
+                logs.get_logger().error("the supervisor has ended, this worker stops", pid=os.getpid())
                 self._stop(Stop(at_once=False))
             case Stop():
                 self._stop(message)
@@ -114,7 +114,7 @@ class Worker:
                     self._service.recorder.reopen()
             case GiveBack():
                 self._begin(self._give_back(message.slot))
-            case _:  # pragma: no cover - what workers say themselves
+            case _:  # pragma: no cover - a message from workers
                 raise TypeError(message)
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
@@ -123,7 +123,7 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
     def _stop(self, order: Stop) -> None:
-        # A service manager's SIGTERM goes to everybody: what the parent says as well is not impatience.
+        # A service manager's SIGTERM reaches every process: the supervisor's order that follows is not a second one.
         if order.at_once or not self._service.draining:
             self._server.stop(at_once=order.at_once)
 
@@ -133,7 +133,7 @@ class Worker:
             with InputFiles.received(order.config, descriptors, order.origin) as files, gc_paused():
                 state = await asyncio.to_thread(load_state, order.config, files)
             await warm(state, self._service.state, self._service.random)
-        except Exception as failure:  # noqa: BLE001 - whatever it is, the parent must know
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the supervisor reports it
             error = str(failure) or repr(failure)
         else:
             if order.load == self._load:
@@ -148,19 +148,19 @@ class Worker:
                 self._enter()
             case Keep(error), _:
                 self._service.reload_error = error
-            case _:  # pragma: no cover - the parent waits until everybody is ready
-                raise RuntimeError("told to adopt what was not prepared")
+            case _:  # pragma: no cover - the supervisor waits until all are ready
+                raise RuntimeError("ordered to adopt what was not prepared")
         self._prepared = None
         self._load = 0
         self._channel.send(Done())
 
     async def _borrow(self, slot: int, sockets: list[socket.socket]) -> None:
         async with self._lending:
-            if self._server.should_exit or slot in self._borrowed:
-                for one in sockets:
-                    one.close()
+            if self._server.should_exit:
+                for listener in sockets:
+                    listener.close()
             else:
-                self._borrowed[slot] = await self._server.borrow(sockets)
+                self._borrowed.setdefault(slot, []).extend(await self._server.borrow(sockets))
 
     async def _give_back(self, slot: int) -> None:
         async with self._lending:
