@@ -1,60 +1,60 @@
-"""The command `mirrorlistd`: one module per verb, and what they share in `console`.
+"""The command `mirrorlistd`: one module per verb, imported when the verb is used.
 
-Exit status: 0 done, 1 refused (the message names the file or the setting), 2 wrong usage; a verb's `--help` says what
-else. What a program may want to read goes to standard output, and as JSON with `--json`; what is said to people goes to
-standard error.
+Results go to standard output, and as JSON with `--json`; everything that is said about them goes to standard error.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import signal
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.arguments import parse_arguments
+from mirrorlist_snapshot.console import STATUSES, CommandParser, Verbs, add_verbs, parse_arguments, run_command
 from mirrorlistd import __version__
-from mirrorlistd.cli import cmd_check, cmd_compare, cmd_explain, cmd_pull, cmd_serve, cmd_stats
-from mirrorlistd.errors import ConfigError, MirrorlistdError
+from mirrorlistd.errors import MirrorlistdError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
-    from mirrorlistd.cli.console import Verb
+_VERBS: Final[Verbs] = {
+    "serve": ("mirrorlistd.cli.cmd_serve", "serve mirror lists over HTTP"),
+    "check": ("mirrorlistd.cli.cmd_check", "check settings and the files they name, or a running server"),
+    "explain": ("mirrorlistd.cli.cmd_explain", "show which mirrors an address gets, and why others are left out"),
+    "pull": ("mirrorlistd.cli.cmd_pull", "copy a snapshot from an object store to a file, verified"),
+    "stats": ("mirrorlistd.cli.cmd_stats", "sum up files of statistics per day, country, architecture, repository"),
+    "compare": ("mirrorlistd.cli.cmd_compare", "send the same requests to two servers and show where they differ"),
+}
+_EPILOG: Final = f"""\
+examples:
+  mirrorlistd serve --snapshot mirrors.mls
+  mirrorlistd check --config /etc/mirrorlistd.toml
+  mirrorlistd explain --repo pypi --ip 193.0.6.139
+
+Each verb has its own --help. Snapshots are made by mirrorlist-snapshot.
+
+exit status: 0 done, 1 refused (the message names the file or the setting), 2 wrong usage;
+{STATUSES}"""
 
 
-def run(argv: Sequence[str], hangups: list[int]) -> int:
-    """Run one command; give its exit status. `hangups` collects SIGHUPs that came before the server was up."""
-    arguments = parse_arguments(_parser(), argv, argparse.Namespace())
-    if arguments.verb != "serve":
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    verb: Verb = arguments.run
-    try:
-        return verb(arguments, hangups)
-    except ConfigError as error:
-        for problem in error.problems:
-            print(f"mirrorlistd: {problem}", file=sys.stderr)
-        return 1
-    except MirrorlistdError as error:
-        print(f"mirrorlistd: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return 130
+def run(words: Sequence[str], hangups: list[int]) -> int:
+    """Run one command and return its exit status. `hangups` collects SIGHUPs that come before the server is up."""
+
+    def action(options: argparse.Namespace) -> int:
+        options.hangups = hangups
+        parse_arguments(_parser(), words, options)
+        if options.verb != "serve":
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        return int(options.run(options))
+
+    return run_command("mirrorlistd", action, (MirrorlistdError,))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> CommandParser:
+    parser = CommandParser(
         prog="mirrorlistd",
-        description="Tell each package client which mirrors are near it.",
-        epilog="`mirrorlistd VERB --help` has examples; snapshots are made by `mirrorlist-snapshot`. "
-        "Exit status: 0 ok, 1 refused, 2 wrong usage.",
+        description="Serve lists of the mirrors that are near each client.",
+        epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"mirrorlistd {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for module in (cmd_serve, cmd_check, cmd_explain, cmd_pull, cmd_stats, cmd_compare):
-        module.add(verbs)
+    add_verbs(parser, _VERBS)
     return parser

@@ -1,81 +1,77 @@
-"""`check`: what `serve` would serve, without serving it; or how a running server is, for a monitoring system."""
+"""`check`: whether `serve` would start with these settings, or how a running server is, for a monitoring system."""
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
+from mirrorlist_snapshot.console import Console, show, show_json
 from mirrorlist_snapshot.errors import ServingError
 from mirrorlist_snapshot.publishing.running_server import ReadyzEndpoint
 from mirrorlistd.cli.check_result import Level, judge, unreachable
-from mirrorlistd.cli.console import add_verb, load
+from mirrorlistd.cli.loading import load
 from mirrorlistd.config import add_arguments
 from mirrorlistd.presets import UNLIMITED
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
-    from mirrorlistd.cli.console import Verbs
-
-_EXAMPLES: Final = """\
+EXAMPLES: Final = """\
 examples:
   mirrorlistd check --config /etc/mirrorlistd.toml      before a restart or a reload
   mirrorlistd check --snapshot mirrors.mls --json       for programs
   mirrorlistd check --url http://127.0.0.1:8080         for Nagios, Icinga and others; or unix:/run/mirrorlistd/http
 
-exit status: 0 all is good, 1 refused (the message names the file or the setting), the status file is bad, or the
+exit status: 0 good, 1 refused (the message names the file or the setting), or the status file is not used, or the
 snapshot is older than --max-age, 2 wrong usage
 
-with --url, as monitoring plugins have it: 0 it serves and all is well; 1 warning: it serves, but the snapshot is older
-than --max-age (that of the server, unless given here), the last reload failed, the last good copy is served, the status
-file is bad, or a worker is down; 2 critical: it does not answer, or is not ready; 3 unknown: the URL is none"""
+exit status with --url, as of monitoring plugins: 0 OK; 1 warning: the server answers, but the snapshot is older than
+--max-age (of the server, unless given here), the last reload failed, the last good copy is served, the status file is
+not used, or a worker is down; 2 critical: the server does not answer or is not ready; 3 unknown: --url is not a URL"""
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command's parser."""
-    summary = "say what `serve` would serve with these settings, or what is wrong with them"
-    verb = add_verb(verbs, "check", run, summary, _EXAMPLES)
-    verb.add_argument(
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the verb and every setting."""
+    parser.add_argument(
         "--url", metavar="URL", help="ask a running server's /readyz instead, as a monitoring plugin does"
     )
-    verb.add_argument("--json", action="store_true", help="print facts as JSON")
-    add_arguments(verb)
+    parser.add_argument("--json", action="store_true", help="print facts as JSON")
+    add_arguments(parser)
 
 
-def run(arguments: argparse.Namespace, _: list[int]) -> int:
-    """Load everything and tell of it, or ask a server."""
-    return _ask(arguments) if arguments.url is not None else _check(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Load everything and show what it is, or ask a server."""
+    return _ask(options) if options.url is not None else _check(options)
 
 
-def _ask(arguments: argparse.Namespace) -> int:
+def _ask(options: argparse.Namespace) -> int:
     try:
-        readyz = ReadyzEndpoint.parse(arguments.url)
+        readyz = ReadyzEndpoint.parse(options.url)
     except ValueError:
-        print(f"MIRRORLISTD UNKNOWN - --url: expected http://HOST:PORT or unix:PATH, found {arguments.url!a}")
+        show(f"MIRRORLISTD UNKNOWN - --url: expected http://HOST:PORT or unix:PATH, found {options.url!a}")
         return Level.UNKNOWN
     try:
-        max_age = float(arguments.max_age) if arguments.max_age is not None else None
+        max_age = float(options.max_age) if options.max_age is not None else None
     except ValueError:
-        print(f"MIRRORLISTD UNKNOWN - --max-age: expected a number of seconds, found {arguments.max_age!a}")
+        show(f"MIRRORLISTD UNKNOWN - --max-age: expected a number of seconds, found {options.max_age!a}")
         return Level.UNKNOWN
     facts: dict[str, Any] = {}
     try:
         facts = readyz.ask()
-        verdict = judge(facts, max_age)
+        result = judge(facts, max_age)
     except ServingError as error:
-        verdict = unreachable(str(error))
-    if arguments.json:
-        print(json.dumps({"level": verdict.level.name, "problems": verdict.problems, "readyz": facts}, indent=2))
+        result = unreachable(str(error))
+    if options.json:
+        show_json({"level": result.level.name, "problems": result.problems, "readyz": facts})
     else:
-        print(verdict.line)
-    return verdict.level
+        show(result.line)
+    return result.level
 
 
-def _check(arguments: argparse.Namespace) -> int:
-    state = load(arguments, afresh=True)
+def _check(options: argparse.Namespace) -> int:
+    state = load(options, afresh=True)
     snapshot = state.published
     facts: dict[str, Any] = {
         "snapshot": state.source,
@@ -95,27 +91,28 @@ def _check(arguments: argparse.Namespace) -> int:
         "status": state.overlay.counts(snapshot),
         "status_error": state.origin.status_error,
     }
-    if arguments.json:
-        print(json.dumps(facts, indent=2))
+    if options.json:
+        show_json(facts)
     else:
-        _tell(facts)
+        show("\n".join(_lines(facts)))
+    console = Console("mirrorlistd")
     if facts["stale"]:
-        print(f"mirrorlistd: the snapshot is stale: more than {state.max_age:g} s old", file=sys.stderr)
+        console.error(f"the snapshot is stale: more than {state.max_age:g} s old")
     if facts["status_error"]:
-        print(f"mirrorlistd: --status: {facts['status_error']}", file=sys.stderr)
+        console.error(f"--status: {facts['status_error']}")
     return 1 if facts["stale"] or facts["status_error"] else 0
 
 
-def _tell(facts: dict[str, Any]) -> None:
-    print(f"snapshot      {facts['snapshot']}: serial {facts['serial']}, built {facts['built']}")
-    print(f"mirrors       {facts['mirrors']}")
-    print(f"repositories  {len(facts['repositories'])}: {' '.join(facts['repositories'][:20])}")
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"snapshot      {facts['snapshot']}: serial {facts['serial']}, built {facts['built']}"
+    yield f"mirrors       {facts['mirrors']}"
+    yield f"repositories  {len(facts['repositories'])}: {' '.join(facts['repositories'][:20])}"
     for source in facts["databases"]:
-        print(f"{source['kind']:<13} {source['type']}: {source['path']}")
+        yield f"{source['kind']:<13} {source['type']}: {source['path']}"
     how_many = f"up to {facts['limit']} mirrors" if facts["limit"] else "all near mirrors"
-    print(f"lists         preset {facts['preset']}: {how_many}; far ones only below {facts['minimum']}")
+    yield f"lists         preset {facts['preset']}: {how_many}; far ones only below {facts['minimum']}"
     status = facts["status"]
     if any(status.values()):
-        print(f"status        {', '.join(f'{count} {what}' for what, count in status.items() if count)}")
+        yield f"status        {', '.join(f'{count} {what}' for what, count in status.items() if count)}"
     if not (facts["stale"] or facts["status_error"]):
-        print("ok: settings, snapshot and databases are good")
+        yield "ok: settings, snapshot and databases are good"

@@ -35,7 +35,7 @@ def as_text(result: Result) -> str:
     else:
         for difference in result.verdict.differences:
             lines += _rows(difference)
-    return "".join(f"{_plain(line)}\n" for line in lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _rows(difference: Difference) -> Iterator[str]:
@@ -85,8 +85,3 @@ def as_json(results: Sequence[Result], plan: RequestList, stopped: str) -> str:
         ],
     }
     return json.dumps(told, indent=2) + "\n"
-
-
-def _plain(text: str) -> str:
-    """Text that another server had a part in, unable to steer a terminal."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)

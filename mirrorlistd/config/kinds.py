@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.console import parse_real, parse_whole
 from mirrorlist_snapshot.errors import StoreError
 from mirrorlist_snapshot.publishing.stores import split_url
 
@@ -32,32 +33,14 @@ class Kind:
     """Raises ValueError where the text is not allowed."""
 
 
-def _number(text: str, low: int, high: int) -> int:
-    if not (text.isascii() and text.isdecimal() and low <= int(text) <= high):
-        raise ValueError(text)
-    return int(text)
-
-
 def whole(low: int, high: int) -> Kind:
     """A whole number in a range, both ends included."""
-    return Kind(f"a whole number from {low} to {high}", (int,), lambda text: _number(text, low, high))
+    return Kind(f"a whole number from {low} to {high}", (int,), lambda text: parse_whole(text, low, high))
 
 
 def seconds(high: float, low: float = 0) -> Kind:
     """A number of seconds from `low` up to `high`."""
-
-    def parse(text: str) -> float:
-        if not low <= (value := float(text)) <= high:  # refuses nan, too
-            raise ValueError(text)
-        return value
-
-    return Kind(f"a number of seconds from {low:g} to {high:g}", (int, float), parse)
-
-
-def _percent(text: str) -> float:
-    if not 0 <= (value := float(text)) <= 100:  # noqa: PLR2004 - refuses nan, too
-        raise ValueError(text)
-    return value
+    return Kind(f"a number of seconds from {low:g} to {high:g}", (int, float), lambda text: parse_real(text, low, high))
 
 
 def one_of(*words: str) -> Kind:
@@ -118,14 +101,14 @@ def _proxy(text: str) -> str:
 
 
 def _workers(text: str) -> int:
-    return 0 if text.lower() == "auto" else _number(text, 0, MAX_WORKERS)
+    return 0 if text.lower() == "auto" else parse_whole(text, 0, MAX_WORKERS)
 
 
 _WORDS: Final = {True: ("true", "yes", "on", "1"), False: ("false", "no", "off", "0")}
 _BOOL: Final = {word: value for value, words in _WORDS.items() for word in words}
 
 PATH: Final = Kind("a path", (str,), _path)
-PERCENT: Final = Kind("a percentage from 0 to 100", (int, float), _percent)
+PERCENT: Final = Kind("a percentage from 0 to 100", (int, float), lambda text: parse_real(text, 0, 100))
 FLAG: Final = Kind("true or false", (bool,), lambda text: _BOOL[text.lower()])
 ADDRESS: Final = Kind("an address such as 127.0.0.1 or :: (no name, no port)", (str,), _address)
 NETWORK: Final = Kind("a network such as 10.0.0.0/8 (no bits after the prefix) or an address", (str,), _network)

@@ -741,7 +741,8 @@ def test_progress_is_for_terminals(net: Callable[..., Net]) -> None:
 
 def test_without_the_extra_it_says_what_to_install() -> None:
     """In an environment with nothing but this package: one line, no traceback; the help is there all the same."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from mirrorlistd.fetch.cli import main; sys.exit(main())"
+    paths = [str(ROOT), str(ROOT / "snapshot")]
+    code = f"import sys; sys.path[:0] = {paths}; from mirrorlistd.fetch.cli import main; sys.exit(main())"
     bare = (sys.executable, "-I", "-S", "-c", code)
     done = subprocess.run([*bare, "http://127.0.0.2/"], capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -12,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from mirrorlist_snapshot.console import RED, YELLOW, show, show_bytes, show_json
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.loss import DEFAULT_LIMIT
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+__all__ = ["RED", "YELLOW", "show", "show_bytes", "show_json"]
+
 Verbs = Any
 """The subparsers of argparse, whose class has no public name."""
 EXIT_REFUSED: Final = 1
 """Exit code of what was refused, or cannot be read or written; a verb may have its own."""
 STANDARD: Final = Path("-")
 """Names standard input or standard output, as for any filter."""
-RED: Final = "31"
-YELLOW: Final = "33"
 _REDRAW: Final = 0.1
 """Seconds between two states of a progress line."""
 
@@ -113,22 +113,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     with open(0, "rb", closefd=False) as standard_input:  # `sys.stdin` is None where it is closed
         return standard_input.read()
-
-
-def show(text: str) -> None:
-    """Write a result to standard output; names may hold what the terminal's encoding does not."""
-    show_bytes(text.encode(sys.stdout.encoding, "backslashreplace"))
-
-
-def show_bytes(data: bytes) -> None:
-    """Write all of a result to standard output: its own buffer there may be none (`python -u`), and write a part."""
-    with open(sys.stdout.fileno(), "wb", closefd=False) as output:
-        output.write(data)
-
-
-def show_json(value: object) -> None:
-    """Write a result to standard output as JSON."""
-    show(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def say(text: str, colour: str | None = None) -> None:

@@ -1,0 +1,49 @@
+"""Running a command: every end has its exit status, the same in all commands, and never a traceback for an error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from mirrorlist_snapshot.console.output import Console, OutputError, flush
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REFUSED: Final = 1
+"""Something was refused, or cannot be read or written. A verb may have another one: the option `trouble`."""
+INTERRUPTED: Final = 130
+"""128 + SIGINT: Ctrl-C."""
+CLOSED_PIPE: Final = 141
+"""128 + SIGPIPE: the reader of standard output has gone (`| head`)."""
+STATUSES: Final = f"{INTERRUPTED} interrupted, {CLOSED_PIPE} the reader of the output has gone"
+"""For `--help`: the exit statuses that are not a command's own."""
+
+
+def run_command(
+    name: str, action: Callable[[argparse.Namespace], int], errors: tuple[type[Exception], ...] = ()
+) -> int:
+    """Run an action and return the exit status.
+
+    The action gets an empty namespace to parse its options into; their `trouble` is the exit status of `errors`, whose
+    text is written as `NAME: TEXT`, and of a standard output that cannot be written.
+    """
+    options = argparse.Namespace(trouble=REFUSED)
+    try:
+        try:
+            return action(options)
+        finally:
+            flush()  # here, where a failure can be reported: help and usage end in SystemExit
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if not isinstance(error, (OutputError, *errors)):
+            raise
+        Console(name).error(str(error))
+        return int(options.trouble)
