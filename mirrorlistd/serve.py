@@ -147,6 +147,7 @@ def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
     freeze_heap()
     config = start.config
     service = Service(state=start.state)
+    logs.count_drops(service.count_dropped_lines)
     sockets = activated_sockets(os.environ, stack)
     if not sockets:
         sockets += [stack.enter_context(contextlib.closing(bind_tcp(host, config.port))) for host in config.hosts]

@@ -71,6 +71,10 @@ class Service:
         self.reload_error = state.origin.refused
         return remains
 
+    def count_dropped_lines(self, lines: int) -> None:
+        """Count log lines that this process has dropped (see `logs.count_drops`)."""
+        self.counters.log_lines_dropped += lines
+
     def counted(self) -> Counters:
         """Give this process' counts, made up to date."""
         self.counters.fold()

@@ -125,6 +125,13 @@ class Counters:
         "mirrorlistd_statistics_write_failures", "Attempts to write the statistics that failed."
     )
     """The lines were kept for another attempt."""
+    log_lines_dropped: int = row(
+        "mirrorlistd_log_lines_dropped",
+        "Log lines dropped because standard error had no room for them.",
+        samples=lambda counters: [((), counters.log_lines_dropped + counters.supervisor_log_lines_dropped)],
+    )
+    supervisor_log_lines_dropped: int = row(None, supervisor=True)
+    """The supervisor's own; part of the family of `log_lines_dropped`."""
     reloads: dict[str, int] = row(
         "mirrorlistd_reloads",
         "Loads of a state, at start-up and on SIGHUP, by result.",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, Self
@@ -132,7 +133,11 @@ class _File:
     def open(self) -> int:
         if self._descriptor is None:
             # Not for everybody: addresses are personal data.
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            self._descriptor = os.open(self.path, flags | os.O_NONBLOCK, 0o640)  # opening a FIFO must not wait
+            if stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
+                self.close()
+                raise OSError(errno.EINVAL, "is a pipe, which cannot be shared")
         return self._descriptor
 
     def append(self, lines: list[bytes]) -> int:

@@ -104,6 +104,7 @@ class Supervisor:
         )
         self._pool = WorkerPool(self._scoreboard, parts.bind, parts.shared, self._work)
         self._log = logs.get_logger()
+        logs.count_drops(self._count_dropped_lines)
         self._signals: deque[int] = deque()
         self._alarm, self._alarmed = socket.socketpair()
         """A signal writes to the first, and `poll` wakes up for the second."""
@@ -125,6 +126,10 @@ class Supervisor:
         self._pending: _Pending | None = None
         self._answers: dict[WorkerSlot, Ready | Done | None] = {}
         """Workers' answers to the latest order; None where they died."""
+
+    def _count_dropped_lines(self, lines: int) -> None:
+        self._service.counters.supervisor_log_lines_dropped += lines
+        self._scoreboard.publish_supervisor(self._service.counters)
 
     def run(self, hangups: list[int]) -> None:
         """Keep the workers running until a signal ends the server; `hangups` holds a SIGHUP that came before."""
@@ -337,6 +342,7 @@ class Supervisor:
             scoreboard_slot=scoreboard_slot,
             counters=scoreboard_slot.resume(),
         )
+        logs.count_drops(service.count_dropped_lines)
         service.pulls = before.pulls
         failures = before.state.decider.geo.failures if before.state else 0
         service.geo_failures_before = service.counters.geo_failures - failures

@@ -5,9 +5,11 @@ Each test runs a program of its own, because the log's set-up belongs to a proce
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from support.paths import ROOT
 
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 EVIL = "a\nb\r\x1b[31m\x7f\x9b\u2028\u202e"
 """Line ends, terminal sequences, a separator and a change of direction."""
 
@@ -187,9 +190,109 @@ def test_a_poor_encoding_does_not_raise() -> None:
 
 
 def test_a_malformed_record_does_not_raise() -> None:
-    """A library's mistake in its own log call does not hurt the server."""
-    code = "logging.raiseExceptions = False; logging.getLogger('x').error('%d', 'y'); log.info('alive')"
-    assert event(code)["event"] == "alive"
+    """A library's mistake in its own log call does not hurt the server; the log has an event of it."""
+    found = [json.loads(line) for line in run("logging.getLogger('x').error('%d', 'y'); log.info('alive')")]
+    assert [item["event"] for item in found] == ["a log record could not be formatted", "alive"]
+    assert found[0]["logger"] == "x"
+
+
+FLOOD = """
+import os, sys, time
+from mirrorlistd import logs
+dropped = 0
+def count(lines):
+    global dropped
+    dropped += lines
+logs.configure("json", "error", open(os.devnull, "w"))
+logs.get_logger().error("everything is imported, and another user need not be able to")
+if sys.argv[1] == "other user":
+    os.setuid(65534)
+logs.configure("json", "error", sys.stderr)
+logs.count_drops(count)
+started = time.monotonic()
+while not dropped or time.monotonic() < started + 0.2:
+    logs.get_logger().error("x" * 3_000)
+print(dropped, flush=True)
+sys.stdin.readline()
+logs.get_logger().error("there is room")
+print(dropped, flush=True)
+"""
+
+
+def ends(kind: str) -> tuple[int, int]:
+    """Descriptors: where a log is read, and where it is written."""
+    if kind == "socket":
+        reader, writer = socket.socketpair()
+        return reader.detach(), writer.detach()
+    return pty.openpty() if kind == "terminal" else os.pipe()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "terminal", pytest.param("other user", marks=ROOT_ONLY)])
+def test_a_log_that_nobody_reads_never_waits(kind: str) -> None:
+    """Lines without room are dropped and counted; once there is room, a line has their number, and all lines are whole.
+
+    A pipe of another user cannot be opened anew, which is how a container runtime's looks to its program.
+    """
+    reader, writer = ends(kind)
+    assert os.get_blocking(writer)
+    base = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'snapshot'}"}
+    command = [sys.executable, "-c", FLOOD, kind]
+    with subprocess.Popen(
+        command, env=base, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=writer, text=True
+    ) as child:
+        assert child.stdin
+        assert child.stdout
+        dropped = int(child.stdout.readline())
+        assert dropped > 1
+        assert os.get_blocking(writer)  # the descriptor is shared with others: its flags are theirs as well
+        os.set_blocking(reader, False)
+        read = drain(reader)
+        child.stdin.write("\n")
+        child.stdin.flush()
+        assert int(child.stdout.readline()) == dropped
+        assert child.wait(30) == 0
+    read += drain(reader)
+    os.close(writer)
+    os.close(reader)
+    found = [json.loads(line) for line in read.splitlines()]
+    assert [item["event"] for item in found[-2:]] == ["there is room", "log lines were dropped"]
+    assert found[-1]["lines"] == dropped
+
+
+def drain(reader: int) -> bytes:
+    """All that is there to be read."""
+    read = b""
+    with contextlib.suppress(BlockingIOError):
+        while data := os.read(reader, 1 << 16):
+            read += data
+    return read
+
+
+@pytest.mark.parametrize("stream", ["None", "open('/dev/full', 'w')", "closed", "broken"])
+def test_a_log_that_cannot_be_written_counts_its_lines(stream: str) -> None:
+    """A closed standard error, a full disk, a stream closed later, a pipe whose reader is gone."""
+    code = f"""
+import os; from mirrorlistd import logs
+closed = open(os.devnull, "w"); closed.close()
+reader, writer = os.pipe(); os.close(reader); broken = os.fdopen(writer, "w")
+counts = []; logs.count_drops(counts.append)
+logs.configure("auto", "info", stream := {stream})
+log.info("x"); log.error("y"); print(len(counts)); sys.stdout.flush(); os._exit(0)
+"""
+    assert run(code) == ["2"]
+
+
+def test_configuring_again_opens_nothing_again() -> None:
+    """A reload keeps the descriptor that the log has; another stream closes it."""
+    code = """
+import os; count = lambda: len(os.listdir("/proc/self/fd"))
+before = count()
+for _ in range(3): configure("json", "info", sys.stdout)
+other = open(os.devnull, "w"); again = count() - 1
+configure("json", "info", other)
+print(before - again, again - count() + 1)
+"""
+    assert run(code) == ["0 1"]
 
 
 def test_the_import_is_cheap() -> None:
