@@ -1,7 +1,7 @@
-"""What both lanes do with a request for a list: answer it, count it, log it.
+"""What both lanes do with a request for a list: find its client, answer it, count it, log it.
 
-A lane is a way from the socket to here and back. Whatever a client could notice, and whatever an operator reads in
-metrics and logs, is decided here or below, once.
+A lane is a way from the socket to this module and back. Everything that a client could notice and everything that an
+operator reads in metrics and logs is decided here or in the rooms below, once.
 """
 
 from __future__ import annotations
@@ -25,61 +25,64 @@ if TYPE_CHECKING:
     from mirrorlistd.state.service import Service
     from mirrorlistd.state.state import State
 
-LONGEST_REMEMBERED: Final = 256
-"""Longer forwarding headers are read every time: bytes; three or four proxies in a row are less."""
+_LONGEST_REMEMBERED: Final = 256
+"""Longer forwarding headers are parsed every time: bytes; three or four proxies in a row are less."""
 
 
 def peer_at(state: State, address: str | None) -> Peer:
-    """Tell what is known of a socket's other end, remembered; None is that of a unix socket."""
+    """Return the peer with a socket address, remembered; None is the peer of a unix socket."""
     return state.peers.get(address) or state.peers.remember(
         address, Peer(state.trust.believes(address), _client(state, address, ()))
     )
 
 
-def client_of(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Client:
-    """Tell who asks, remembered. `forwarded` are the values of the trusted header, all legal ones."""
-    known = peer_at(state, peer)
-    if not (forwarded and known.believed):
-        return known.client
+def client_of(state: State, address: str | None, forwarded: Sequence[bytes]) -> Client:
+    """Return the client of a request, remembered.
+
+    `address` is the socket's; `forwarded` are the values of the trusted header, each a legal header value.
+    """
+    peer = peer_at(state, address)
+    if not (forwarded and peer.believed):
+        return peer.client
     value = forwarded[0] if len(forwarded) == 1 else b""
-    return state.named.get(value) or _named(state, peer, forwarded)
+    return state.named.get(value) or _forwarded_client(state, address, forwarded)
 
 
-def _named(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Client:
-    client = _client(state, peer, forwarded)
+def _forwarded_client(state: State, address: str | None, forwarded: Sequence[bytes]) -> Client:
+    client = _client(state, address, forwarded)
     value = forwarded[0]
-    # A blank value says that the peer itself asks: another peer, another asker.
-    if len(forwarded) == 1 and not client.failed and len(value) <= LONGEST_REMEMBERED and value.strip():
+    # A blank value means the peer itself, so the client depends on the peer as well.
+    if len(forwarded) == 1 and not client.failed and len(value) <= _LONGEST_REMEMBERED and value.strip():
         state.named.remember(value, client)
     return client
 
 
-def _client(state: State, peer: str | None, forwarded: Sequence[bytes]) -> Client:
-    client = client_address(peer, forwarded, state.trust)
+def _client(state: State, address: str | None, forwarded: Sequence[bytes]) -> Client:
+    client = client_address(address, forwarded, state.trust)
     return Client.at(state.decider, client.address, failed=client.failed)
 
 
 def respond(
     service: Service, state: State, list_request: ListRequest, client: Client, started: float
 ) -> tuple[ResponseMeta, bytes]:
-    """Answer GET or HEAD; `started` is when the lane began with it, by `perf_counter`."""
-    around = RedirectContext(list_request.https, list_request.accept, time()) if list_request.redirect else None
-    given = reply(state.decider, list_request.query, client, service.random, around)
-    note(service, state, list_request, client, given[0], started)
-    return given
+    """Answer GET or HEAD; `started` is when the lane began to handle the request, by `perf_counter`."""
+    context = RedirectContext(list_request.https, list_request.accept, time()) if list_request.redirect else None
+    meta, body = reply(state.decider, list_request.query, client, service.random, context)
+    _record(service, state, list_request, client, meta, started)
+    return meta, body
 
 
 def needs_recording(service: Service, state: State) -> bool:
-    """Whether `note` does more about a plain list than to count it."""
+    """Whether a plain list needs more than to be counted: a log line, a line of statistics, or its country."""
     return service.recorder is not None or state.count_countries or state.access_log
 
 
-def note(  # noqa: PLR0913, PLR0917 - called for each answer: no tuple is made for it
+def _record(  # noqa: PLR0913, PLR0917 - called for each answer: no tuple is made for it
     service: Service, state: State, list_request: ListRequest, client: Client, meta: ResponseMeta, started: float
 ) -> None:
-    """Count an answer, and write it down where that is wanted."""
+    """Count an answer; log it and write its line of statistics where an operator wants them."""
     elapsed = perf_counter() - started
-    if meta.status == 200 and meta.format is TEXT.name:  # noqa: PLR2004 - what almost all are
+    if meta.status == 200 and meta.format is TEXT.name:  # noqa: PLR2004 - almost all answers
         service.counters.observe_plain(meta.tier, elapsed)
     else:
         service.counters.observe(meta.status, NAME_OF.get(meta.tier), meta.format, elapsed)

@@ -95,6 +95,7 @@ class FastLane(Guard):
             return
         if self.idle:
             answer = connection_close = b""
+            plan: FastPlan | None
             try:
                 if state.trust is not self._trust:
                     self._inspect_peer(state)
