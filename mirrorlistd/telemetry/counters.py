@@ -126,12 +126,11 @@ class Counters:
     )
     """The lines were kept for another attempt."""
     log_lines_dropped: int = row(
-        "mirrorlistd_log_lines_dropped",
-        "Log lines dropped because standard error had no room for them.",
-        samples=lambda counters: [((), counters.log_lines_dropped + counters.supervisor_log_lines_dropped)],
+        "mirrorlistd_log_lines_dropped", "Log lines dropped because standard error had no room for them."
     )
-    supervisor_log_lines_dropped: int = row(None, supervisor=True)
-    """The supervisor's own; part of the family of `log_lines_dropped`."""
+    supervisor_log_lines_dropped: int = row(
+        "mirrorlistd_supervisor_log_lines_dropped", "The same of the supervisor of workers.", supervisor=True
+    )
     reloads: dict[str, int] = row(
         "mirrorlistd_reloads",
         "Loads of a state, at start-up and on SIGHUP, by result.",
