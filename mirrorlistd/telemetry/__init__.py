@@ -1,1 +1,1 @@
-"""What is counted, and how it is told: shared scoreboard, Prometheus, statistics lines."""
+"""What is counted, and where it is shown: shared scoreboard, Prometheus, lines of the statistics."""

@@ -225,7 +225,7 @@ class Counters:
         self.reload_seconds += seconds
 
 
-rows_of(Counters)  # a field without a row is an error now, not when somebody looks at the metrics
+rows_of(Counters)  # a field without a row is an error now, instead of at the first request for metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +269,6 @@ class Facts:
     last_good: bool
     """The last good copy is served instead of the configured snapshot."""
     status: Mapping[str, int]
-    """What the status file says -> mirrors."""
+    """Status in the status file -> mirrors."""
     status_failed: bool
     """The status file is not used, but what it said before."""

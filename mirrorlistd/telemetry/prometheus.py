@@ -1,6 +1,6 @@
-"""What has been counted and what is served, in Prometheus' text format: one collector for each subject.
+"""The metrics in Prometheus' text format: the table of counters, and gauges of what is served.
 
-Made only when asked for: prometheus-client knows the format, and a registry per call keeps everything local.
+They are made for each request: prometheus-client writes the format, and a registry per call keeps everything local.
 `docs/operating.md` and `deploy/` refer to these names: the alerts and the dashboard are tested against them.
 """
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from mirrorlistd.telemetry.rows import Row
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-"""Of the bytes that `exposition` gives."""
+"""Of the bytes that `exposition` returns."""
 
 
 def exposition(
     counters: Counters, facts: Facts | None, workers: Sequence[WorkerFacts] = (), pulls: Pulls | None = None
 ) -> bytes:
-    """Write all metrics; before the first state there are no facts, and without --pull no pulls.
+    """Return all metrics. There are no facts before the first State, and no pulls without --pull.
 
-    Of several workers it is chance which one is asked, so what is true of its process alone is left out.
+    With several workers any of them may answer, so what is true of its process alone is left out.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Counted(counters))
@@ -90,7 +90,7 @@ class _Served(Collector):
 
     def collect(self) -> Iterator[Metric]:
         facts = self._facts
-        build = GaugeMetricFamily("mirrorlistd_build_info", "Always 1; the label says which.", labels=("version",))
+        build = GaugeMetricFamily("mirrorlistd_build_info", "Always 1; the label is the version.", labels=("version",))
         build.add_metric((facts.version,), 1)
         yield build
         for name, text, value in (
@@ -99,7 +99,11 @@ class _Served(Collector):
             ("mirrors", "Mirrors in it.", facts.mirrors),
             ("active_mirrors", "Mirrors in it that are switched on.", facts.active),
             ("repositories", "Repositories in it.", facts.repositories),
-            ("directories", "Directories in it, or places where what mirrors carry changes.", facts.directories),
+            (
+                "directories",
+                "Directories in it: paths where other mirrors carry the content than above.",
+                facts.directories,
+            ),
         ):
             yield GaugeMetricFamily(f"mirrorlistd_snapshot_{name}", text, value=value)
         databases = GaugeMetricFamily(
@@ -118,13 +122,13 @@ class _Served(Collector):
             ("snapshot_max_age_seconds", "Age from which it counts as stale (--max-age); 0: never.", facts.max_age),
             ("snapshot_stale", "Whether it is older than --max-age; it is served all the same.", facts.stale),
             ("snapshot_last_good", "Whether the last good copy is served, as the snapshot is bad.", facts.last_good),
-            ("status_failed", "Whether the status file is bad: what it said before goes on.", facts.status_failed),
+            ("status_failed", "Whether the status file is bad: the one before is still in force.", facts.status_failed),
         ):
             yield GaugeMetricFamily(f"mirrorlistd_{name}", text, value=value)
-        said = GaugeMetricFamily("mirrorlistd_status_mirrors", "Mirrors in the status file.", labels=("status",))
+        statuses = GaugeMetricFamily("mirrorlistd_status_mirrors", "Mirrors in the status file.", labels=("status",))
         for status, count in facts.status.items():
-            said.add_metric((status,), count)
-        yield said
+            statuses.add_metric((status,), count)
+        yield statuses
 
 
 class _Pulls(Collector):
@@ -160,7 +164,7 @@ class _Workers(Collector):
         )
         answers = CounterMetricFamily("mirrorlistd_worker_answers", "Answers given by the worker.", labels=("worker",))
         starts = CounterMetricFamily(
-            "mirrorlistd_worker_starts", "Processes that have taken the worker's place.", labels=("worker",)
+            "mirrorlistd_worker_starts", "Processes that have filled the worker slot.", labels=("worker",)
         )
         for worker in self._workers:
             label = (str(worker.number),)

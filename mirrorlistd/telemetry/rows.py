@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["counter", "gauge", "histogram", "summary"]
 OTHER: Final = "other"
-"""Stands for every name that a shape has no cell for."""
+"""Label for every name that a shape has no cell for."""
 _ROW: Final = "row"
 _NANO: Final = 1_000_000_000
 
@@ -179,7 +179,7 @@ def row(  # noqa: PLR0913 - the columns of the table
     samples: Callable[[Any], Samples] | None = None,
     bounds: tuple[float, ...] = (),
     beside: Callable[[Any], float] | None = None,
-) -> Any:  # noqa: ANN401 - as `dataclasses.field`: the field's annotation says what it is
+) -> Any:  # noqa: ANN401 - as `dataclasses.field`: the field's annotation has the type
     """Declare a field of the table of counters, with its row."""
     made = Row(
         family=family,

@@ -1,8 +1,8 @@
-"""A list for the statistics: one line, made of what the server knows, never of a client's own words.
+"""The statistics: one line for each list, made of names in the snapshot, never of a client's own words.
 
-A repository is counted under the name that was asked for, which is a name or an alias of the snapshot, and under the
-architecture whose directory was given; both are bounded by the snapshot. The client is the real one: whoever asks on
-behalf of another address (`ip=`) is counted where they are themselves.
+A repository is counted under the requested name, which is a name or an alias of the snapshot, and under the
+architecture of the directory that was listed; the snapshot bounds both. The client is the one that asks: a list for
+another address (`ip=`) counts where its client is.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _SECONDS_A_DAY: Final = 86_400
 _TAILS: Final = 4_096
 _MIDDLES: Final = 1_024
 _LONGEST_REMEMBERED: Final = 512
-"""Longer queries are understood every time: bytes."""
+"""Bytes; longer queries are read every time."""
 
 
 class StatisticsRecorder:
-    """Notes every list that is given in one file; one per process."""
+    """Writes a line for every list to a file; one per process."""
 
     def __init__(self, path: Path, counters: Counters, *, addresses: bool) -> None:
-        """`addresses` says whether the lines name clients; `counters` are those of this process."""
+        """`addresses`: whether the lines have clients' addresses; `counters` are those of this process."""
         self._writer = Writer(path)
         self._counters = counters
         self._lost_before = counters.statistics_lost
@@ -47,14 +47,14 @@ class StatisticsRecorder:
         self._addresses = addresses
         self._decider: Decider | None = None
         self._tails: Memo[bytes, tuple[bytes, int]] = Memo(_TAILS)
-        """Query -> the end of its line (nothing: no line), and the position in COUNTME, or -1."""
+        """Query -> the end of its line (empty: no line), and the position in COUNTME, or -1."""
         self._middles: Memo[str | None, bytes] = Memo(_MIDDLES)
-        """Country -> what stands in the middle of a line, today."""
+        """Country -> the middle of its lines, today."""
         self._day = 0
 
     def note(self, decider: Decider, query: bytes, client: Client) -> None:
-        """Note a list that was given for a canonical query."""
-        if decider is not self._decider:  # what a query means may have changed
+        """Record a list that was sent for a canonical query."""
+        if decider is not self._decider:  # another State may resolve a query otherwise
             self._decider = decider
             self._tails.clear()
         tail, countme = self._tails.get(query) or self._tail(decider, query)
@@ -72,7 +72,7 @@ class StatisticsRecorder:
             self._counters.countme[countme] += 1
 
     def reopen(self) -> None:
-        """Go on in a new file: the old one has been moved away."""
+        """Continue in a new file: the old one has been moved away."""
         self._writer.reopen()
 
     def publish(self) -> None:
@@ -81,7 +81,7 @@ class StatisticsRecorder:
         self._counters.statistics_failures = self._failures_before + self._writer.failures
 
     def close(self) -> None:
-        """Write what is there, and end."""
+        """Write the remaining lines and close the file."""
         self._writer.close()
         self.publish()
 
@@ -107,12 +107,12 @@ class StatisticsRecorder:
 
 
 def is_access(resolved: ResolvedQuery) -> bool:
-    """Whether a request is for a repository, as mirrorlist-server counts: not for a path, nor for a file in one.
+    """Whether a request is for a repository, as mirrorlist-server counts: not for a path, nor for a file of its choice.
 
-    A metalink of a repository is about one file, which the client has not named.
+    A metalink of a repository is about a file, too, but the client has not named that.
     """
     query = resolved.query
     if query.path is not None or query.repo is None:
         return False
-    implied = resolved.renderer.file.encode()  # below the repository's directory, which may hold the first part itself
+    implied = resolved.renderer.file.encode()  # relative to the directory, whose path may end with its first part
     return query.file is None or implied == query.file or implied.endswith(b"/" + query.file)

@@ -1,4 +1,4 @@
-"""Who asks, of an ASGI request: the client's address, and whether it may see everything."""
+"""The client of an ASGI request: its address and place, and whether it is an insider."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 def client_in(scope: Scope, state: State) -> Client:
-    """Who asks: the peer, or whom a trusted proxy names; see `address`."""
+    """Return the client: the peer, or the address that a trusted proxy names (see `request.client_address`)."""
     trust = state.trust
     forwarded = [value for name, value in scope["headers"] if name == trust.header] if trust.anyone else ()
     return client_of(state, peer_of(scope), forwarded)
 
 
 def peer_of(scope: Scope) -> str | None:
-    """The socket's address; None for a unix socket: some ASGI servers then leave the key out."""
+    """Return the socket's address; None for a unix socket, where some ASGI servers leave the key out."""
     peer = scope.get("client")
     return peer[0] if peer else None
 
 
 def is_insider(scope: Scope, state: State) -> bool:
-    """Whether the client may see everything.
+    """Whether the client is an insider: in --explain-network.
 
-    A proxy that nobody configured as trusted makes all the world look like its own, often loopback, address: a
+    A proxy that is not configured as trusted makes every client appear at its own, often loopback, address. So a
     request that was forwarded, but not by a trusted proxy with the trusted header, is a stranger's.
     """
     client = client_in(scope, state).address
@@ -47,4 +47,4 @@ def is_insider(scope: Scope, state: State) -> bool:
 _FORWARDING: Final = frozenset(
     (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip")
 )
-"""What proxies add to a request, each its own selection."""
+"""Headers by which a forwarded request is recognized; each proxy adds some of them."""

@@ -36,7 +36,7 @@ class Operations:
     """The endpoints of operators of one server."""
 
     def __init__(self, service: Service, state: Callable[[], State]) -> None:
-        """`state` gives what is served now, or raises the HTTPException for before there is anything."""
+        """`state` returns what is served now, and raises an HTTPException before the first State."""
         self._service = service
         self._state = state
 

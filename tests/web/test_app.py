@@ -288,7 +288,7 @@ def test_another_repository_needs_no_architecture(arch: str) -> None:
 def test_html_tells_the_reader_from_the_address_asked_for() -> None:
     """Both are shown, each with its own place; the tiers are seen from the one that the list is for."""
     page = Page(browser(DE).get(f"/?repo=r&ip={FR}").text)
-    you, _, other = page.text.partition("What it thinks of the address you ask for")
+    you, _, other = page.text.partition("What it knows about the address you entered")
     assert "".join(f"Address{DE} CountryGermany (DE) ContinentEurope NetworkAS680".split()) in "".join(you.split())
     that = f"Address{FR} CountryFrance (FR) ContinentEurope The list for that address"
     assert "".join(that.split()) in "".join(other.split())

@@ -99,7 +99,7 @@ def test_forms_work_without_scripts(chromium: Browser, server: Server) -> None:
     page.get_by_label("Repository").select_option("ubuntu")
     page.get_by_label("For address").fill("202.12.29.205")
     page.get_by_role("button", name="Show").click()
-    assert "What it thinks of the address you ask for" in page.locator("main").inner_text()
+    assert "What it knows about the address you entered" in page.locator("main").inner_text()
     assert page.locator("#land path.here").evaluate("shape => shape.textContent").startswith("Australia: ")
     page.get_by_role("link", name="about ubuntu").click()
     assert page.locator("h1").inner_text() == "ubuntu"

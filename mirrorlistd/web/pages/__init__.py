@@ -1,7 +1,7 @@
-"""What people see, and the same as data for programs: the front page, repositories, mirrors.
+"""Pages for people, and the same as data for programs: the front page, repositories, mirrors.
 
-The pages work without JavaScript and ask no third party for anything. They show public mirrors alone: those that are
-switched on and not private, of these only what every list shows as well. `public` says which these are, once.
+The pages work without JavaScript and without requests to other sites. They show public mirrors alone, and of these only
+what every list shows as well; the one definition of public is in `public`.
 """
 
 from __future__ import annotations

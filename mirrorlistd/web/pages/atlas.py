@@ -1,8 +1,8 @@
 """The map of the world: countries in the colour of how near their mirrors are to the reader.
 
 The shapes are read once (`world.json`, made by `tests/support/world_map.py`); a request joins them with the classes
-that the style colours. There are two views of the same shapes: the reader's continent, and the world. A circle's area
-tells how many mirrors a country has, its colour and the country's how near they are; a table says both in words.
+that the style colours. There are two views of the same shapes: the reader's continent, and the world. The area of a
+circle stands for the number of mirrors in a country, the colour for their nearness; a table beside the map has both.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ CONTINENTS: Final = {
 _ONE: Final = 0.0048
 """Radius of the circle of one mirror, in widths of the view."""
 _MOST: Final = 0.028
-"""Radius of the largest circle, whatever it stands for."""
+"""Radius of the largest circle, in widths of the view."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """What the map says of one country."""
+    """How the map shows one country."""
 
     mirrors: int
     level: int
     """Class of nearness: `l0` is the nearest."""
     words: str
-    """How near that is."""
+    """The level in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +63,19 @@ class View:
 
 
 def country_name(code: str | None) -> str:
-    """The English name of a country, or its code where we know none; empty for none."""
-    known = _COUNTRIES.get(code) if code else None
-    return known["name"] if known else code or ""
+    """Return the English name of a country; its code where the map has no such country; empty for None."""
+    country = _COUNTRIES.get(code) if code else None
+    return country["name"] if country else code or ""
 
 
 def land(shades: Mapping[str, Shade], here: str | None) -> Markup:
-    """Draw every country that has a shape, the reader's own last: its outline lies above the others'."""
+    """Draw every country that has a shape, the reader's own last, so that its outline is above the others."""
     codes = [code for code in _SHAPES if code != here] + [code for code in _SHAPES if code == here]
     return Markup("".join(_country(code, shades.get(code), here=code == here) for code in codes))  # noqa: S704 - escaped
 
 
 def views(shades: Mapping[str, Shade], continent: str | None) -> list[View]:
-    """Look at the reader's continent, where there is a close view of it, and at the world."""
+    """Return the view of the reader's continent, where the map has one, and that of the world."""
     wanted = {continent or "", ""} & _VIEWS.keys()
     return [
         View(
@@ -105,7 +105,7 @@ def _circles(shades: Mapping[str, Shade], left: int, top: int, width: int, heigh
         x, y = _COUNTRIES[code]["at"]
         if left <= x <= left + width and top <= y <= top + height:
             radius = width * min(_ONE * sqrt(shade.mirrors), _MOST)
-            # What is too small for a shape to be seen has its colour around the circle.
+            # A country too small for a visible shape has its colour around the circle.
             small = f"small l{shade.level}" if "small" in _COUNTRIES[code] else "many"
             yield f'<circle class="{small}" cx="{x}" cy="{y}" r="{radius:.1f}">{_title(code, shade)}</circle>'
 

@@ -1,7 +1,6 @@
-"""The front page: what the server thinks of its reader, where the mirrors are, and the list the reader would get.
+"""The front page: what the server knows about its reader, where the mirrors are, and the reader's list.
 
-So "why is my mirror far away?" starts with facts. The form keeps whatever was asked, right or wrong: nobody types
-twice.
+It answers "why is my mirror far away?" with facts. The form keeps what was entered, right or wrong.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ _NEARNESS: Final = {
     "global": "elsewhere",
     "fallback": "last resort",
 }
-"""Tier -> what it is to the reader."""
+"""Tier -> its words; {} is `your` or `that`."""
 _RARE: Final = ("path", "file", "protocol", "limit", "netblock")
-"""Parameters whose fields appear only once they are in use."""
+"""Parameters whose fields appear only when they are given."""
 _LEVELS: Final = ("country", "neighbours", "continent", "global", "")
-"""The map's levels by the words of a tier; the last is for mirrors that a rule keeps from the reader."""
+"""Level of the map -> the tier whose words it has; the last is for mirrors that a rule withholds from the reader."""
 _FAR, _KEPT_AWAY = 3, 4
 
 
@@ -61,8 +60,8 @@ def front_page(
 ) -> str:
     """Render `/`. The query string takes the same parameters as `/mirrorlist`.
 
-    Where it names nothing, the first repository is shown; where it names none of a repository's architectures, the
-    first one: the form cannot know the next one's.
+    Without a repository or path the first repository is shown, and without a valid architecture the first one: the
+    form cannot offer the architectures of a repository before it is chosen.
     """
     snapshot = decider.index.snapshot
     offered = [repository for repository in snapshot.repositories if not repository.disabled]
@@ -103,7 +102,7 @@ def front_page(
 
 
 def _shades(rows: Sequence[Row]) -> dict[str, Shade]:
-    """What the map says: a country has the colour of its nearest mirrors and a circle for all of them."""
+    """Return the map's countries: each has the colour of its nearest mirrors and a circle for all of them."""
     shades: dict[str, Shade] = {}
     for row in rows:
         for code, count in row.countries.items():
@@ -116,14 +115,14 @@ def _shades(rows: Sequence[Row]) -> dict[str, Shade]:
 def _rows(
     decider: Decider, mirrors: Sequence[PublicMirror], list_query: bytes, client: Client, near: Mapping[str, str]
 ) -> list[Row]:
-    """Count the public mirrors that carry what is asked, by nearness and country; all of them where that is nothing."""
+    """Count the public mirrors in the requested carrier set, or all for a wrong query, by nearness and country."""
     resolved = decider.resolve_query(list_query)
     rows = [Row(level, near[tier] if tier else "not offered there") for level, tier in enumerate(_LEVELS)]
     far = rows[_FAR]
     if isinstance(resolved, ResolvedQuery):
         place = decider.place(resolved.query.ip) if resolved.query.ip else client.place
         levels = _levels(decider, resolved, place)
-        if not resolved.query.everywhere:  # these are in no list that has enough nearer ones
+        if not resolved.query.everywhere:  # lists with enough nearer mirrors do not have these
             far.words = "elsewhere"
     else:
         levels = dict.fromkeys((mirror.number for mirror in mirrors), _FAR)
@@ -139,7 +138,7 @@ def _rows(
 
 
 def _levels(decider: Decider, resolved: ResolvedQuery, place: Place) -> dict[int, int]:
-    """Mirror that carries what is asked -> its level, by the choice that lists are drawn from."""
+    """Return the level of each mirror in the requested carrier set, by the ranking that lists are drawn from."""
     ranked = tiers_of(decider.ranking(resolved, place, private=False))
     barred = decider.codes(place)
     return {
@@ -157,7 +156,7 @@ def _level(code: int) -> int:
 
 
 def _given(query_string: bytes) -> dict[str, str]:
-    """The parameters as they were given, whether they mean anything or not; read as `query` reads them."""
+    """Return all parameters as they were given, valid or not, decoded as `request.query` decodes them."""
     text = query_string.replace(b"+", b"%2B").decode("utf-8", "replace")
     return dict(parse_qsl(text, errors="replace"))
 
@@ -173,7 +172,7 @@ def _arches(offered: list[Repository], name: str) -> list[str]:
 
 
 def _nearness(explanation: Mapping[str, Any]) -> dict[str, str]:
-    """The words for tiers, seen from the reader, the address asked for, or the countries asked for."""
+    """Return the words of tiers, relative to the reader, the address in `ip`, or the countries in `country`."""
     whose = "that" if explanation["client"]["on_behalf"] else "your"
     words = {tier: word.format(whose) for tier, word in _NEARNESS.items()}
     if explanation.get("by_country"):

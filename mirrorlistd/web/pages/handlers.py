@@ -1,7 +1,7 @@
-"""The routes of the pages: which form is wanted, whether the reader has it already, and what is remembered.
+"""The routes of the pages: the form (HTML, JSON, text), validators, and the memo of bodies.
 
-`/` is its reader's own and never stored. The others are the same for everyone and change with the snapshot alone: they
-are made once, remembered, and have an ETag.
+`/` depends on its reader and is never stored. The other pages are the same for every client and change with the
+snapshot alone: their bodies are made once, remembered, and have an ETag.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ _TYPES: Final = {
 }
 _JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 _SHARED: Final = {"cache-control": "no-cache", "vary": "accept"}
-"""Anyone may keep it, and asks each time whether it is still true: a mirror may have been switched off."""
+"""Caches may store it and must revalidate it each time: a mirror may have been switched off."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What the pages of one state are made from, and those that are made; it must not hold on to the decider."""
+    """What the pages of one State are made from, and their bodies. It holds no reference to the Decider."""
 
     mirrors: tuple[PublicMirror, ...]
-    """As they are now, under the status file: who is offered."""
+    """Under the status file: the mirrors that are offered now."""
     published: tuple[PublicMirror, ...]
-    """As the snapshot has them. Firewalls are opened for these: a mirror that is down for a night comes back."""
+    """As the snapshot has them. Firewalls are opened for these: a mirror that is down for a night will be up again."""
     repositories: dict[str, Repository]
     """By name and alias."""
     bodies: Memo[tuple[str, ...], bytes] = field(default_factory=lambda: Memo(_REMEMBERED))
@@ -68,7 +68,7 @@ class _Site:
         return cls(public_mirrors(snapshot), public_mirrors(state.published), aliases | named)
 
     def repository(self, name: str) -> Repository:
-        """The repository of a name; 404 or 403, as a list of it has."""
+        """Return the repository of a name; raise HTTPException with the status that its list has, 404 or 403."""
         repository = self.repositories.get(name)
         if repository is None:
             raise HTTPException(404, "no such repository")
@@ -81,11 +81,11 @@ class Pages:
     """The pages of one server."""
 
     def __init__(self, service: Service, state: Callable[[], State]) -> None:
-        """`state` gives what is served now, or raises the HTTPException for before there is anything."""
+        """`state` returns what is served now, and raises an HTTPException before the first State."""
         self._service = service
         self._state = state
         self._sites: WeakKeyDictionary[Decider, _Site] = WeakKeyDictionary()
-        """One, which goes with the state that it is of: what a reload replaces is not kept until somebody looks."""
+        """At most one. It goes with its State: what a reload replaces is freed without another request."""
 
     @property
     def routes(self) -> list[Route]:
@@ -155,7 +155,7 @@ class Pages:
 
 
 def _country(text: str) -> str | None:
-    """The code of a country; none where none is asked for."""
+    """Return the code of a country; None for no text."""
     if text and text.upper() not in CONTINENT_OF:
         raise HTTPException(400, "country= takes the two-letter code of one country, as in country=PL")
     return text.upper() or None
@@ -164,7 +164,7 @@ def _country(text: str) -> str | None:
 def _chosen(
     decider: Decider, mirrors: Sequence[PublicMirror], repository: Repository | None, country: str | None
 ) -> list[PublicMirror]:
-    """Those of the mirrors that carry a repository and are in a country; None means any."""
+    """Return the mirrors that carry a repository and are in a country; None means any."""
     carriers = carried(decider, repository, mirrors).carriers if repository else None
     return [
         mirror
@@ -174,7 +174,7 @@ def _chosen(
 
 
 def _form(request: Request, forms: tuple[str, ...] = ("text", "html", "json")) -> str:
-    """Which form is wanted: `format=` says so, else what is accepted; the first of `forms` for who takes anything."""
+    """Return the wanted form: `format=` if given, otherwise by `Accept`, where the first of `forms` is the default."""
     wanted = request.query_params.get("format")
     if wanted:
         if wanted not in forms:
@@ -189,10 +189,10 @@ def _form(request: Request, forms: tuple[str, ...] = ("text", "html", "json")) -
 async def _shared(
     request: Request, form: str, site: _Site, key: tuple[str, ...], make: Callable[[], object]
 ) -> Response:
-    """Answer with a body that is the same for everyone, or with 304 who has it."""
+    """Answer with a body that is the same for every client, or with 304 where the client has it."""
     body = site.bodies.get((form, *key))
     if body is None:
-        made = await run_in_threadpool(make)  # finding out and writing take milliseconds: lists do not wait for it
+        made = await run_in_threadpool(make)  # it takes milliseconds, for which lists must not wait
         whole = made.encode() if isinstance(made, str) else orjson.dumps(made, option=_JSON)
         body = site.bodies.remember((form, *key), whole)
     tag = f'"{blake2b(body, digest_size=12).hexdigest()}"'

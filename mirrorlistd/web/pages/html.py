@@ -1,4 +1,4 @@
-"""What all pages share: the templates, the one style, the headers that let nothing else in."""
+"""What all pages share: the templates, the style, and headers that forbid everything else."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _template(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """One segment of a path, or one value of a query."""
+    """Encode a segment of a path, or a value of a query."""
     return quote(text, safe="")
 
 
 def _breakable(name: str) -> Markup:
-    """A long name that may be broken after its slashes."""
+    """Allow a line break after each slash of a long name."""
     return Markup("/<wbr>").join(name.split("/"))  # which escapes the pieces
 
 
@@ -55,11 +55,11 @@ HTML_HEADERS: Final = {
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
 }
-"""Nothing but our own style is allowed to load; nobody may frame the page."""
+"""Nothing may load but the page's own style; no other site may frame the page."""
 
 
 def html(name: str, snapshot: Snapshot, **values: object) -> str:
-    """Render a template; it escapes everything."""
+    """Render a template; all values are escaped."""
     return _ENVIRONMENT.get_template(name).render(
         style=_STYLE, serial=snapshot.serial, built=datetime.fromtimestamp(snapshot.built, UTC), **values
     )

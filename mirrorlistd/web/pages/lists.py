@@ -1,4 +1,4 @@
-"""What is the same for everyone: repositories, one repository, all public mirrors; for people and as data."""
+"""Pages that are the same for every client: repositories, one repository, public mirrors; as HTML and as data."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from mirrorlistd.web.pages.public import Carried, PublicMirror
 
 ROWS: Final = 2_000
-"""Rows of a table at most: some 500 kB. The same as data is complete."""
+"""Most rows of a table: some 500 kB. The JSON is complete."""
 
 
 def repositories(snapshot: Snapshot) -> list[dict[str, object]]:
-    """Every repository that can be asked for, by name."""
+    """Return every repository, by name."""
     aliases: dict[str, list[str]] = {}
     for alias, name in snapshot.aliases.items():
         aliases.setdefault(name, []).append(alias)
@@ -36,7 +36,7 @@ def repositories(snapshot: Snapshot) -> list[dict[str, object]]:
 
 
 def repositories_text(snapshot: Snapshot) -> str:
-    """One query string a line, ready to stand after `/mirrorlist?`: all that one may ask for, aliases too."""
+    """Return one query string a line, to append to `/mirrorlist?`: every repository, alias and architecture."""
     lines = [
         f"repo={name}" + (f"&arch={directory.arch}" if directory.arch else "")
         for repository in snapshot.repositories
@@ -48,13 +48,13 @@ def repositories_text(snapshot: Snapshot) -> str:
 
 
 def repositories_page(snapshot: Snapshot) -> str:
-    """The same for people, with links."""
+    """Return the repositories for people, with links."""
     offered = [row for row in repositories(snapshot) if not row["disabled"]]
     return html("repositories.html", snapshot, offered=offered[:ROWS], more=len(offered[ROWS:]))
 
 
 def mirrors_data(snapshot: Snapshot, mirrors: Sequence[PublicMirror]) -> dict[str, object]:
-    """Public mirrors with all their URLs: what a firewall's rules can be made from."""
+    """Return public mirrors with all their URLs: enough for the rules of a firewall."""
     return {
         "serial": snapshot.serial,
         "built": snapshot.built,
@@ -73,28 +73,28 @@ def mirrors_data(snapshot: Snapshot, mirrors: Sequence[PublicMirror]) -> dict[st
 
 
 def mirrors_text(mirrors: Sequence[PublicMirror]) -> str:
-    """The hosts of public mirrors, one a line, each once."""
+    """Return the hosts of public mirrors, one a line, each once."""
     return "".join(f"{host}\n" for host in sorted({host for mirror in mirrors for host in mirror.hosts}))
 
 
 def mirrors_page(
-    snapshot: Snapshot, everyone: Sequence[PublicMirror], mirrors: Sequence[PublicMirror], filters: dict[str, str]
+    snapshot: Snapshot, public: Sequence[PublicMirror], mirrors: Sequence[PublicMirror], filters: dict[str, str]
 ) -> str:
-    """Public mirrors for people; `filters` says which of `everyone` these are: `repo`, `country`, or nothing."""
+    """Return public mirrors for people; `filters` (`repo`, `country`, both may be empty) chose them from `public`."""
     return html(
         "mirrors.html",
         snapshot,
         mirrors=mirrors[:ROWS],
         more=len(mirrors[ROWS:]),
-        everyone=len(everyone),
+        public=len(public),
         filters=filters,
         repositories=[repository.name for repository in snapshot.repositories if not repository.disabled],
-        countries=sorted({mirror.country for mirror in everyone if mirror.country}),
+        countries=sorted({mirror.country for mirror in public if mirror.country}),
     )
 
 
 def repository_data(decider: Decider, carried: Carried, mirrors: Sequence[PublicMirror]) -> dict[str, object]:
-    """One repository with the public mirrors that carry it: its directories stand below their URLs."""
+    """Return a repository with its carriers; the paths of its directories are relative to their URLs."""
     snapshot = decider.index.snapshot
     repository = carried.repository
     directories = {
@@ -123,7 +123,7 @@ def repository_data(decider: Decider, carried: Carried, mirrors: Sequence[Public
 
 
 def repository_page(decider: Decider, carried: Carried, mirrors: Sequence[PublicMirror]) -> str:
-    """One repository for people: how to use it, who carries it, who should and does not."""
+    """Return a repository for people: how to use it, which mirrors carry it, which of its category do not."""
     snapshot = decider.index.snapshot
     repository = carried.repository
     first = repository.directories[0]

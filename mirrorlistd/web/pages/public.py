@@ -1,8 +1,8 @@
-"""What may be shown to everyone: public mirrors, and which of them carry a repository. Pure.
+"""What every client may see: public mirrors, and which of them carry a repository. Pure.
 
-A mirror is public if it is switched on and not private. Nothing is told of its networks, nor of the countries that it
-allows or denies: lists do not tell that either. Made once for a snapshot: as it was published for the list of all, as
-it is under the status file for what is offered now.
+A mirror is public if it is switched on and not private. Its networks, and the countries that it allows or denies, are
+not shown: lists do not show them, either. The list of all mirrors is made from the snapshot as published, so that it
+does not change with the status file; what is offered now is made from the snapshot under the status file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicMirror:
-    """One mirror, as everyone may know it."""
+    """What is public of one mirror."""
 
     number: int
     """In the snapshot."""
@@ -34,7 +34,7 @@ class PublicMirror:
     bandwidth: int
     """Mbit/s."""
     fallback: bool
-    """Only the last resort."""
+    """Whether it is the last resort only."""
     urls: Mapping[str, Sequence[str]]
     """Category -> base URLs, https first."""
 
@@ -45,7 +45,7 @@ class PublicMirror:
 
 
 def public_mirrors(snapshot: Snapshot) -> tuple[PublicMirror, ...]:
-    """Every public mirror with something to offer, by name."""
+    """Return every public mirror that has contents, by name."""
     found = [
         PublicMirror(
             number=number,
@@ -64,7 +64,7 @@ def public_mirrors(snapshot: Snapshot) -> tuple[PublicMirror, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carried:
-    """One repository and the public mirrors that have it."""
+    """One repository and the public mirrors that carry it."""
 
     repository: Repository
     aliases: Sequence[str]
@@ -80,7 +80,7 @@ class Carried:
 
 
 def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMirror]) -> Carried:
-    """Find out who of these mirrors carries a repository, by the very sets that lists are made of."""
+    """Return which of these mirrors carry a repository, by the carrier sets that lists are made from."""
     snapshot = decider.index.snapshot
     carriers: dict[int, list[str]] = {}
     for directory in repository.directories:
@@ -103,10 +103,10 @@ def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMi
 
 
 def shares(decider: Decider, carriers: Sequence[PublicMirror]) -> dict[int, float]:
-    """Tell what percentage of the first places each mirror gets in lists for clients of its own country.
+    """Return each carrier's share of the first positions in lists for clients of its own country, in percent.
 
-    Of these carriers alone, and apart from clients in mirrors' own networks. The last resort has no share; nor has who
-    is in no country.
+    It counts these carriers alone, and no clients in mirrors' own networks. A mirror of the last resort has no share,
+    nor has a mirror without a country.
     """
     weights = decider.index.weights
     near = [mirror for mirror in carriers if mirror.country and not mirror.fallback]
