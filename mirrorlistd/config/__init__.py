@@ -1,16 +1,10 @@
-"""How the server is set up: one table of options, read once into one frozen Config. Nothing is read at import."""
+"""The server's settings: one table of options, read once into one frozen Config."""
 
 from mirrorlistd.config.kinds import LONGEST_PULL, MAX_WORKERS, SHORTEST_PULL
 from mirrorlistd.config.loading import load_config
-from mirrorlistd.config.options import (
-    ENV_PREFIX,
-    OPTIONS,
-    Option,
-    add_arguments,
-    changed_needing_restart,
-    options_table,
-)
-from mirrorlistd.config.server_config import Config
+from mirrorlistd.config.option import ENV_PREFIX, Option
+from mirrorlistd.config.options import add_arguments, changed_needing_restart, options_table
+from mirrorlistd.config.server_config import OPTIONS, Config
 
 __all__ = [
     "ENV_PREFIX",

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
-from mirrorlistd.config.options import ENV_PREFIX, OPTIONS
-from mirrorlistd.config.server_config import Config
+from mirrorlistd.config.option import ENV_PREFIX
+from mirrorlistd.config.server_config import OPTIONS, Config
 from mirrorlistd.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mirrorlistd.config.options import Option
+    from mirrorlistd.config.option import Option
 
 KUBERNETES_LINK: Final = re.compile(r"(.*_)?(SERVICE_(HOST|PORT(_.*)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 """Kubernetes gives each pod such variables for every service: one called `mirrorlistd` must not stop us."""

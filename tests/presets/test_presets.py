@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirrorlistd.config.options import OPTIONS
+from mirrorlistd.config import OPTIONS
 from mirrorlistd.presets import DEFAULT, MIRRORMANAGER, MIRRORMANAGER_AS_IT_WAS, PRESETS
 from mirrorlistd.render.metalink import not_a_metalink
 from support.worlds import DE, FR, JP, NOWHERE, US, ask, decider, hosts, urls

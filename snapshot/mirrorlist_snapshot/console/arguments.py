@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from mirrorlist_snapshot.console.output import show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 Verbs = dict[str, tuple[str, str]]
 """Verb -> the module that has it, and a summary: a clause in lower case without a full stop."""
@@ -23,11 +23,9 @@ class _VerbModule(Protocol):
     EXAMPLES: str
     """Shown below the options in `--help`: examples and exit statuses."""
 
-    def add_flags(self, parser: argparse.ArgumentParser) -> None:
-        """Add the verb's flags."""
-
-    def run(self, options: argparse.Namespace) -> int:
-        """Do what the verb is for; return the exit status."""
+    add_flags: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+    """Returns the exit status."""
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -51,7 +49,7 @@ class _VerbParser(CommandParser):
     module: str | None = None
     """Still to be imported."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 - argparse has overloads
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401  # pyright: ignore[reportIncompatibleMethodOverride] - overloads
         """Import the verb's module, let it add its flags, and parse."""
         if self.module is not None:
             verb = cast("_VerbModule", import_module(self.module))
