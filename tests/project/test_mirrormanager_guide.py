@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mirrorlistd.config import OPTIONS, load_config
 from mirrorlistd.usage.line import read
 from support.paths import ROOT
-from support.processes import SECONDS
+from support.processes import SECONDS, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAGE = (ROOT / "docs" / "mirrormanager.md").read_text()
 GUIDE = PAGE[PAGE.index("## Moving from mirrorlist-server") :]
@@ -66,3 +71,68 @@ def test_the_lines_shown_are_access_lines() -> None:
     """The examples of statistics can be read."""
     lines = [line.strip() for line in GUIDE.splitlines() if line.startswith("    IP: ")]
     assert [read(f"{line}\n".encode()).countme for line in lines] == [None, "2"]
+
+
+TABLES = PAGE[PAGE.index("### How clients connect") :]
+
+
+def exchange(port: int, data: bytes) -> bytes:
+    """What a new connection answers to some bytes, until it is closed."""
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
+        connection.sendall(data)
+        connection.settimeout(SECONDS)
+        received = bytearray()
+        while piece := connection.recv(65536):
+            received += piece
+    return bytes(received)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """The built-in snapshot, answered as MirrorManager does; idle connections are closed after a second."""
+    with Server("--preset", "mirrormanager", "--keep-alive", "1", "--trusted-proxy", "127.0.0.1") as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("row", "head", "status"),
+    [
+        ("| 400: HTTP/1.1 only |", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        ("heads of more than 16 KiB get 431", b"GET /mirrorlist HTTP/1.1\r\nX: %b\r\n\r\n" % (b"x" * 17_000), 431),
+        (
+            "queries of more than 8 KiB get 400",
+            b"GET /mirrorlist?repo=debian&x=%b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (b"x" * 8_300),
+            400,
+        ),
+    ],
+)
+def test_connections_have_the_limits_of_the_page(server: Server, row: str, head: bytes, status: int) -> None:
+    """HTTP/2 without TLS is refused, and so are heads and queries above the limits, each with its status."""
+    assert row in TABLES
+    assert exchange(server.port, head).split(b" ")[1] == b"%d" % status
+
+
+def test_idle_connections_are_closed(server: Server) -> None:
+    """After `--keep-alive` seconds without a request the server closes the connection."""
+    assert "closed after `--keep-alive` seconds" in TABLES
+    answered = exchange(server.port, b"GET /mirrorlist?repo=debian HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" not in answered.lower()
+
+
+def test_lines_of_the_forwarding_header_are_joined(server: Server) -> None:
+    """Of two lines the last one's address counts: the proxy has written it."""
+    assert "lines are joined in order" in PAGE
+    lines = b"X-Forwarded-For: 193.0.6.139\r\nX-Forwarded-For: 202.12.29.205\r\n"
+    head = b"GET /mirrorlist?repo=debian HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%b\r\n" % lines
+    assert b"country = AU" in exchange(server.port, head)
+
+
+def test_a_repository_alone_counts_in_the_statistics(tmp_path: Path) -> None:
+    """A list for `repo=` without `arch=` has its line; an error has none."""
+    assert "| `repo=` without `arch=` | an error, so no line | a line" in PAGE
+    file = tmp_path / "statistics.log"
+    with Server("--preset", "mirrormanager", "--statistics", str(file)) as running:
+        for query in ("repo=debian", "repo=nothing", "arch=x"):
+            running.get(f"/mirrorlist?{query}")
+    assert [read(line).repo for line in file.read_bytes().splitlines(keepends=True)] == ["debian"]
