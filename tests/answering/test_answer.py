@@ -353,6 +353,7 @@ def test_memory_keeps_private_mirrors_private() -> None:
         assert "mirror-1" not in hosts(ask(world, "repo=r&country=DE", DE))
 
 
+@pytest.mark.slow
 def test_memory_is_bounded() -> None:
     """Strangers who never ask the same thing twice fill no memory: each memo stays within its limit."""
     world = decider(RICH)

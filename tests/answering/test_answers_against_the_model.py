@@ -216,6 +216,7 @@ PLACES = {
 ASKED = st.lists(st.tuples(queries(), st.sampled_from([*CLIENTS, None])), min_size=32, max_size=32)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # half a minute, unless a machine is busy
 @seed(20261124)
 @settings(max_examples=320, deadline=None)  # times 32: ten thousand queries of each preset
@@ -295,6 +296,7 @@ def plain(reply: Answer) -> tuple[int, dict[str, list[str]], str]:
     return reply.status, headers, reply.body.decode()
 
 
+@pytest.mark.slow
 @seed(20261124)
 @settings(max_examples=40, deadline=None)
 @given(source=networks(), asked=ASKED)
@@ -323,6 +325,7 @@ def test_imported_caches_answer_as_the_model(source: dict[str, Any], asked: list
         judge(wanted, *plain(ask(world, query, client, seed=number)))
 
 
+@pytest.mark.process
 @seed(20261124)
 @settings(max_examples=2, deadline=None, phases=[Phase.generate])
 @given(source=networks(), asked=st.lists(st.tuples(queries(), st.sampled_from(CLIENTS)), min_size=100, max_size=100))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from support.clients.world import World
 
+pytestmark = [pytest.mark.process, pytest.mark.network, pytest.mark.root]
+
 _PLAIN: Final = ("refused", "reset", "404", "500", "truncated")
 SURVIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "dnf-metalink": (*_PLAIN, "stalled", "corrupt", "corrupt-index"),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from support.clients.world import World
 
+pytestmark = [pytest.mark.process, pytest.mark.network, pytest.mark.root]
+
 
 def test_every_client_has_a_snippet() -> None:
     """The page has a snippet for each client that we know, and for no other."""

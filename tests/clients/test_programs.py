@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.process
 def test_limit_ends_everything(tmp_path: Path) -> None:
     """A program that takes too long is ended with all that it has started, and what it wrote is told."""
     with pytest.raises(ProgramError, match=r"no end after 0\.5 s; it wrote:\nhere"):
@@ -22,12 +23,14 @@ def test_limit_ends_everything(tmp_path: Path) -> None:
     assert not (tmp_path / "late").exists()
 
 
+@pytest.mark.process
 def test_failure_is_told(tmp_path: Path) -> None:
     """A program that fails raises, with its exit status and both of its streams."""
     with pytest.raises(ProgramError, match="exit status 3; it wrote:\nout\nerr"):
         run("sh", "-c", "echo out; echo err >&2; exit 3", home=tmp_path)
 
 
+@pytest.mark.process
 def test_environment_is_bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program sees nothing of the settings of whoever runs the tests."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.9:1")

@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from support.clients.cases import fetch
 from support.clients.repositories import HELLO
 from support.clients.world import GOOD, description
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.clients.world import World
+
+pytestmark = [pytest.mark.process, pytest.mark.network, pytest.mark.root]
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from support.clients.world import World
 
+pytestmark = [pytest.mark.process, pytest.mark.network, pytest.mark.root]
+
 MOST_REQUESTS: Final = {"dnf": 12}
 """How often a client asks for a list that does not exist before it gives up; others ask once."""
 

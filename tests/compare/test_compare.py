@@ -265,6 +265,7 @@ def compare(url: str, other: str, requests: str, *flags: str) -> subprocess.Comp
 REQUESTS = "198.51.100.7 /mirrorlist?repo=r\n198.51.100.7 /mirrorlist?repo=none\n"
 
 
+@pytest.mark.process
 def test_two_servers_of_one_snapshot_are_the_same(servers: tuple[str, str, str]) -> None:
     """Exit status 0, and one line."""
     done = compare(servers[0], servers[1], REQUESTS + REQUESTS + "/mirrorlist?repo=r&limit=1\n", "--as", "198.51.100.1")
@@ -272,6 +273,7 @@ def test_two_servers_of_one_snapshot_are_the_same(servers: tuple[str, str, str])
     assert done.stdout == "3 requests of 5 lines: 3 same, 0 different\n"
 
 
+@pytest.mark.process
 def test_two_snapshots_differ(servers: tuple[str, str, str]) -> None:
     """Exit status 1; what differs is told by mirror and tier, in text and JSON."""
     done = compare(servers[0], servers[2], REQUESTS)
@@ -289,6 +291,7 @@ def test_two_snapshots_differ(servers: tuple[str, str, str]) -> None:
     assert [one["kind"] for one in said["results"][0]["differences"]] == ["mirrors", "tiers"]
 
 
+@pytest.mark.process
 def test_a_server_that_is_not_there_ends_it(servers: tuple[str, str, str]) -> None:
     """Exit status 2, after a few failures and not after all of a million."""
     many = "".join(f"/mirrorlist?repo=r{number}\n" for number in range(5000))
@@ -298,6 +301,7 @@ def test_a_server_that_is_not_there_ends_it(servers: tuple[str, str, str]) -> No
     assert len(json.loads(done.stdout)["results"]) == 5
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

@@ -361,6 +361,7 @@ def test_the_documented_table_of_options_is_the_generated_one() -> None:
     assert found.strip() == options_table().strip(), "paste mirrorlistd.config.options_table() into docs/options.md"
 
 
+@pytest.mark.process
 def test_nothing_is_read_at_import(tmp_path: Path) -> None:
     """Importing the module opens no file of the operator's and looks at no variable of ours."""
     code = (

@@ -27,6 +27,8 @@ from support.processes import SECONDS, At, eventually, listens, stamped, write_s
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = [pytest.mark.process, pytest.mark.network, pytest.mark.root]
+
 
 @contextlib.contextmanager
 def image() -> Iterator[Store]:

@@ -17,6 +17,7 @@ LABELS = {"app.kubernetes.io/name": "mirrorlistd"}
 LIST = "/mirrorlist?repo=r"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["1.29.0", "1.32.0", kubernetes_validate.latest_version()])
 @pytest.mark.parametrize("kind", list(manifests()))
 def test_kubernetes_schemas_accept_them(kind: str, version: str) -> None:
@@ -49,6 +50,7 @@ def test_the_pod_is_restricted() -> None:
     assert all(set(volume) & {"configMap", "emptyDir"} for volume in spec["volumes"])
 
 
+@pytest.mark.slow
 def test_every_selector_finds_the_pod() -> None:
     """Deployment, service, disruption budget, network policy and spread constraints all mean these pods."""
     all_of_them = manifests()
@@ -69,6 +71,7 @@ def test_every_selector_finds_the_pod() -> None:
     assert server()["args"][-1] == f"{mounts['config']}/mirrorlistd.toml"
 
 
+@pytest.mark.slow
 def test_there_is_time_to_leave() -> None:
     """A pod drains for longer than readiness takes to fail, and is not killed while it drains."""
     readiness = server()["readinessProbe"]
@@ -85,6 +88,7 @@ def environ() -> dict[str, str]:
     return {f"MIRRORLISTD_{name}": value for name, value in links.items()}
 
 
+@pytest.mark.process
 def test_what_a_pod_runs(tmp_path: Path, environ: dict[str, str]) -> None:
     """Its arguments and options, a folder as the store: ready once it has pulled, pulls anew, drains on SIGTERM.
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from support.deployment.proxies import Proxy
     from support.processes import At
 
+pytestmark = [pytest.mark.process, pytest.mark.network]
+
 LIST = "/mirrorlist?repo=r"
 DUTCH, AUSTRALIAN, EAGER = "127.0.0.77", "127.0.0.78", "127.0.0.79"
 """Clients: the snapshot says that the addresses of the first two are in these countries."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from support.deployment.manager import Manager
     from support.processes import Response
 
+pytestmark = [pytest.mark.process, pytest.mark.root]
+
 UNITS = ROOT / "deploy/systemd"
 SERVICE, SOCKET = "mirrorlistd.service", "mirrorlistd.socket"
 STATISTICS = "/var/log/mirrorlistd/statistics.log"

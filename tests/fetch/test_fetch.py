@@ -33,6 +33,8 @@ from support.processes import SECONDS, eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+pytestmark = pytest.mark.network
+
 DATA = Random(7).randbytes(400_000)
 NEWER = Random(8).randbytes(400_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -318,6 +320,7 @@ def tls(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> ssl.
     return context
 
 
+@pytest.mark.process
 def test_tls_works_and_is_checked(
     net: Callable[..., Net], tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -330,6 +333,7 @@ def test_tls_works_and_is_checked(
     assert not (tmp_path / "out" / "hello.bin.part").exists()
 
 
+@pytest.mark.process
 def test_https_is_never_downgraded(net: Callable[..., Net], tls: ssl.SSLContext) -> None:
     """A mirror named with https that redirects to http is left; one named with http may redirect to https."""
     world = net("redirect", "ok", tls=tls, location="http://127.0.0.5:1/")
@@ -739,6 +743,7 @@ def test_progress_is_for_terminals(net: Callable[..., Net]) -> None:
     assert b"\r" not in done.stderr
 
 
+@pytest.mark.process
 def test_without_the_extra_it_says_what_to_install() -> None:
     """In an environment with nothing but this package: one line, no traceback; the help is there all the same."""
     paths = [str(ROOT), str(ROOT / "snapshot")]

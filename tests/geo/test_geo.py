@@ -296,6 +296,7 @@ with open(sys.argv[1], "r+b", buffering=0) as file:
 """
 
 
+@pytest.mark.process
 def test_a_file_that_somebody_writes_to_is_refused_as_such(tmp_path: Path) -> None:
     """A copy taken while the file changes is not trusted, and the error says so instead of calling it corrupt."""
     path = tmp_path / "busy.mmdb"

@@ -18,6 +18,8 @@ import pytest
 
 from support.paths import ROOT
 
+pytestmark = pytest.mark.process
+
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 EVIL = "a\nb\r\x1b[31m\x7f\x9b\u2028\u202e"
 """Line ends, terminal sequences, a separator and a change of direction."""

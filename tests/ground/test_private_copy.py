@@ -21,6 +21,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+@pytest.mark.slow
 def test_a_view_outlives_its_copy_and_leaves_nothing() -> None:
     """What was copied can be read after `close`; with the last view, memory and descriptors are given back."""
     before = descriptors()

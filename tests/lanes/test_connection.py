@@ -66,6 +66,7 @@ def talk(lane: str, conversation: Callable[[Line], Awaitable[None]], **options: 
 # -------------------------------------------------------------------------------------------- uvicorn
 
 
+@pytest.mark.slow
 def test_what_is_relied_on_in_uvicorn() -> None:
     """All of uvicorn that the lanes use and that it promises nowhere; a version that changes it fails here first."""
     signature = ["self", "config", "server_state", "app_state", "_loop"]
@@ -128,6 +129,7 @@ def test_another_minor_version_of_uvicorn_is_refused(version: str) -> None:
         check_version(version)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("version", ["0.53.2", "0.55.0"])
 def test_a_server_with_another_uvicorn_ends_with_one_line(tmp_path: Path, version: str) -> None:
     """Exit status 1 and one line, no traceback, although this uvicorn has none of the names that the server needs."""

@@ -371,6 +371,7 @@ def test_a_reload_is_seen_by_an_open_connection() -> None:
     assert re.findall(rb"country = (\w\w)", asyncio.run(talk())) == [b"DE", b"FR", b"FR"]
 
 
+@pytest.mark.slow
 def test_idle_connections_keep_no_old_state() -> None:
     """What a reload replaced can be freed although connections that used it are open."""
     serving = service(PROXY)
@@ -403,6 +404,7 @@ def test_the_date_is_uvicorns_of_this_second() -> None:
     assert re.findall(rb"date: (.*?)\r\n", asyncio.run(talk())) == [b"Sun, 22 Nov 2026 15:00:00 GMT", b"later"]
 
 
+@pytest.mark.slow
 def test_both_lanes_count_alike() -> None:
     """Metrics do not tell the lanes apart: answers, tiers, failures of addresses; pipelined or one by one."""
     heads = [
@@ -502,6 +504,7 @@ def test_understand_never_raises(raw: bytes) -> None:
     parse_head(raw, Routes(), b"x-forwarded-for")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("access_log", [False, True])
 def test_real_servers_agree(tmp_path: Path, access_log: bool) -> None:
     """Over real sockets, in pieces: both lanes of the real process say the same, in bytes and in the log."""

@@ -152,6 +152,7 @@ def test_mirrors_come_as_the_header_says() -> None:
     assert set(everyone[6:]) == {"us.example", "nowhere.example"}
 
 
+@pytest.mark.slow
 def test_no_limit_but_the_clients() -> None:
     """Lists have as many mirrors as there are; who asks for fewer gets fewer; the operator's word counts."""
     many = SOURCE | {"mirrors": {f"m{n}": mirror("DE", host=f"m{n}.example") for n in range(150)}}

@@ -16,6 +16,8 @@ from support.processes import SECONDS, Server, eventually, stamped, write_snapsh
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 LANES = pytest.mark.parametrize("lane", ["fast", "asgi"])
 REQUEST = b"GET /mirrorlist?repo=r HTTP/1.1\r\nHost: x\r\n\r\n"
 MEGABYTE = 1024 * 1024

@@ -21,6 +21,8 @@ from mirrorlistd.process.mirrormanager_import import imported_aside
 from support.caches import REPOSITORY, encode, pair, small_cache
 from support.processes import Server, eventually
 
+pytestmark = pytest.mark.process
+
 CACHE = encode(small_cache())
 LIST = "/mirrorlist?repo=epel&arch=x86_64&ip=198.51.100.7"
 WORKERS = pytest.mark.parametrize("workers", ["1", "2"])

@@ -23,6 +23,8 @@ from support.snapshot_command import run
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
 
 

@@ -21,6 +21,8 @@ from support.processes import Response, Server, eventually, exchange, load, stam
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 CONNECTIONS = 32
 
 

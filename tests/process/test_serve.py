@@ -21,6 +21,8 @@ from support.processes import SECONDS, Server, eventually, exchange, stamped, wr
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Path:
@@ -52,6 +54,7 @@ def over_unix(path: Path, target: str, **headers: str) -> tuple[int, str]:
         return response.status, response.read().decode()
 
 
+@pytest.mark.network
 def test_several_addresses_and_a_unix_socket(snapshot: Path, tmp_path: Path) -> None:
     """Every --host and the --uds are listened on; the unix peer is nobody unless it is trusted."""
     uds = tmp_path / "http"
@@ -95,6 +98,7 @@ def test_untrusted_unix_peer_is_unknown(snapshot: Path, tmp_path: Path) -> None:
         assert over_unix(uds, "/mirrorlist?repo=r", X_Forwarded_For="193.0.6.139")[1].startswith("# repo = r\n")
 
 
+@pytest.mark.network
 def test_port_in_use(snapshot: Path) -> None:
     """A port that is taken is one line that names it, and exit status 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -177,6 +181,7 @@ def test_start_up_errors_name_the_fix(flags: list[str], environ: dict[str, str],
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.network
 def test_demo_serves_the_built_in_snapshot_anywhere() -> None:
     """--demo lifts the rule that the built-in mirrors are for loopback only; loopback needs no flag."""
     with Server("--demo", "--host", "127.0.0.3") as server:

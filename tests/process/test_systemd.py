@@ -88,6 +88,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_systemd_socket_activate(snapshot: Path, workers: str) -> None:
     """Systemd's own tool starts the server with the first connection, whose request is answered."""
@@ -101,6 +102,7 @@ def test_systemd_socket_activate(snapshot: Path, workers: str) -> None:
         assert server.stop() == 0
 
 
+@pytest.mark.network
 def test_only_what_is_handed_over_is_listened_on(snapshot: Path, tmp_path: Path) -> None:
     """TCP for both families and a unix socket: --host, --port and --uds bind nothing; an IPv4 client stays one."""
     path = tmp_path / "handed"
@@ -122,6 +124,7 @@ def test_only_what_is_handed_over_is_listened_on(snapshot: Path, tmp_path: Path)
         assert path.exists(), "it is the service manager's"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_restarts_under_load_lose_no_connection(snapshot: Path, workers: str) -> None:
     """Three restarts, one server gone before the next is started: every client, new or kept alive, gets its list."""
@@ -143,6 +146,7 @@ def test_restarts_under_load_lose_no_connection(snapshot: Path, workers: str) ->
         assert ask(address).status == 200
 
 
+@pytest.mark.process
 def test_who_has_come_and_not_asked_is_waited_for(snapshot: Path) -> None:
     """A connection that was made before SIGTERM and asks after it is answered, as its last; an idle one is closed."""
     with Server("--snapshot", str(snapshot)) as server:
@@ -159,6 +163,7 @@ def test_who_has_come_and_not_asked_is_waited_for(snapshot: Path) -> None:
         assert server.process.wait(SECONDS) == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("target", [LIST, "/repos"])
 def test_answers_while_draining_are_the_last_of_their_connections(snapshot: Path, target: str) -> None:
     """Both lanes: a client that keeps its connection alive is told to leave before the sockets close."""
@@ -187,6 +192,7 @@ def test_a_count_that_is_none_is_refused(count: str) -> None:
         activated_sockets({"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())}, stack)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("what", ["file", "datagrams", "accepted"])
 def test_what_is_no_listening_socket_is_refused(snapshot: Path, what: str) -> None:
     """A file, a datagram socket, a connection (Accept=yes): one line that names it and the fix, exit status 1."""

@@ -70,6 +70,7 @@ def pair(ours: float, theirs: float, *spins: float) -> Pair:
     return Pair((run(ours), run(ours)), (run(theirs), run(theirs)), (before, after))
 
 
+@pytest.mark.process
 def test_the_corpus_is_the_same_every_time() -> None:
     """A hundredth of the design point is the same bytes twice, also in a process with other hashes of strings."""
     script = (
@@ -123,6 +124,7 @@ def test_a_scale_that_makes_no_network_is_refused(scale: float) -> None:
         corpus.DESIGN.scaled(scale)
 
 
+@pytest.mark.slow
 def test_clients_are_where_they_are_wanted() -> None:
     """Client networks are distinct, the same every time, and of the continents asked for."""
     networks = geography.client_networks(50, ("EU", "AF"))
@@ -157,6 +159,7 @@ def test_processor_time_is_read_behind_any_name() -> None:
     assert parse_stat(line) == 42
 
 
+@pytest.mark.process
 def test_a_process_is_measured_with_its_children() -> None:
     """What a child of a server does and holds is the server's; its time grows while it works."""
     script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"

@@ -132,12 +132,14 @@ OUTSIDE: Final = re.compile(
 )
 
 
+@pytest.mark.slow
 def test_no_rule_is_cited_from_outside_the_repository() -> None:
     """The rules that code follows stand in docs/: nothing cites notes that a reader does not have."""
     found = {identify(path): OUTSIDE.findall(path.read_text("utf-8")) for path in [*CODE, *DOCUMENTS]}
     assert {path: citations for path, citations in found.items() if citations} == {}
 
 
+@pytest.mark.slow
 def test_the_table_of_rooms_is_made_from_the_contracts() -> None:
     """ARCHITECTURE.md has each room of the import contracts once, in their order, with its docstring's first line."""
     page = rooms.PAGE.read_text("utf-8")
@@ -145,6 +147,7 @@ def test_the_table_of_rooms_is_made_from_the_contracts() -> None:
     assert found.strip() == rooms.tables().strip(), "run tests/support/rooms.py"
 
 
+@pytest.mark.slow
 def test_every_room_says_what_is_inside() -> None:
     """The first line of each room's docstring is a whole sentence."""
     found = [

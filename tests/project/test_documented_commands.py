@@ -13,6 +13,8 @@ from support.processes import Server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 DOCUMENTS: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BUILT_IN: Final = ("debian", "ubuntu", "cran", "pypi")
 READER: Final = "193.0.6.139"

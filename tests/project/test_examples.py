@@ -26,6 +26,7 @@ def document(name: str) -> dict[str, Any]:
     return tomllib.loads((EXAMPLES / f"{name}.toml").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*MIRRORS, "overrides"])
 def test_example_fits_the_json_schema(name: str) -> None:
     """What editors are told about the format is true of the examples."""
@@ -43,6 +44,7 @@ def test_example_compiles_alone(name: str) -> None:
     assert name in snapshot.aliases.values()
 
 
+@pytest.mark.slow
 def test_examples_compile_together_with_the_overrides() -> None:
     """The folder is one description: a thousand mirrors, five repositories, no name in two files."""
     records, warnings = read_sources([EXAMPLES])
@@ -85,6 +87,7 @@ def test_overrides_change_something() -> None:
         assert len(set(neighbours)) == len(neighbours)
 
 
+@pytest.mark.slow
 def test_the_built_in_default_is_compiled_from_the_examples() -> None:
     """mirrorlistd/default.mls is what `make default` makes of the examples as they are."""
     data = (ROOT / "mirrorlistd" / "default.mls").read_bytes()

@@ -37,6 +37,7 @@ def test_every_flag_of_the_original_has_a_row() -> None:
     assert not [flag for flag in FLAGS if not any(re.search(rf"--{flag}\b", row) for row in rows)]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("program", "verb"),
     [
@@ -94,6 +95,7 @@ def server() -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("row", "head", "status"),
     [
@@ -112,6 +114,7 @@ def test_connections_have_the_limits_of_the_page(server: Server, row: str, head:
     assert exchange(server.port, head).split(b" ")[1] == b"%d" % status
 
 
+@pytest.mark.process
 def test_idle_connections_are_closed(server: Server) -> None:
     """After `--keep-alive` seconds without a request the server closes the connection."""
     assert "closed after `--keep-alive` seconds" in TABLES
@@ -120,6 +123,7 @@ def test_idle_connections_are_closed(server: Server) -> None:
     assert b"connection: close" not in answered.lower()
 
 
+@pytest.mark.process
 def test_lines_of_the_forwarding_header_are_joined(server: Server) -> None:
     """Of two lines the last one's address counts: the proxy has written it."""
     assert "lines are joined in order" in PAGE
@@ -128,6 +132,7 @@ def test_lines_of_the_forwarding_header_are_joined(server: Server) -> None:
     assert b"country = AU" in exchange(server.port, head)
 
 
+@pytest.mark.process
 def test_a_repository_alone_counts_in_the_statistics(tmp_path: Path) -> None:
     """A list for `repo=` without `arch=` has its line; an error has none."""
     assert "| `repo=` without `arch=` | an error, so no line | a line" in PAGE

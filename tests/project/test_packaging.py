@@ -88,6 +88,7 @@ def tree() -> set[str]:
     return files
 
 
+@pytest.mark.process
 def test_the_wheel_is_the_tree(wheel: Path) -> None:
     """The wheel has every file of both packages, py.typed too, the licence, the commands, and nothing else."""
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -100,11 +101,13 @@ def test_the_wheel_is_the_tree(wheel: Path) -> None:
     assert "mirrorlist-snapshot = " in commands
 
 
+@pytest.mark.process
 def test_the_wheel_has_the_default_snapshot(wheel: Path) -> None:
     """Installing the wheel alone is enough to serve something."""
     assert zipfile.ZipFile(wheel).getinfo(DEFAULT).file_size > 0
 
 
+@pytest.mark.process
 def test_the_sdist_is_the_repository(built: Path) -> None:
     """The sdist has what building, testing and reading need, and nothing that the build machine alone needs."""
     (file,) = built.glob("*.tar.gz")
@@ -115,6 +118,8 @@ def test_the_sdist_is_the_repository(built: Path) -> None:
     assert not {name for name in names if name.startswith((".ci", ".venv", "dist/")) or ".pyc" in name}
 
 
+@pytest.mark.process
+@pytest.mark.network
 @pytest.mark.timeout(300)  # downloads, where pip has nothing cached
 def test_the_installed_wheel_serves(wheel: Path, tmp_path: Path) -> None:
     """Into an empty environment: pinned requirements, then the wheel alone; then both commands run and it answers."""
@@ -230,6 +235,7 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert "make test" in (ROOT / "README.md").read_text("utf-8")
 
 
+@pytest.mark.process
 def test_make_says_what_there_is() -> None:
     """`make` alone explains every target that people use."""
     done = make()
@@ -237,6 +243,7 @@ def test_make_says_what_there_is() -> None:
         assert re.search(rf"^make {target} ", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.process
 def test_make_refuses_an_old_python(tmp_path: Path) -> None:
     """An interpreter that is too old, or none, is refused with the way out."""
     old = tmp_path / "python"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.process
 def test_defect_1_failed_reload_is_loud_and_harmless(tmp_path: Path) -> None:
     """A bad file never ends the process nor hides: log, /readyz and metrics say so, and the next good one is served."""
     snapshot = write_snapshot(tmp_path / "m.mls", stamped(1))
@@ -40,6 +41,7 @@ def test_defect_1_failed_reload_is_loud_and_harmless(tmp_path: Path) -> None:
         assert server.wait_for_log("reloaded")["serial"] == 2
 
 
+@pytest.mark.process
 def test_defect_2_geo_database_copied_over_in_place(tmp_path: Path) -> None:
     """`cp new.mmdb geo.mmdb` under a running server: the old data answers until the new is loaded, then the new."""
     old = write_records(tmp_path / "geo.mmdb", {"192.0.2.0/24": {"country": {"iso_code": "DE"}}})
@@ -211,11 +213,11 @@ def test_defect_14_two_instances_agree() -> None:
 def test_defect_15_nothing_is_unpickled() -> None:
     """No module of ours imports a reader that can run code: pickle, marshal, shelve, yaml's full loader.
 
-    But for `channel`: what a parent and the workers it has forked say to each other, over sockets nobody else has.
+    Except `workers.messages`: a supervisor and the workers that it forked, over sockets that no other process has.
     """
     ours = {*ROOT.glob("mirrorlistd/**/*.py"), *ROOT.glob("snapshot/mirrorlist_snapshot/**/*.py")}
     assert len(ours) > 60
-    for path in ours - {ROOT / "mirrorlistd" / "channel.py"}:
+    for path in ours - {ROOT / "mirrorlistd" / "workers" / "messages.py"}:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

@@ -160,6 +160,7 @@ def test_who_has_to_look_is_said(store: Path, target: Path, tmp_path: Path) -> N
     assert refused(puller(store, tmp_path / "no" / "folder" / "m.mls")).kind == "local"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "url",
     [
@@ -221,6 +222,7 @@ def test_the_pace_is_bounded(every: float, failures: int, seed: int) -> None:
         assert longest / 2 <= wait <= longest
 
 
+@pytest.mark.slow
 def test_failures_are_counted_and_a_success_ends_the_count(store: Path, target: Path) -> None:
     """Reports number the failures in a row, and the wait after them grows."""
     good = store.read_bytes()
@@ -247,6 +249,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.process
 def test_a_missing_extra_is_named(store: Path, target: Path) -> None:
     """Without the packages for stores, every command that wants one says what to install, and nothing starts."""
     code = "import runpy, sys; sys.modules['obstore'] = sys.modules['obstore.store'] = None; sys.argv[1:] = {}; {}"
@@ -268,6 +271,7 @@ def test_a_missing_extra_is_named(store: Path, target: Path) -> None:
         assert "pip install 'mirrorlistd[pull]'" in done.stderr
 
 
+@pytest.mark.process
 def test_the_command(store: Path, target: Path, tmp_path: Path) -> None:
     """It says what the file is now, and exits with 0 if that is what the store has, else with 1."""
     done = run(store.as_uri(), str(target))

@@ -28,6 +28,8 @@ from support.stores import BUCKET, S3
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.process
+
 URL = f"s3://{BUCKET}/fleet/m.mls"
 EVERY = "0.3"
 

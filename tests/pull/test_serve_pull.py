@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from support.stores import Nginx
 
+pytestmark = pytest.mark.process
+
 LIST = "/mirrorlist?repo=r"
 EVERY = "0.2"
 

@@ -328,6 +328,7 @@ def hosts_of(reply: Answer) -> str:
     return headers(reply, b"location")[0].split("/")[2]
 
 
+@pytest.mark.slow
 def test_stable_choices_follow_the_weights() -> None:
     """Over many clients redirects are shared by bandwidth, as lists are."""
     clients = [f"198.51.{high}.{low}" for high in range(40) for low in range(100)]

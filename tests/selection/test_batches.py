@@ -43,6 +43,7 @@ def test_first_places_follow_the_weights(weights: list[int], limit: int) -> None
     assert chi_square(first, dict(enumerate(weights)), draws) < LIMITS[len(weights) - 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [4, 400])
 def test_second_places_are_drawn_from_the_rest(size: int) -> None:
     """Given the first, the second place is again proportional to weight."""
@@ -118,6 +119,7 @@ def test_each_dealt_list_is_the_callers_own() -> None:
         order.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 30, 400])
 def test_nothing_is_left_to_the_collector(size: int) -> None:
     """A hot choice that is given up is freed at once, with all that draws it: no collector comes (see `steady`)."""

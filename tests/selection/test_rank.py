@@ -20,6 +20,7 @@ from support.mirror_networks import COUNTRIES, networks
 from support.worlds import DE, FR, JP, NOWHERE, US, ask, decider, hosts, mirror, network
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     source=networks(),
@@ -183,6 +184,7 @@ CHI_SQUARE_999 = {1: 10.83, 3: 16.27, 9: 27.88, 99: 148.23}
 """Upper 0.1 % point of the chi-square distribution, by degrees of freedom."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weights", "count"),
     [
@@ -202,6 +204,7 @@ def test_first_places_follow_the_weights(weights: list[int], count: int) -> None
     assert chi_square(first, dict(enumerate(weights)), draws) < CHI_SQUARE_999[len(weights) - 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [4, 100])
 def test_later_places_are_drawn_from_the_rest(size: int) -> None:
     """The second place, given the first, is again proportional to weight: a shuffle without replacement."""
@@ -219,6 +222,7 @@ def test_later_places_are_drawn_from_the_rest(size: int) -> None:
     assert chi_square(seconds, rest, draws) < {3: 13.82, 99: 147.0}[size - 1]
 
 
+@pytest.mark.slow
 def test_a_few_heavy_mirrors_do_not_stall_the_draw() -> None:
     """One mirror a million times heavier than 99 others: repetitions are abandoned, the rest is still complete."""
     tier = Tier(COUNTRY, range(100), [1_000_000] + [1] * 99)

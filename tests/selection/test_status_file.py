@@ -197,6 +197,7 @@ def test_documents_come_back(standings: dict[str, MirrorStatus]) -> None:
     assert parse("overlay.json", StatusFile(standings).document()) == StatusFile(standings)
 
 
+@pytest.mark.slow
 @given(snapshot=snapshots(), data=st.data())
 def test_only_what_is_said_changes(snapshot: Any, data: st.DataObject) -> None:
     """An overlay touches no mirror that it does not name, never switches one on, and gives a snapshot that indexes."""

@@ -16,6 +16,8 @@ from support.snapshot_command import COMMAND, SECONDS, SOURCE, environment, json
 from support.snapshot_files import small_snapshot
 from support.snapshots import mirror, snapshot_of
 
+pytestmark = pytest.mark.process
+
 MISTAKES = SOURCE.replace('"NL"', '"ZZ"').replace("kind", "knid")
 
 

@@ -146,6 +146,7 @@ def test_a_limit_of_all_allows_everything() -> None:
         check_loss(network(), nothing, 0.99)
 
 
+@pytest.mark.slow
 @given(old=snapshots(), new=snapshots())
 def test_losses_are_parts(old: Snapshot, new: Snapshot) -> None:
     """Nothing is lost to oneself; of anything at most all is lost; from nothing, nothing is."""

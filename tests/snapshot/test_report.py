@@ -49,6 +49,7 @@ def test_inspect_says_what_is_there() -> None:
     assert (second["private"], second["categories"]) == (True, ["linux", "tex"])
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(snapshot=snapshots(), now=st.integers(0, 1 << 40))
 def test_any_snapshot_can_be_shown(snapshot: Snapshot, now: int) -> None:
@@ -90,6 +91,7 @@ def test_ages(seconds: int, words: str) -> None:
     assert ago(seconds) == words
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(snapshot=snapshots())
 def test_a_snapshot_does_not_differ_from_itself(snapshot: Snapshot) -> None:
@@ -100,6 +102,7 @@ def test_a_snapshot_does_not_differ_from_itself(snapshot: Snapshot) -> None:
     assert report.diff_text(found).endswith("no differences in content\n")
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(old=snapshots(), new=snapshots())
 def test_a_diff_is_the_same_backwards(old: Snapshot, new: Snapshot) -> None:
@@ -275,6 +278,7 @@ def answer(snapshot: Snapshot, place: RepositoryDirectory, country: str) -> obje
     return (place.path, sorted(found)) if found else None
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(old=snapshots(), other=snapshots(), data=st.data())
 def test_changed_answers_are_those_that_change(old: Snapshot, other: Snapshot, data: st.DataObject) -> None:

@@ -170,6 +170,7 @@ def test_key_files_that_cannot_be_read(tmp_path: Path, read: Callable[[Path], ob
             read(path)
 
 
+@pytest.mark.process
 def test_the_commands(tmp_path: Path) -> None:
     """keygen, compile --sign-key, inspect and verify --trusted-key, as an operator goes through them."""
     (tmp_path / "good.toml").write_text(SOURCE)

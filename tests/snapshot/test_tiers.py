@@ -77,6 +77,7 @@ def test_codes(one: Mirror, country: str | None, continent: str | None, expected
     assert code(one, country, continent) == expected
 
 
+@pytest.mark.slow
 @given(
     snapshot=snapshots(),
     country=st.none() | COUNTRIES,

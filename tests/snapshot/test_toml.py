@@ -30,6 +30,7 @@ LONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
 def test_no_text_takes_memory_out_of_proportion(text: str) -> None:
     """Each is refused with the one error, and takes little memory."""

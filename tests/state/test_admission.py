@@ -148,6 +148,7 @@ def test_the_last_good_copy_must_be_signed(trusting: Config, config: Config, tmp
     refused(trusting, None, "an unsigned snapshot.*; and the last good copy cannot be served, either: .*unsigned")
 
 
+@pytest.mark.slow
 def test_the_copy_is_written_when_it_changes(config: Config, tmp_path: Path) -> None:
     """The same snapshot is not written again, a new one is; the folder is made; one that is a file is told."""
     keep_last_good(config, load(config))

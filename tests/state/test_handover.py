@@ -53,6 +53,7 @@ def asked(before: State) -> State:
     return before
 
 
+@pytest.mark.slow
 def test_the_next_state_remembers_what_the_last_one_was_asked() -> None:
     """Heads, targets, peers, forwarded addresses, queries and plans; and what was hot has its batches."""
     before, after = asked(state(WORLD)), state(WORLD)
@@ -68,6 +69,7 @@ def test_the_next_state_remembers_what_the_last_one_was_asked() -> None:
     assert all(lines.ready for lines in hot)
 
 
+@pytest.mark.slow
 def test_what_it_remembers_is_its_own() -> None:
     """Every plan and place is what the new state decides of the new network; nothing of the old one is in reach.
 
@@ -104,6 +106,7 @@ def test_what_it_remembers_is_its_own() -> None:
     assert b"https://p/" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [{"header": "x-real-ip"}, {"template": "/os/{a} -> repo={a}"}])
 def test_other_settings_make_old_questions_meaningless(other: dict[str, str]) -> None:
     """With another trusted header nobody is who they were; with other paths no head asks what it did."""
@@ -115,6 +118,7 @@ def test_other_settings_make_old_questions_meaningless(other: dict[str, str]) ->
     assert bool(after.named) is bool(after.peers) is ("template" in other)
 
 
+@pytest.mark.slow
 def test_it_lets_requests_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loop turns between small pieces of the work; where it takes too long the rest is left."""
     before = asked(state(WORLD))

@@ -6,6 +6,8 @@ import asyncio
 import gc
 import itertools
 
+import pytest
+
 from mirrorlistd.answering.plan import Plan
 from mirrorlistd.config import Config
 from mirrorlistd.lanes.respond import client_of
@@ -29,6 +31,7 @@ def worked() -> Service:
     return Service(state=state)
 
 
+@pytest.mark.slow
 def test_a_replaced_state_is_freed_in_small_parts() -> None:
     """A turn of the loop frees some hundred entries at most, and in the end nothing is left."""
     service = worked()
@@ -50,6 +53,7 @@ def test_a_replaced_state_is_freed_in_small_parts() -> None:
     assert mirrors > 128
 
 
+@pytest.mark.slow
 def test_nothing_of_a_replaced_state_stays() -> None:
     """When its remains are gone no plan, tier, mirror or state of the old network is alive: no collector is needed.
 

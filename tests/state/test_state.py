@@ -158,6 +158,7 @@ def test_what_cannot_be_served_is_one_error(tmp_path: Path, make: Callable[[Path
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_written_to_is_told_from_a_corrupt_one(tmp_path: Path) -> None:
     """Somebody writes while it is read: the error says that and what to do instead, not that a digest is off."""
     path = tmp_path / "busy.mls"

@@ -60,6 +60,7 @@ def novel(number: float, at: float) -> dict[tuple[str, str], float]:
     }
 
 
+@pytest.mark.process
 def test_a_new_row_is_exposed_by_one_process_and_added_up_over_workers() -> None:
     """A row is all that is added: nothing has to be said to the scoreboard or to Prometheus."""
     alone = counted(3)

@@ -110,6 +110,7 @@ print(board.totals().first_tiers["asn"])
 """
 
 
+@pytest.mark.process
 def test_other_processes_see_it() -> None:
     """The page is one, before and after a fork."""
     done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True)

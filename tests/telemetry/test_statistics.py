@@ -46,6 +46,7 @@ def metric(server: Server, name: str) -> float:
     return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("lane", ["fast", "asgi"])
 def test_a_line_for_each_list_of_a_repository(snapshot: Path, tmp_path: Path, lane: str) -> None:
     """A line has the real client, the country with overrides, the name asked for, the architecture given, and countme.
@@ -77,6 +78,7 @@ def test_a_line_for_each_list_of_a_repository(snapshot: Path, tmp_path: Path, la
     ]
 
 
+@pytest.mark.process
 def test_a_metalink_of_a_repository_is_a_list(tmp_path: Path) -> None:
     """So is one with the preset mirrormanager, also where the directory is `repodata` itself; a file by name is not."""
     known = {"timestamp": 1_700_000_000, "size": 7, "sha256": "ab" * 32}
@@ -102,6 +104,7 @@ def test_a_metalink_of_a_repository_is_a_list(tmp_path: Path) -> None:
     assert accesses(file)[2].arch == "source"
 
 
+@pytest.mark.process
 def test_no_addresses_where_they_are_not_wanted(snapshot: Path, tmp_path: Path) -> None:
     """With --no-statistics-addresses no line names a client; what is buffered at SIGTERM is written."""
     file = tmp_path / "statistics.log"
@@ -114,6 +117,7 @@ def test_no_addresses_where_they_are_not_wanted(snapshot: Path, tmp_path: Path) 
     assert file.stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_rotation_under_load_loses_and_tears_nothing(snapshot: Path, tmp_path: Path, workers: str) -> None:
     """The file is moved away three times under load, SIGUSR1 each time: every answer is one whole line of some file."""
@@ -138,6 +142,7 @@ def test_rotation_under_load_loses_and_tears_nothing(snapshot: Path, tmp_path: P
     assert Counter(access.repo for access in accesses(*files)) == {"e": len(answers)}
 
 
+@pytest.mark.process
 def test_a_missing_folder_costs_lines_not_answers(snapshot: Path, tmp_path: Path) -> None:
     """Without the folder every request is answered; it is said once, counted, and over when the folder is there."""
     file = tmp_path / "later" / "statistics.log"
@@ -154,6 +159,7 @@ def test_a_missing_folder_costs_lines_not_answers(snapshot: Path, tmp_path: Path
         assert metric(server, "mirrorlistd_statistics_lost_lines_total") == 0
 
 
+@pytest.mark.process
 def test_a_full_disk_costs_lines_not_answers(snapshot: Path) -> None:
     """Where every write fails (/dev/full), requests are answered, and the server stops as it should."""
     with Server("--snapshot", str(snapshot), "--statistics", "/dev/full") as server:
@@ -164,6 +170,7 @@ def test_a_full_disk_costs_lines_not_answers(snapshot: Path) -> None:
         assert any('"lines":3' in line for line in server.lines if "lost at exit" in line)
 
 
+@pytest.mark.process
 def test_a_disk_that_fills_up_keeps_whole_lines(tmp_path: Path) -> None:
     """What a write leaves of a line when the room ends is taken back; the rest is written when there is room."""
     file = tmp_path / "small"
@@ -181,6 +188,7 @@ def test_a_disk_that_fills_up_keeps_whole_lines(tmp_path: Path) -> None:
     assert done.stdout.split()[-1] == "11"
 
 
+@pytest.mark.slow
 def test_what_waits_is_bounded(tmp_path: Path) -> None:
     """A writer that cannot write holds MAX_LINES and what it has in hand; more are lost, and counted."""
     with Writer(tmp_path / "no" / "such") as writer:
@@ -191,6 +199,7 @@ def test_what_waits_is_bounded(tmp_path: Path) -> None:
     assert writer.lost == MAX_LINES + FLUSH_LINES + 500
 
 
+@pytest.mark.slow
 def test_lines_are_written_within_a_second_or_so(tmp_path: Path) -> None:
     """A single line does not wait for others."""
     file = tmp_path / "file"

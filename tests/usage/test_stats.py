@@ -116,6 +116,7 @@ def test_days_can_be_left_out() -> None:
     assert [*summed(lines, since="2026-11-22", until="2026-11-23").days] == ["2026-11-22", "2026-11-23"]
 
 
+@pytest.mark.slow
 def test_tables_have_bounds() -> None:
     """A file of ever new names fills a table, not the memory: what comes later is one row, and nothing is lost."""
     summary = Summary()
@@ -126,6 +127,7 @@ def test_tables_have_bounds() -> None:
     assert summary.tables[COUNTRY] == {("2026-11-24", "DE"): summaries.MOST_ROWS + 7}
 
 
+@pytest.mark.process
 def test_the_originals_files_compressed_ones_and_standard_input(tmp_path: Path) -> None:
     """A file of mirrorlist-server's, the same compressed whatever its name, and standard input of either kind."""
     plain, compressed = tmp_path / "mirrorlist.log", tmp_path / "old"
@@ -143,6 +145,7 @@ def test_the_originals_files_compressed_ones_and_standard_input(tmp_path: Path) 
     assert any(line.split() == ["x86_64", "2", "66.7%"] for line in text.splitlines())
 
 
+@pytest.mark.process
 def test_bad_lines_and_bad_files(tmp_path: Path) -> None:
     """Bad lines are named by file and number, ten a file, and not fatal; an unreadable file is, in the end."""
     file, cut = tmp_path / "file", tmp_path / "cut.gz"
@@ -161,6 +164,7 @@ def test_bad_lines_and_bad_files(tmp_path: Path) -> None:
     assert b"requests from 2026-11-23 to" in done.stdout
 
 
+@pytest.mark.process
 def test_a_plot_is_an_svg(tmp_path: Path) -> None:
     """--plot draws every table; names with `$` or markup in them stay names; an unwritable file is refused."""
     file = tmp_path / "plot.svg"
@@ -173,6 +177,7 @@ def test_a_plot_is_an_svg(tmp_path: Path) -> None:
     assert b"cannot be written: No such file or directory" in done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("flags", [["--since", "yesterday"], ["--top", "-1"], ["--json", "--csv"], []])
 def test_wrong_usage(flags: list[str]) -> None:
     """Exit status 2, and nothing is read."""

@@ -15,6 +15,8 @@ from support.processes import Server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = [pytest.mark.process, pytest.mark.browser]
+
 PHONE, DESK = 360, 1200
 PATHS = ("/?repo=debian", "/?repo=nothing", "/repos", "/repos/ubuntu", "/mirrors", "/mirrors?repo=cran&country=DE")
 READER = "193.0.6.139"

@@ -211,6 +211,7 @@ def test_a_reload_is_seen_by_the_pages() -> None:
     assert asking.get("/mirrors").text == "omega\n"
 
 
+@pytest.mark.slow
 def test_what_is_replaced_is_not_kept_for_a_page() -> None:
     """The pages let go of a state, and of what they have made of it, when the server does; nobody has to look first."""
     using = service(source=SOURCE)
@@ -224,6 +225,7 @@ def test_what_is_replaced_is_not_kept_for_a_page() -> None:
     assert decider() is None
 
 
+@pytest.mark.slow
 def test_firewalls_stay_open_for_a_mirror_that_is_down_for_a_night() -> None:
     """The public list, in every form and choice, is what was published, whatever the status file says meanwhile.
 
@@ -254,6 +256,7 @@ def test_firewalls_stay_open_for_a_mirror_that_is_down_for_a_night() -> None:
     assert "Germany" not in drawn(get("/?repo=r", peer=JP, using=now).text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/", "/mirrors", "/repos", "/repos/r"])
 def test_pages_are_bounded(path: str) -> None:
     """With 700 mirrors of three categories, three URLs each, no page has more than 450 kB."""
@@ -274,6 +277,7 @@ def test_pages_are_bounded(path: str) -> None:
 WAYS = ("https", "http", "rsync")
 
 
+@pytest.mark.slow
 def test_a_table_ends() -> None:
     """Of more than 2,000 mirrors the page shows as many and says how many more there are; data are whole."""
     using = service(source=network({f"m{number}": mirror("DE") for number in range(2_003)}))

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +17,6 @@ from support.processes import Server, eventually, stamped, write_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pytest
 
 
 @contextlib.contextmanager
@@ -31,6 +30,7 @@ def channel() -> Iterator[tuple[Channel, Channel]]:
         other.close()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 3 * PACKET), st.integers(0, MOST_DESCRIPTORS))
 @example(PACKET - 100, MOST_DESCRIPTORS)
 @example(50_000_000, MOST_DESCRIPTORS)
@@ -89,6 +89,7 @@ def ready(server: Server) -> dict[str, object]:
     return found
 
 
+@pytest.mark.process
 def test_a_reload_error_of_any_length_kills_no_worker(tmp_path: Path) -> None:
     """3,000 unknown keys in the options: every worker has the whole error and answers on; the next reload is good."""
     snapshot = write_snapshot(tmp_path / "mirrors.mls", stamped(1))
@@ -118,6 +119,7 @@ def test_a_reload_error_of_any_length_kills_no_worker(tmp_path: Path) -> None:
         assert not [line for line in server.lines if "worker ended" in line]
 
 
+@pytest.mark.process
 def test_a_configuration_of_any_length_can_be_reloaded(tmp_path: Path) -> None:
     """9,500 networks in the options: a reload takes a moment, as the start did, and ends no worker."""
     snapshot = write_snapshot(tmp_path / "mirrors.mls", stamped(1))
@@ -144,6 +146,7 @@ def listeners(pid: int) -> int:
     return found
 
 
+@pytest.mark.process
 def test_more_sockets_than_a_message_takes_are_lent(tmp_path: Path) -> None:
     """While a worker with 70 addresses is away the other one listens on all of its sockets; later it returns them."""
     snapshot = write_snapshot(tmp_path / "mirrors.mls", stamped(1))

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import http.client
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.process
+
 LIST = "/mirrorlist?repo=r"
 
 

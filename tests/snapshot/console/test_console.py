@@ -74,6 +74,7 @@ def test_a_number_that_a_flag_refuses_is_named_with_its_bounds(text: str) -> Non
         assert len(str(caught.value)) < 200
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", COMMANDS)
 def test_a_closed_pipe_ends_every_command_alike(module: str) -> None:
     """A reader that goes away (`| head`) is one exit status, 128 + SIGPIPE, and nothing on standard error."""
@@ -92,6 +93,7 @@ def test_a_closed_pipe_ends_every_command_alike(module: str) -> None:
     assert (done.returncode, done.stderr) == (CLOSED_PIPE, b"")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", COMMANDS)
 def test_a_full_disk_behind_the_output_is_one_line(module: str) -> None:
     """Standard output that cannot be written is an error of the command, never a traceback."""
@@ -109,6 +111,7 @@ def test_a_full_disk_behind_the_output_is_one_line(module: str) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", ["mirrorlistd", "mirrorlistd.fetch"])
 def test_help_needs_neither_the_server_nor_the_client(module: str) -> None:
     """`--help` imports no verb: no web server, no numerics, no HTTP client, no parser of sources."""
@@ -148,6 +151,7 @@ def test_an_interrupt_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.process
 def test_output_that_is_closed_is_an_error() -> None:
     """A command that is started without a standard output says so."""
     code = (
@@ -158,6 +162,7 @@ def test_output_that_is_closed_is_an_error() -> None:
     assert (done.returncode, done.stderr) == (1, "tool: standard output is closed\n")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_colours_and_progress_are_for_terminals(no_color: str, coloured: bool) -> None:
     """A terminal gets a line of progress, which other lines replace, and colours unless NO_COLOR is set."""
@@ -192,6 +197,7 @@ def test_a_quiet_console_writes_errors_alone(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "tool: c\n"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
 def test_json_can_be_read_whatever_the_encoding(encoding: str, tmp_path: Path) -> None:
     """JSON stays JSON where standard output cannot hold a character."""

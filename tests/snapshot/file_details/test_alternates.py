@@ -84,6 +84,7 @@ def test_keeping_nothing() -> None:
         assert with_alternates(B, details(A), built=built, keep=0).alternates == ()
 
 
+@pytest.mark.slow
 def test_alternates_are_bounded() -> None:
     """Of very many versions in a week the newest stay."""
     found: FileDetails | None = None

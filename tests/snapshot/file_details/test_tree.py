@@ -313,6 +313,7 @@ def test_a_tree_that_is_none(tmp_path: Path, name: str) -> None:
         read_tree(tmp_path / name, [""])
 
 
+@pytest.mark.process
 def test_compile_fills_in_file_details(folder: Path) -> None:
     """Repositories' and listed directories have their files' details; what the sources say wins over the tree."""
     result = run(folder, "-o", "a.mls", *BOTH)
@@ -330,6 +331,7 @@ def test_compile_fills_in_file_details(folder: Path) -> None:
     assert found == {key: FileDetails(current=one, alternates=()) for key, one in expected.items()}
 
 
+@pytest.mark.process
 def test_compile_keeps_earlier_versions(folder: Path) -> None:
     """Builds on one file: a change makes an alternate of what was stated, which goes after --keep-alternates."""
     target, path = folder / "a.mls", "dists/stable/InRelease"
@@ -347,6 +349,7 @@ def test_compile_keeps_earlier_versions(folder: Path) -> None:
     assert build(16.5, "--keep-alternates", "0.5") == FileDetails(current=version("three", 10), alternates=())
 
 
+@pytest.mark.process
 def test_compile_from_another_snapshot(folder: Path) -> None:
     """--previous knows earlier versions for a new file; the same inputs give the same bytes."""
     run(folder, "-o", "a.mls", *BOTH)
@@ -358,6 +361,7 @@ def test_compile_from_another_snapshot(folder: Path) -> None:
     assert (folder / "b.mls").read_bytes() == (folder / "c.mls").read_bytes()
 
 
+@pytest.mark.process
 def test_a_file_that_cannot_be_read_keeps_its_details(folder: Path) -> None:
     """What was stated before stays, rather than clients that accept anything."""
     run(folder, "-o", "a.mls", *BOTH)
@@ -374,6 +378,7 @@ def test_a_file_that_cannot_be_read_keeps_its_details(folder: Path) -> None:
     assert told(folder / "a.mls", "listed", "main/core.db") is None
 
 
+@pytest.mark.process
 def test_contents_are_read_again_unless_times_are_trusted(folder: Path) -> None:
     """A change that keeps size and time is seen by default, and not with --trust-mtime."""
     run(folder, "-o", "a.mls", *BOTH)
@@ -388,6 +393,7 @@ def test_contents_are_read_again_unless_times_are_trusted(folder: Path) -> None:
     assert found == FileDetails(current=version("eno"), alternates=(version("one"),))
 
 
+@pytest.mark.process
 def test_one_category_needs_no_name(folder: Path) -> None:
     """With one category the tree is enough, also where its path has an equals sign."""
     (folder / "s.toml").write_text(
@@ -399,6 +405,7 @@ def test_one_category_needs_no_name(folder: Path) -> None:
         assert told(folder / "a.mls", "c", "dists/stable/InRelease") is not None
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -419,6 +426,7 @@ def test_wrong_usage(folder: Path, flags: list[str], message: str) -> None:
     assert not (folder / "a.mls").exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
@@ -434,6 +442,7 @@ def test_what_must_be_there(folder: Path, flags: list[str], named: str) -> None:
     assert not (folder / "a.mls").exists()
 
 
+@pytest.mark.process
 def test_a_damaged_snapshot_in_place_is_replaced(folder: Path) -> None:
     """Without alternates, and with a warning that says so."""
     (folder / "a.mls").write_bytes(b"damaged")
@@ -442,6 +451,7 @@ def test_a_damaged_snapshot_in_place_is_replaced(folder: Path) -> None:
     assert told(folder / "a.mls", "listed", "main/core.db") is not None
 
 
+@pytest.mark.process
 def test_a_tree_of_something_else_is_warned_about(folder: Path) -> None:
     """A tree in which nothing is found is probably not the category's top."""
     result = run(folder, "--check", "--file-details", "listed=tree")
@@ -449,6 +459,7 @@ def test_a_tree_of_something_else_is_warned_about(folder: Path) -> None:
     assert "file details: 0 files, 0 bytes hashed" in result.stderr
 
 
+@pytest.mark.process
 def test_progress_only_on_a_terminal(folder: Path) -> None:
     """A terminal shows what is being read, on one line that is gone in the end; elsewhere there is none of it."""
     terminal, side = pty.openpty()

@@ -26,6 +26,7 @@ SMALL = small_snapshot()
 WRITTEN = snapshot_format.encode(SMALL)
 
 
+@pytest.mark.slow
 @settings(max_examples=80)
 @given(snapshot=snapshots())
 def test_round_trip(snapshot: Snapshot) -> None:
@@ -37,6 +38,7 @@ def test_round_trip(snapshot: Snapshot) -> None:
     use(read)
 
 
+@pytest.mark.slow
 @settings(max_examples=80)
 @given(snapshot=snapshots())
 def test_a_reader_written_from_the_specification_reads_the_same(snapshot: Snapshot) -> None:

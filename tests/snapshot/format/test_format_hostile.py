@@ -27,6 +27,7 @@ SMALL = small_snapshot()
 WRITTEN = snapshot_format.encode(SMALL)
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_noticed() -> None:
     """No bit of an unsigned file can change without the reader refusing the file."""
     data = bytearray(WRITTEN)
@@ -63,6 +64,7 @@ def loads_or_refuses(data: bytes) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_flipped_bits_under_right_digests_load_or_are_refused() -> None:
     """The parser itself stands every flipped bit: one error type, or a snapshot that can be served."""
     data = bytearray(WRITTEN)
@@ -217,6 +219,7 @@ def test_hostile_sections_are_refused(section: str, content: bytes, message: str
 MEBIBYTE = 1 << 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("section", "content"),
     cases(

@@ -98,6 +98,7 @@ def test_places_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.process
 def test_a_full_disk(tmp_path: Path) -> None:
     """A write that fails half-way leaves the old file and no temporary one: here at a limit on the size of files."""
     target = tmp_path / "a.mls"
@@ -130,6 +131,7 @@ except PublishError as error:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.mls", "new"]
 
 
+@pytest.mark.slow
 def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
     """While files are published, a reader that opens the name finds a whole snapshot each time."""
     target = tmp_path / "a.mls"

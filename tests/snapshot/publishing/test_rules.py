@@ -142,6 +142,7 @@ def test_signatures(target: FileTarget) -> None:
     assert trusted.verify(target.path.read_bytes())
 
 
+@pytest.mark.slow
 def test_rollback(target: FileTarget) -> None:
     """The content of before comes back under a serial that grows, and again: further back; none is lost by it."""
     for number in (3, 5, 7):
@@ -217,6 +218,7 @@ def test_a_failure_leaves_nothing_behind(target: FileTarget) -> None:
     assert names(target) == ["a.mls"]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     steps=st.lists(st.tuples(st.sampled_from(["publish", "force", "rollback"]), st.integers(1, 9), st.integers(5, 12)))
@@ -245,6 +247,7 @@ def _serial(data: bytes) -> int:
     return snapshot_format.header(data).serial
 
 
+@pytest.mark.process
 def test_the_commands(tmp_path: Path) -> None:
     """Both verbs as an operator goes through them: what is said, exit codes, the list, JSON."""
     (tmp_path / "a").write_bytes(snapshot(1))

@@ -35,6 +35,7 @@ def ignore(_: str) -> None:
     """Nobody listens."""
 
 
+@pytest.mark.process
 def test_a_number_is_not_enough(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
     """A pid file that nobody holds a lock on is a dead server's: whoever has its number now is left in peace."""
     pid_file = tmp_path / "pid"
@@ -55,6 +56,7 @@ def test_what_holds_no_process(tmp_path: Path, text: str) -> None:
             send_sighup(pid_file)
 
 
+@pytest.mark.process
 def test_a_process_that_has_just_stopped(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
     """Where the process is gone, that is said."""
     bystander.kill()
@@ -69,6 +71,7 @@ def test_a_process_that_has_just_stopped(tmp_path: Path, bystander: subprocess.P
         send_sighup(tmp_path / "missing")
 
 
+@pytest.mark.process
 def test_the_holder_is_signalled(tmp_path: Path) -> None:
     """The process that holds the lock and whose number is in the file gets SIGHUP."""
     pid_file = tmp_path / "pid"
@@ -127,6 +130,7 @@ def test_who_else_answers(body: bytes) -> None:
         ReadyzEndpoint(url).ask()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("workers", [1, 2])
 def test_publish_and_roll_back_with_a_server(tmp_path: Path, workers: int) -> None:
     """Published, signalled, served; refused by the server: said, with its reason; rolled back: served again."""
@@ -154,6 +158,7 @@ def test_publish_and_roll_back_with_a_server(tmp_path: Path, workers: int) -> No
     assert "pid: cannot be read: No such file or directory; is the server running?" in gone.stderr
 
 
+@pytest.mark.process
 def test_a_server_that_refuses(tmp_path: Path) -> None:
     """Where the reload fails, the publication says at once why, and what is served meanwhile."""
     served, pid = write_snapshot(tmp_path / "served.mls", stamped(1)), tmp_path / "pid"

@@ -328,6 +328,7 @@ def test_a_missing_directory_is_refused_unless_forced(folder: Path) -> None:
 SMALL = encode(small_cache())
 
 
+@pytest.mark.slow
 def test_a_cache_cut_at_any_byte_is_refused(folder: Path) -> None:
     """In a record it is the one error, before a repository's directory too; what is left of the last ones is a loss."""
     ends = list(accumulate(len(encode([row])) for row in small_cache()))

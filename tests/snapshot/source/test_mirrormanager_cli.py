@@ -24,6 +24,8 @@ from support import caches
 from support.caches import encode, pair, small_cache
 from support.snapshot_command import COMMAND, SECONDS, environment, run
 
+pytestmark = pytest.mark.process
+
 COMPILE = ("compile", "--from", "mirrormanager")
 SMALL = encode(small_cache())
 

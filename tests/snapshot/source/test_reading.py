@@ -76,6 +76,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_unreadable_files_are_complaints(tmp_path: Path, name: str) -> None:
     """Whatever is wrong with a file, it is a complaint that names the file and, where it can, the line."""
@@ -232,6 +233,7 @@ def test_lines_are_known_for_every_key_of_any_valid_toml(start: int, length: int
         assert isinstance(path[-1], int) or key in rows[line - 1] or "\\" in rows[line - 1]
 
 
+@pytest.mark.slow
 @given(document=st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner)))
 def test_lines_are_known_for_every_key_of_any_json(document: object) -> None:
     """The walk over a JSON text finds every key at the line that holds it."""

@@ -464,6 +464,7 @@ def test_any_change_of_a_document_gives_records_or_complaints(
     assert text.encode().strip()
 
 
+@pytest.mark.slow
 def test_schema_is_a_schema_that_describes_everything() -> None:
     """Editors get a valid draft 2020-12 schema with a description for every key, and it takes every key there is."""
     schema: Any = json_schema()
