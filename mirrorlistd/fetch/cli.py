@@ -60,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(options, console)
         except ClientError as error:
-            left = error.left if isinstance(error, FetchError) else ()
+            abandoned = error.abandoned if isinstance(error, FetchError) else ()
             if options.json:
-                show_json({"error": str(error), "left": [asdict(mirror) for mirror in left]})
+                show_json({"error": str(error), "abandoned": [asdict(mirror) for mirror in abandoned]})
             console.error(str(error))
             return _status(error)
 
@@ -177,7 +177,7 @@ class _ConsoleReporter(ProgressListener):
     def note(self, text: str) -> None:
         self._console.note(text)
 
-    def left(self, mirror: AbandonedMirror) -> None:
+    def abandoned(self, mirror: AbandonedMirror) -> None:
         self.note(f"{mirror.url} {mirror.detail} ({mirror.reason})")
 
     def progress(self, done: int, total: int | None, url: str) -> None:

@@ -1,4 +1,4 @@
-"""A URL that somebody typed -> the Source behind it: asks once, and looks at what comes."""
+"""A URL -> its Source: one request, and the answer shows whether it is a list, a metalink or the file itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mirrorlistd.fetch.errors import ListError, MirrorError
-from mirrorlistd.fetch.exchange import OK, Limits, MirrorResponse, asked, receive
+from mirrorlistd.fetch.exchange import OK, Limits, MirrorResponse, open_response, read_body
 from mirrorlistd.fetch.lists import ACCEPT, ENOUGH, MAX_DOCUMENT, from_headers, is_list_url, parse, sniff
 from mirrorlistd.fetch.source import Kind, Source, is_fetchable, name_of
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class _FileItselfError(Exception):
-    """Ends the reading: no list begins so."""
+    """Ends the reading: the answer is not a list."""
 
 
 async def discover(
     client: httpx2.AsyncClient, url: str, limits: Limits, *, path: str | None = None, kind: Kind | None = None
 ) -> Source:
-    """Find out what a URL is, unless `kind` says so, and read it; MirrorError or ListError if it is of no use.
+    """Find out what a URL is, unless `kind` has it, and read it; raise MirrorError or ListError if it is of no use.
 
-    With `path` it must be a list (or a metalink with that file): the answer then is of that file.
+    With `path` it must be a list, or a metalink that has this file; the Source is then of this file.
     """
     if not is_fetchable(url):
         raise ListError("expected an http or https URL")
@@ -33,25 +33,25 @@ async def discover(
     redirected: list[Source] = []
 
     def redirects(redirect: MirrorResponse, target: str) -> bool:
-        """A redirect that names duplicates is a list already: asking the first mirror for more is waste."""
+        """Return whether the redirect is a list itself, because it names other mirrors in its headers."""
         found = _from_headers(url, redirect, target)
         if may_be_file and len(found.mirrors) > 1:
             redirected.append(found)
         return bool(redirected)
 
-    async with asked(client, url, {"Accept": ACCEPT}, limits, redirects) as answer:
+    async with open_response(client, url, {"Accept": ACCEPT}, limits, redirects) as response:
         if redirected:
             return redirected[0]
-        document, found = await _read(answer, limits, kind, may_be_file=may_be_file)
+        document, found = await _read(response, limits, kind, may_be_file=may_be_file)
         if found != "file":
             return parse(document, found, path)
         if not may_be_file:
-            raise ListError(f"expected a list or a metalink, found {answer.content_type[:80]!a}")
-        return _from_headers(url, answer, answer.url)
+            raise ListError(f"expected a list or a metalink, found {response.content_type[:80]!a}")
+        return _from_headers(url, response, response.url)
 
 
 async def _read(answer: MirrorResponse, limits: Limits, kind: Kind | None, *, may_be_file: bool) -> tuple[bytes, Kind]:
-    """The whole of a list and what it is, or just enough of a file to know that it is one."""
+    """Return a whole list and its kind; of a file, read only enough to know that it is one."""
     if answer.status != OK:
         raise MirrorError("status", f"answers {answer.status}")
     document = bytearray()
@@ -64,14 +64,14 @@ async def _read(answer: MirrorResponse, limits: Limits, kind: Kind | None, *, ma
             raise ListError(f"expected a list of up to {MAX_DOCUMENT} bytes, found a longer one")
 
     try:
-        await receive(answer, collect, limits)
+        await read_body(answer, collect, limits)
     except _FileItselfError:
         return b"", "file"
     return bytes(document), kind or sniff(bytes(document[:ENOUGH]), answer.content_type)
 
 
 def _from_headers(url: str, answer: MirrorResponse, file_url: str) -> Source:
-    """A file and what headers say of it. A hash counts only from whom we asked: a mirror's own proves nothing."""
+    """Return a file and what the headers state. A hash counts only from the URL itself: a mirror's proves nothing."""
     headers = answer.response.headers
     digests = [*headers.get_list("digest"), *headers.get_list("repr-digest")] if answer.url == url else []
     return replace(from_headers(file_url, headers.get_list("link"), digests), name=name_of(url))

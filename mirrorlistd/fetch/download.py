@@ -1,9 +1,9 @@
-"""The walk: lists in order, the mirrors of each in order, until one has given the whole and right file.
+"""Download a file: try the lists in order, and the mirrors of each in order, until the file is complete and right.
 
-1. Known size and hash, and large enough: parts from several mirrors at once.
-2. Otherwise, and for what is missing then: one mirror after the other, each going on where the last one ended if a
-   hash will tell in the end whether the pieces fit.
-3. Pieces that do not fit accuse nobody: all begin again with each mirror alone, so that the one that lies is named.
+1. A large file of known size and hash is fetched in parts from several mirrors at once.
+2. Otherwise, and for what is missing afterwards, one mirror is asked after the other. Each continues where the one
+   before ended if a hash is known, because the hash shows in the end whether the pieces fit.
+3. Pieces that do not fit do not show which mirror is wrong. Then each mirror is asked alone, from the first byte.
 """
 
 from __future__ import annotations
@@ -15,10 +15,19 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from mirrorlistd.fetch.discovery import discover
 from mirrorlistd.fetch.errors import FetchError, ListError, MirrorError, UsageError
-from mirrorlistd.fetch.exchange import OK, PARTIAL, UNSATISFIABLE, Limits, MirrorResponse, asked, new_client, receive
-from mirrorlistd.fetch.partial import Partial, PartialOrigin
-from mirrorlistd.fetch.parts import Gathering, PartPlan
-from mirrorlistd.fetch.progress import ProgressListener, Trail
+from mirrorlistd.fetch.exchange import (
+    OK,
+    PARTIAL,
+    UNSATISFIABLE,
+    Limits,
+    MirrorResponse,
+    new_client,
+    open_response,
+    read_body,
+)
+from mirrorlistd.fetch.part_file import PartFile, PartialOrigin
+from mirrorlistd.fetch.parts import PartPlan, PartsDownload
+from mirrorlistd.fetch.progress import Failures, ProgressListener
 from mirrorlistd.fetch.source import WEAK, Hash, Kind, MirrorUrl, Source, safe_name
 
 if TYPE_CHECKING:
@@ -29,11 +38,11 @@ if TYPE_CHECKING:
     from mirrorlistd.fetch.errors import AbandonedMirror
 
 CONNECTIONS: Final = 4
-"""Mirrors asked at once, unless the list or the caller says otherwise; more gain little and cost mirrors sockets."""
-Verdict = Literal["right", "wrong", "mixed"]
-"""Of a whole file: right; wrong, and its only giver was left; wrong, and nobody can say by whom."""
+"""Mirrors asked at once where neither the list nor the caller has a number; more gain little and cost sockets."""
+Judgement = Literal["right", "wrong", "mixed"]
+"""Of a complete file: right; wrong, and its only mirror is abandoned; wrong, and several mirrors sent it."""
 _EARLIER: Final = "an earlier run"
-"""Stands among the contributors for a beginning that was there when we came."""
+"""Among the contributors: a beginning that was there before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,195 +50,195 @@ class Options:
     """How to fetch."""
 
     path: str | None = None
-    """The file below the mirrors of a list, or the one file of a metalink of several; see `source.check_path`."""
+    """The file below the mirrors of a list, or one file of a metalink that has several; see `source.check_path`."""
     kind: Kind | None = None
-    """What the URLs are; None: look."""
+    """What the URLs are; None: found out from the answer."""
     sha256: str | None = None
-    """A hash the caller knows, 64 lower-case hexadecimal digits."""
+    """A hash that the caller knows: 64 lower-case hexadecimal digits."""
     connections: int | None = None
     """Mirrors asked at once; None: as many as the list allows, at most CONNECTIONS."""
     part_size: int = 4 << 20
-    """Bytes; files of less than two parts are fetched whole. Costs a request each, and memory."""
+    """Bytes; a file of fewer than two parts is fetched whole. Each part costs a request, and memory."""
     limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A file that is there and right."""
+    """A file that is complete and right."""
 
     file: Path
     size: int
     """Bytes."""
     seconds: float
     mirrors: tuple[str, ...]
-    """URLs that gave its bytes, best first; empty if an earlier run had got them all."""
+    """URLs of the mirrors that sent its bytes, best first; empty if an earlier run had fetched all of them."""
     verified: tuple[str, ...]
-    """The hash functions it was checked with; empty: no hash was known."""
-    left: tuple[AbandonedMirror, ...]
-    """Who was tried and left, in order; servers of lists, too."""
+    """The hash functions by which it was verified; empty: no hash was known."""
+    abandoned: tuple[AbandonedMirror, ...]
+    """Mirrors and servers of lists that failed, in order."""
 
     @property
     def weak(self) -> bool:
-        """Whether an attacker could have made another file that passes: no hash was known, or only an old one."""
+        """Whether an attacker could make another file that passes: no hash was known, or only a weak one."""
         return WEAK.issuperset(self.verified)
 
 
-async def find(urls: Iterable[str], options: Options, watcher: ProgressListener | None = None) -> Source:
-    """The first list that can be had; FetchError if there is none."""
-    trail = Trail(watcher or ProgressListener())
+async def find(urls: Iterable[str], options: Options, listener: ProgressListener | None = None) -> Source:
+    """Return the first list that can be read; raise FetchError if there is none."""
+    failures = Failures(listener or ProgressListener())
     async with new_client(options.limits, 1) as client:
         for url in urls:
-            source = await _source(client, url, options, trail)
+            source = await _discover(client, url, options, failures)
             if source is not None:
                 return source
-    raise FetchError("no list could be had", trail.left, listed=False)
+    raise FetchError("no list could be had", failures.abandoned, listed=False)
 
 
 async def fetch(
-    urls: Iterable[str], file: Path | None, options: Options, watcher: ProgressListener | None = None
+    urls: Iterable[str], file: Path | None, options: Options, listener: ProgressListener | None = None
 ) -> Result:
-    """Fetch a file to `file`, or under the list's name into the current folder if that is free.
+    """Fetch a file to `file`, or without one to the list's name for it in the current folder, if that is unused.
 
-    Raises FetchError if no mirror gave it, LocalError if it cannot be written, UsageError if the list's name is odd.
+    Raises FetchError if no mirror sent it, LocalError if it cannot be written, UsageError if its name cannot be used.
     """
-    trail, listed, began = Trail(watcher or ProgressListener()), False, monotonic()
+    failures, listed, began = Failures(listener or ProgressListener()), False, monotonic()
     async with new_client(options.limits, options.connections or CONNECTIONS) as client:
         for url in urls:
-            source = await _source(client, url, options, trail)
+            source = await _discover(client, url, options, failures)
             if source is None:
                 continue
             listed = True
-            with Partial(file or _free(source)) as part:
-                walk = _Walk(client, source, part, options, trail)
-                if await walk.run():
+            with PartFile(file or _unused_path(source)) as part:
+                download = _Download(client, source, part, options, failures)
+                if await download.run():
                     part.publish()
                     return Result(
                         file=part.file,
                         size=part.size,
                         seconds=monotonic() - began,
-                        mirrors=tuple(mirror.url for mirror in source.mirrors if mirror.url in walk.contributors),
-                        verified=tuple(known.algorithm for known in walk.checks),
-                        left=tuple(trail.left),
+                        mirrors=tuple(mirror.url for mirror in source.mirrors if mirror.url in download.contributors),
+                        verified=tuple(known.algorithm for known in download.hashes),
+                        abandoned=tuple(failures.abandoned),
                     )
-    raise FetchError("no mirror gave the file" if listed else "no list could be had", trail.left, listed=listed)
+    raise FetchError("no mirror gave the file" if listed else "no list could be had", failures.abandoned, listed=listed)
 
 
-def _free(source: Source) -> Path:
-    """The list's name for the file in the current folder, where nothing may be replaced by it."""
+def _unused_path(source: Source) -> Path:
+    """Return the list's name for the file in the current folder; a list must not choose a file to replace."""
     path = Path(safe_name(source.name or ""))
     if path.is_symlink() or path.exists():
-        raise UsageError(f"{path}: exists; say with -o FILE what may be replaced")
+        raise UsageError(f"{path}: exists; name with -o FILE what may be replaced")
     return path
 
 
-async def _source(client: httpx2.AsyncClient, url: str, options: Options, trail: Trail) -> Source | None:
-    """One list; None if it cannot be had, which the trail has then."""
+async def _discover(client: httpx2.AsyncClient, url: str, options: Options, failures: Failures) -> Source | None:
+    """Return one list, or None if it cannot be read, which is added to the failures."""
     try:
         source = await discover(client, url, options.limits, path=options.path, kind=options.kind)
         source = source.no_larger_than(options.limits.max_size)
         return source if options.sha256 is None else source.pinned(options.sha256)
     except (MirrorError, ListError) as error:
-        trail.leave(url, error)
+        failures.add(url, error)
         return None
 
 
-class _Walk:
-    """One list's mirrors. The trail is that of the whole run: who failed once is not asked again."""
+class _Download:
+    """One list's mirrors. The failures are those of the whole run: what failed once is not asked again."""
 
     def __init__(
-        self, client: httpx2.AsyncClient, source: Source, part: Partial, options: Options, trail: Trail
+        self, client: httpx2.AsyncClient, source: Source, part: PartFile, options: Options, failures: Failures
     ) -> None:
         self.contributors: set[str] = {_EARLIER} if part.size else set()
-        self.checks = source.version.hashes[:1]
+        self.hashes = source.version.hashes[:1]
         if options.sha256 is not None:
-            self.checks = tuple(dict.fromkeys((*self.checks, Hash("sha256", options.sha256))))
+            self.hashes = tuple(dict.fromkeys((*self.hashes, Hash("sha256", options.sha256))))
         self._client = client
         self._source = source
         self._part = part
         self._options = options
         self._limits = options.limits
-        self._trail = trail
+        self._failures = failures
 
     async def run(self) -> bool:
-        """Whether the file is there and right."""
-        if self._part.size > self._most:
+        """Download; return whether the file is complete and right."""
+        if self._part.size > self._max_size:
             self._reset()
-        if self._is_complete() and self._settle() == "right":
-            return True  # an earlier run had only the last step left
-        await self._together()
-        verdict = self._settle() if self._is_complete() else "wrong"
-        if verdict == "wrong":
-            verdict = await self._in_turn(alone=False)
-        if verdict == "mixed":
-            self._trail.watcher.note("the pieces do not fit together: asking one mirror at a time")
-            verdict = await self._in_turn(alone=True)
-        return verdict == "right"
+        if self._is_complete() and self._verify() == "right":
+            return True  # an earlier run fetched all of it
+        await self._in_parts()
+        judgement = self._verify() if self._is_complete() else "wrong"
+        if judgement == "wrong":
+            judgement = await self._one_by_one(alone=False)
+        if judgement == "mixed":
+            self._failures.listener.note("the pieces do not fit together: asking one mirror at a time")
+            judgement = await self._one_by_one(alone=True)
+        return judgement == "right"
 
-    async def _together(self) -> None:
-        """Parts from several mirrors, where that is safe, allowed and worth it."""
+    async def _in_parts(self) -> None:
+        """Fetch parts from several mirrors, where that is safe, allowed and worth it."""
         size, options = self._source.version.size, self._options
         allowed = options.connections or min(CONNECTIONS, self._source.connections or CONNECTIONS)
-        mirrors = self._order()
-        if not self.checks or size is None or size - self._part.size < 2 * options.part_size:
+        mirrors = self._remaining()
+        if not self.hashes or size is None or size - self._part.size < 2 * options.part_size:
             return
         if allowed < 2 or len(mirrors) < 2:  # noqa: PLR2004 - several
             return
         plan = PartPlan(size=size, connections=allowed, part_size=options.part_size, limits=self._limits)
-        gathering = Gathering(self._client, mirrors, self._part, plan, self._trail)
-        await gathering.run()
-        self.contributors |= gathering.contributors
+        parts = PartsDownload(self._client, mirrors, self._part, plan, self._failures)
+        await parts.run()
+        self.contributors |= parts.contributors
 
-    async def _in_turn(self, *, alone: bool) -> Verdict:
-        """One mirror after the other until the file is there; `alone`: each from its first byte."""
-        for mirror in self._order():
+    async def _one_by_one(self, *, alone: bool) -> Judgement:
+        """Ask one mirror after the other until the file is complete; `alone`: each from the first byte."""
+        for mirror in self._remaining():
             if alone:
                 self._reset()
             try:
-                await self._take(mirror.url)
+                await self._fetch_from(mirror.url)
             except MirrorError as error:
-                self._trail.leave(mirror.url, error)
+                self._failures.add(mirror.url, error)
                 continue
-            if (verdict := self._settle()) != "wrong":
-                return verdict
+            if (judgement := self._verify()) != "wrong":
+                return judgement
         return "wrong"
 
-    def _order(self) -> list[MirrorUrl]:
-        """Who may still be asked, best first. Where only one mirror can vouch for what we have, it comes first."""
-        origin = None if self.checks else self._part.origin()
-        mirrors = (mirror for mirror in self._source.mirrors if not self._trail.has_left(mirror.url))
+    def _remaining(self) -> list[MirrorUrl]:
+        """Return the mirrors that have not failed, best first; the one that can confirm the beginning comes first."""
+        origin = None if self.hashes else self._part.origin()
+        mirrors = (mirror for mirror in self._source.mirrors if not self._failures.has_failed(mirror.url))
         return sorted(mirrors, key=lambda mirror: origin is None or mirror.url != origin.url)
 
-    async def _take(self, url: str) -> None:
-        """What is missing, from one mirror; all of it, if it cannot go on where the file ends."""
+    async def _fetch_from(self, url: str) -> None:
+        """Fetch what is missing from one mirror, or the whole file if the mirror cannot continue the beginning."""
         if self._is_complete():
             return
-        for headers in (self._resumption(url), {}):
-            async with asked(self._client, url, headers, self._limits) as answer:
-                if headers and not self._continues(answer):
+        for headers in (self._range_headers(url), {}):
+            async with open_response(self._client, url, headers, self._limits) as answer:
+                if headers and not self._can_continue(answer):
                     self._reset()
                     continue
                 await self._read(url, answer)
                 return
 
-    def _resumption(self, url: str) -> dict[str, str]:
-        """Headers that ask for the rest only; none if nothing would tell whether it fits."""
+    def _range_headers(self, url: str) -> dict[str, str]:
+        """Return headers that ask for the rest only; none if nothing would show whether the rest fits."""
         if not self._part.size:
             return {}
         rest = {"Range": f"bytes={self._part.size}-"}
-        if self.checks:
+        if self.hashes:
             return rest
         origin = self._part.origin()
         return rest | {"If-Range": origin.etag} if origin is not None and origin.url == url else {}
 
-    def _continues(self, answer: MirrorResponse) -> bool:
-        """Whether an answer to `_resumption` can be used; a whole file always can."""
-        if answer.status == PARTIAL and not self.checks:
+    def _can_continue(self, answer: MirrorResponse) -> bool:
+        """Whether an answer to `_range_headers` can be used; a whole file always can."""
+        if answer.status == PARTIAL and not self.hashes:
             origin = self._part.origin()
             return origin is not None and answer.etag == origin.etag  # some servers ignore If-Range
         return answer.status != UNSATISFIABLE
 
     async def _read(self, url: str, answer: MirrorResponse) -> None:
-        """Append an answer's body to the file, or begin the file anew with it."""
+        """Append an answer's body to the file, or start the file again with it."""
         total = answer.length
         if answer.status == PARTIAL:
             first, end, total = answer.range()
@@ -242,61 +251,63 @@ class _Walk:
         if total is not None:
             self._check_size(total)
         if answer.status == OK:
-            # Without a hash only this mirror can say later whether it still has the same file.
-            self._reset(PartialOrigin(url, answer.etag) if answer.etag and not self.checks else None)
+            # Without a hash only this mirror can confirm later that it still has the same file.
+            self._reset(PartialOrigin(url, answer.etag) if answer.etag and not self.hashes else None)
         self.contributors.add(url)
-        most = total if total is not None else min(self._most, self._unannounced)
+        most = total if total is not None else min(self._max_size, self._unannounced)
 
         def keep(piece: bytes) -> None:
             if self._part.size + len(piece) > most:
                 raise MirrorError("long", f"gives more than {most} bytes")
             self._part.append(piece)
-            self._trail.watcher.progress(self._part.size, total, url)
+            self._failures.listener.progress(self._part.size, total, url)
 
-        await receive(answer, keep, self._limits)
+        await read_body(answer, keep, self._limits)
         if total is not None and self._part.size != total:
             raise MirrorError("short", f"gives {self._part.size} of {total} bytes")
         self._check_size(self._part.size)
 
     def _check_size(self, size: int) -> None:
         expected = self._source.version.size
-        if size > self._most or (expected is not None and size < expected):
+        if size > self._max_size or (expected is not None and size < expected):
             behind = any(size == version.size for version in self._source.previous)
-            detail = f"has {size} bytes, not {self._most}" if expected is not None else f"has {size} bytes, too many"
+            detail = (
+                f"has {size} bytes, not {self._max_size}" if expected is not None else f"has {size} bytes, too many"
+            )
             detail += ": the size of a previous version" if behind else ""
-            raise MirrorError("short" if size < self._most else "long", detail)
+            raise MirrorError("short" if size < self._max_size else "long", detail)
 
     @property
     def _unannounced(self) -> int:
-        """Bytes, of which never one more is written unless the list or the mirror has announced them."""
+        """The largest size in bytes that is written where the mirror has announced none."""
         size = self._source.version.size
         return self._limits.max_unannounced if size is None else size
 
     @property
-    def _most(self) -> int:
-        """Bytes, of which never one more is written."""
+    def _max_size(self) -> int:
+        """The largest size in bytes that is written."""
         size = self._source.version.size
         return self._limits.max_size if size is None else size
 
     def _is_complete(self) -> bool:
-        """Whether there is nothing more to get, as far as can be known without asking."""
-        return bool(self.checks) and self._part.size == self._source.version.size
+        """Whether nothing is missing, as far as can be known without a request."""
+        return bool(self.hashes) and self._part.size == self._source.version.size
 
-    def _settle(self) -> Verdict:
-        """Judge a whole file. A wrong one is dropped, and held against a mirror that gave it alone."""
-        wrong = next((known for known in self.checks if self._part.digest(known.algorithm) != known.digest), None)
+    def _verify(self) -> Judgement:
+        """Judge a complete file. A wrong one is dropped; if one mirror sent all of it, that mirror has failed."""
+        wrong = next((known for known in self.hashes if self._part.digest(known.algorithm) != known.digest), None)
         if wrong is None:
             return "right"
         found = Hash(wrong.algorithm, self._part.digest(wrong.algorithm))
-        givers = self.contributors
+        senders = self.contributors
         self._reset()
-        if len(givers) != 1 or _EARLIER in givers:
+        if len(senders) != 1 or _EARLIER in senders:
             return "mixed"
         if any(found in version.hashes for version in self._source.previous):
             detail = "still has a previous version"
         else:
             detail = f"gives other bytes: {found.algorithm} {found.digest}, not {wrong.digest}"
-        self._trail.leave(next(iter(givers)), MirrorError("hash", detail))
+        self._failures.add(next(iter(senders)), MirrorError("hash", detail))
         return "wrong"
 
     def _reset(self, origin: PartialOrigin | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Everything the client can raise on purpose: what ends the work, and what only ends one mirror's part in it."""
+"""Errors that the client raises on purpose: those that end the fetch, and those that end one mirror's part in it."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Reason = Literal[
-    "list",  # what should have been a list is none, or cannot be used
+    "list",  # not a list, or one that cannot be used
     "dns",  # the host has no address
-    "refused",  # nobody listens, or no way there
-    "tls",  # no trustworthy connection
+    "refused",  # nothing listens there, or no route
+    "tls",  # no valid certificate, or no TLS
     "stalled",  # no connection, no answer or no next byte within the time limit
     "slow",  # below the lowest speed
-    "broken",  # the connection ended early, or what came was not HTTP
+    "broken",  # the connection ended early, or the answer was not HTTP
     "status",  # an answer that is neither the file nor a redirect
     "redirect",  # a loop, too many, or one that must not be followed
-    "short",  # fewer bytes than announced, or than the list says
-    "long",  # more
+    "short",  # fewer bytes than announced, or than in the list
+    "long",  # more bytes
     "range",  # another range than asked for
-    "hash",  # all bytes, and the wrong ones
+    "hash",  # all bytes, with another hash
 ]
-"""Why a mirror was left; stable words for programs."""
+"""Why a mirror was abandoned; these words are stable, for programs."""
 
 
 class ClientError(MirrorlistdError):
-    """Root of what this package raises on purpose."""
+    """Root of the errors that this package raises on purpose."""
 
 
 class UsageError(ClientError):
-    """The caller asked for something that cannot be meant; the message says what to write instead."""
+    """The caller asked for something impossible; the message has what to write instead."""
 
 
 class ListError(ClientError):
-    """Bytes that are no list, or a list that cannot be used: what was expected and what was found."""
+    """Bytes that are not a list, or a list that cannot be used: what was expected and what was found."""
 
 
 class LocalError(ClientError):
-    """The file cannot be written: names it, and what the system said."""
+    """The file cannot be written: the message names it and has the system's reason."""
 
 
 class MirrorError(ClientError):
-    """One mirror, or one server of lists, did not give what it should: `reason` for programs, `detail` for people."""
+    """A mirror, or a server of lists, failed: `reason` for programs, `detail` for people."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -55,7 +55,7 @@ class MirrorError(ClientError):
 
 @dataclass(frozen=True, slots=True)
 class AbandonedMirror:
-    """A mirror that was tried and left."""
+    """A mirror, or a server of lists, that failed and is not asked again."""
 
     url: str
     reason: Reason
@@ -63,17 +63,17 @@ class AbandonedMirror:
 
 
 class FetchError(ClientError):
-    """No mirror gave the file: `left` has each that was tried, in order, with its reason.
+    """No mirror sent the file: `abandoned` has each that was tried, in order, with its reason.
 
-    `listed` is whether there was a list at all; if not, `left` are the servers of lists.
+    `listed` is whether there was a list at all; if not, `abandoned` are the servers of lists.
     """
 
-    def __init__(self, message: str, left: Sequence[AbandonedMirror], *, listed: bool) -> None:
+    def __init__(self, message: str, abandoned: Sequence[AbandonedMirror], *, listed: bool) -> None:
         super().__init__(message)
-        self.left = tuple(left)
+        self.abandoned = tuple(abandoned)
         self.listed = listed
 
     @property
     def wrong_bytes(self) -> bool:
-        """Whether at least one mirror gave a whole file that was not the one announced."""
-        return any(left.reason == "hash" for left in self.left)
+        """Whether at least one mirror sent a complete file with another hash than announced."""
+        return any(mirror.reason == "hash" for mirror in self.abandoned)

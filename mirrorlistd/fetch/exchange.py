@@ -35,16 +35,16 @@ _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a server may take of our time and space."""
+    """How much time and space a server may take."""
 
     timeout: float = 10.0
-    """Seconds for a connection, for the headers after it (redirects count anew), and for each next piece of a body."""
+    """Seconds for a connection, for the headers after it (again for each redirect), and for each piece of a body."""
     low_speed: float = 1_000.0
-    """Bytes per second; a mirror whose mean over `3 * timeout` seconds is lower is left (curl's --speed-limit)."""
+    """Bytes per second; a mirror with a lower mean over `3 * timeout` seconds is abandoned (curl's --speed-limit)."""
     max_size: int = 64 << 30
-    """Bytes of the largest file, whatever a list or a mirror announces."""
+    """Largest file in bytes, whatever a list or a mirror announces."""
     max_unannounced: int = 1 << 30
-    """Bytes of the largest file whose size nobody has announced: such an answer may have no end."""
+    """Largest file in bytes where neither list nor mirror has announced a size: such an answer may have no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +57,28 @@ class MirrorResponse:
 
     @property
     def status(self) -> int:
-        """The HTTP status: 200, 206 or 416, as others have become a MirrorError; or that of a redirect."""
+        """The HTTP status: 200, 206, 416, or of a redirect; other statuses have become a MirrorError."""
         return self.response.status_code
 
     @property
     def length(self) -> int | None:
-        """The announced bytes of this body; None if it ends by itself (chunked)."""
+        """The announced length of this body in bytes; None if it is chunked."""
         text = self.response.headers.get("content-length", "")
         return int(text) if re.fullmatch(r"[0-9]{1,19}", text) else None
 
     @property
     def content_type(self) -> str:
-        """As sent; empty if not."""
+        """As sent; empty if there is none."""
         return self.response.headers.get("content-type", "")
 
     @property
     def etag(self) -> str | None:
-        """A strong validator, fit for If-Range; a weak one is none."""
+        """A strong validator, fit for If-Range; None if there is none or a weak one."""
         text = self.response.headers.get("etag", "")
         return text if re.fullmatch(r'"[\x21\x23-\x7e]*"', text) else None
 
     def range(self) -> tuple[int, int, int]:
-        """First byte, end (exclusive) and the file's whole size, of a 206; MirrorError if it does not say."""
+        """Return first byte, end (exclusive) and size of the file of a 206; raise MirrorError if one is missing."""
         text = self.response.headers.get("content-range", "")
         found = _CONTENT_RANGE.fullmatch(text)
         if found is None:
@@ -90,11 +90,11 @@ class MirrorResponse:
 
 
 def new_client(limits: Limits, connections: int) -> httpx2.AsyncClient:
-    """A client for one run; proxies and certificates come from the environment, as for other tools."""
+    """Return a client for one run; proxies and certificates come from the environment, as for other tools."""
     return httpx2.AsyncClient(
         headers={
             "User-Agent": f"mirrorlist-fetch/{__version__}",
-            # Files are wanted as they lie on the mirror: sizes, ranges and hashes are of those bytes.
+            # Sizes, ranges and hashes are of the bytes that lie on the mirror.
             "Accept-Encoding": "identity",
         },
         timeout=httpx2.Timeout(limits.timeout),
@@ -103,16 +103,16 @@ def new_client(limits: Limits, connections: int) -> httpx2.AsyncClient:
 
 
 @contextlib.asynccontextmanager
-async def asked(
+async def open_response(
     client: httpx2.AsyncClient,
     url: str,
     headers: Mapping[str, str],
     limits: Limits,
     on_redirect: Callable[[MirrorResponse, str], bool] = lambda _redirect, _target: False,
 ) -> AsyncGenerator[MirrorResponse]:
-    """GET a URL, follow redirects, give the answer with its body unread; every failure is a MirrorError.
+    """GET a URL, follow redirects, and give the answer with its body unread; every failure is a MirrorError.
 
-    `on_redirect` sees each redirect and its target, and may end there by returning true: then that is the answer.
+    `on_redirect` gets each redirect and its target. Where it returns true, the redirect itself is the answer.
     """
     with _as_mirror_errors(limits):
         here, seen = url, {url}
@@ -141,17 +141,17 @@ async def _send(client: httpx2.AsyncClient, url: str, headers: Mapping[str, str]
         return await client.send(client.build_request("GET", url, headers=dict(headers)), stream=True)
 
 
-async def receive(answer: MirrorResponse, sink: Callable[[bytes], None], limits: Limits) -> None:
-    """Read a body into a sink until its end. The sink may raise; a body cut short raises MirrorError.
+async def read_body(answer: MirrorResponse, sink: Callable[[bytes], None], limits: Limits) -> None:
+    """Read a body into a sink until its end. The sink may raise; a body that is cut short raises MirrorError.
 
-    A body whose end is only the end of the connection is refused: nothing would tell it from half of itself.
+    A body that ends only with the connection is refused: half of it would look like all of it.
     """
     response = answer.response
     if answer.length is None and "chunked" not in response.headers.get("transfer-encoding", "").lower():
         raise MirrorError("broken", "does not say how long its answer is")
     clock = asyncio.get_running_loop().time
     received, window, window_began = 0, 0, clock()
-    # The library's other errors leave as they are: `asked` is around every use of this.
+    # `open_response`, which is around every use of this, translates the library's other errors.
     async with contextlib.aclosing(response.aiter_raw()) as pieces:
         while True:
             try:
@@ -183,7 +183,7 @@ def _as_mirror_errors(limits: Limits) -> Generator[None]:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what caused it, the library's wrapping undone."""
+    """Yield the error and its causes: the library wraps them."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -199,7 +199,7 @@ def _reason(error: BaseException) -> Reason:
 
 
 def _detail(error: BaseException) -> str:
-    """The deepest cause says most: `Connection refused` where the library has `All connection attempts failed`."""
+    """Describe the deepest cause: `Connection refused`, where the library has `All connection attempts failed`."""
     deepest = list(_causes(error))[-1]
     if isinstance(deepest, OSError) and deepest.errno and not isinstance(deepest, (socket.gaierror, ssl.SSLError)):
         return os.strerror(deepest.errno)

@@ -1,6 +1,6 @@
 """Any list in any format -> one Source: text, apt's text, libzypp's JSON, metalinks, headers of RFC 6249. Pure.
 
-Garbage either is read or raises ListError, never anything else.
+Any bytes are read or raise ListError.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 MAX_DOCUMENT: Final = 4 << 20
 """Longest list in bytes; a thousand mirrors in the wordiest format take a tenth of it."""
 ENOUGH: Final = 4_096
-"""With so many first bytes `sniff` decides."""
+"""Bytes from which `sniff` decides."""
 _METALINK_TYPES: Final = ("application/metalink4+xml", "application/metalink+xml")
 ACCEPT: Final = f"{_METALINK_TYPES[0]},{_METALINK_TYPES[1]};q=0.9,*/*;q=0.8"
-"""Asks for a metalink where a server has one of a file: it brings size and hashes."""
+"""Prefers a metalink of a file where the server has one: it brings size and hashes."""
 _URL_LINE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://[^\s]")
 _LIST_ITEM: Final = re.compile(rb'\[\s*(\{\s*"url"|\])')
 _LINK: Final = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+\s*(?:=\s*(?:"[^"]*"|[^\s",;]*))?)*)')
@@ -44,7 +44,7 @@ _DIGEST: Final = re.compile(r"\s*([A-Za-z0-9-]+)\s*=\s*:?([A-Za-z0-9+/]+=*):?\s*
 
 
 def sniff(head: bytes, content_type: str) -> Kind:
-    """Say what an answer is, by its type and its first ENOUGH bytes (or all, if it has fewer)."""
+    """Return what an answer is, from its content type and its first ENOUGH bytes (or all, if there are fewer)."""
     kind = content_type.partition(";")[0].strip().lower()
     head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if kind in _METALINK_TYPES:
@@ -61,13 +61,13 @@ def sniff(head: bytes, content_type: str) -> Kind:
 
 
 def is_list_url(url: str) -> bool:
-    """Whether a URL can only be meant as a list's: then an answer that is none (a login page) is no file either."""
+    """Whether a URL can only mean a list: then any other answer, such as a login page, is an error and not the file."""
     name = name_of(url).lower()
     return name in ("mirrorlist", "metalink") or name.endswith((".metalink", ".meta4"))
 
 
 def parse(document: bytes, kind: Kind, path: str | None = None) -> Source:
-    """Read a whole list or metalink; with `path`, the URLs of that file below the mirrors of a list."""
+    """Read a whole list or metalink; with `path`, return the URLs of that file below the mirrors of a list."""
     if kind == "metalink":
         return parse_metalink(document, path)
     listed = Source(kind="list", mirrors=_listed(document))
@@ -113,10 +113,10 @@ def _json_rows(text: str) -> Iterator[MirrorUrl]:
 
 
 def from_headers(url: str, links: Sequence[str], digests: Sequence[str]) -> Source:
-    """The file at a URL itself, with the mirrors and hashes that its answer's headers name (RFC 6249, 3230, 9530).
+    """Return the file at a URL, with the mirrors and hashes that the answer's headers name (RFC 6249, 3230, 9530).
 
-    `links` are the values of `Link`, `digests` those of `Digest` and `Repr-Digest`. What is malformed there is passed
-    over: unlike a list, headers may speak of other things.
+    `links` are the values of `Link`, `digests` those of `Digest` and `Repr-Digest`. Malformed values are skipped:
+    unlike a list, these headers may have other uses.
     """
     mirrors = [MirrorUrl(url, 0)]
     for value in links:

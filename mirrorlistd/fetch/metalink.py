@@ -1,6 +1,6 @@
 """Metalink 3.0 (MirrorManager's extensions included) and Metalink 4 (RFC 5854) -> Source. Pure.
 
-XML from strangers: a document type declaration is refused before anything is made of it, and with it every entity,
+The XML comes from strangers: a document type declaration is refused before it is read, and with it every entity,
 internal (bombs) or external (files, other hosts).
 """
 
@@ -27,10 +27,10 @@ _BEST: Final = 100
 
 
 def parse_metalink(document: bytes, wanted: str | None = None) -> Source:
-    """Read a metalink of either version; ListError if it is none.
+    """Read a metalink of either version; raise ListError if it is not one.
 
-    `wanted` chooses among several files: the one of that name, or whose name is its last segment. With several files
-    and none wanted, or one file and another wanted, ListError tells the names.
+    `wanted` chooses among several files: the one of that name, or whose name is its last segment. Without it, a
+    metalink of several files is a ListError that has their names, and so is one without the wanted file.
     """
     try:
         root: Element = fromstring(document, forbid_dtd=True)
@@ -73,7 +73,7 @@ def _version_3(file: Element) -> Source:
 
 
 def _content_3(element: Element, namespace: str) -> ContentVersion:
-    """Size and hashes; MirrorManager has put those of alternates into either namespace."""
+    """Return size and hashes; MirrorManager puts those of alternates into either namespace."""
     sizes = [*element.findall(f"{namespace}size"), *element.findall(f"{V3}size")]
     hashes = [*element.iterfind(f"{namespace}verification/*"), *element.iterfind(f"{V3}verification/*")]
     return ContentVersion(
@@ -99,7 +99,7 @@ def _version_4(file: Element) -> Source:
         name=file.get("name"),
         version=ContentVersion(
             None if size is None else read_number(size.text or "", "size"),
-            # Direct children only: those below `pieces` are of parts of the file.
+            # Direct children only: hashes below `pieces` are of parts of the file.
             read_hashes((item.get("type", ""), item.text or "") for item in file.findall(f"{V4}hash")),
         ),
     )

@@ -1,11 +1,11 @@
 """Parts of one file from several mirrors at once, one connection to each.
 
-Only for a file of known size and hash: nothing else would notice that two mirrors have different files. Parts are
-taken in order and kept in memory until their turn comes, so the file on the disk stays a beginning (see `partial`);
-how far the fastest may run ahead is bounded, and with it the memory.
+This is only for a file of known size and hash: without them, two mirrors with different files would go unnoticed. Parts
+are requested in order and kept in memory until their turn, so FILE.part stays a beginning of the file. How far the
+fastest mirror may run ahead is bounded, and so is the memory.
 
-A mirror that fails is left, its part goes to another. A mirror that ignores Range, or is much slower than the others,
-is only not used here: it can still give the file as a whole.
+A mirror that fails is abandoned, and its part goes to another one. A mirror that ignores Range, or is much slower than
+the others, is not used for parts; it can still send the whole file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.fetch.errors import MirrorError
-from mirrorlistd.fetch.exchange import PARTIAL, asked, receive
+from mirrorlistd.fetch.exchange import PARTIAL, open_response, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     import httpx2
 
     from mirrorlistd.fetch.exchange import Limits
-    from mirrorlistd.fetch.partial import Partial
-    from mirrorlistd.fetch.progress import Trail
+    from mirrorlistd.fetch.part_file import PartFile
+    from mirrorlistd.fetch.progress import Failures
     from mirrorlistd.fetch.source import MirrorUrl
 
 AHEAD: Final = 2
-"""How many parts per connection may be under way or waiting in memory."""
+"""Parts per connection that may be requested or waiting in memory."""
 MUCH_SLOWER: Final = 4
-"""A part that takes so many times the fastest one's time goes to another mirror, but never before `timeout`."""
+"""A part that takes so many times as long as the fastest one goes to another mirror, but never before `timeout`."""
 
 
 class _UnfitError(Exception):
-    """A mirror is of no use for parts, and no worse for it."""
+    """A mirror that is not used for parts; it has not failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartPlan:
-    """What to gather, and how."""
+    """What to fetch, and how."""
 
     size: int
     """Bytes of the whole file."""
@@ -51,30 +51,30 @@ class PartPlan:
     limits: Limits
 
 
-class Gathering:
-    """One fetch in parts, from where `part` ends up to the plan's size. `contributors` are those who gave bytes."""
+class PartsDownload:
+    """Fetches parts, from the end of the file so far to the plan's size. `contributors`: mirrors that sent bytes."""
 
     def __init__(
         self,
         client: httpx2.AsyncClient,
         mirrors: Sequence[MirrorUrl],
-        part: Partial,
+        part: PartFile,
         plan: PartPlan,
-        trail: Trail,
+        failures: Failures,
     ) -> None:
         self.contributors: set[str] = set()
         self._client = client
         self._spare = iter(mirrors)
         self._part = part
         self._plan = plan
-        self._trail = trail
+        self._failures = failures
         self._wanted = list(range(part.size, plan.size, plan.part_size))  # a heap: sorted
         self._waiting: dict[int, bytes] = {}
         self._changed = asyncio.Condition()
         self._fastest: float | None = None
 
     async def run(self) -> None:
-        """Fetch until all is there or no mirror is left that gives parts; LocalError if it cannot be written."""
+        """Fetch until the file is complete or no mirror is left that sends parts. Raises LocalError."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._plan.connections):
@@ -83,16 +83,16 @@ class Gathering:
             raise errors.exceptions[0] from None
 
     async def _work(self) -> None:
-        """One connection: takes parts from a mirror until it fails, then goes to the next spare one."""
+        """Be one connection: fetch parts from a mirror until it fails, then from the next spare one."""
         while self._part.size < self._plan.size and (mirror := next(self._spare, None)) is not None:
             try:
-                await self._take_from(mirror.url)
+                await self._take_parts_from(mirror.url)
             except _UnfitError as error:
-                self._trail.watcher.note(f"{mirror.url} {error}: not used for parts")
+                self._failures.listener.note(f"{mirror.url} {error}: not used for parts")
             except MirrorError as error:
-                self._trail.leave(mirror.url, error)
+                self._failures.add(mirror.url, error)
 
-    async def _take_from(self, url: str) -> None:
+    async def _take_parts_from(self, url: str) -> None:
         while (start := await self._next()) is not None:
             try:
                 data = await self._fetch(url, start, min(start + self._plan.part_size, self._plan.size))
@@ -105,10 +105,10 @@ class Gathering:
                 self._keep(start, data)
                 self._changed.notify_all()
             self.contributors.add(url)
-            self._trail.watcher.progress(self._part.size, self._plan.size, url)
+            self._failures.listener.progress(self._part.size, self._plan.size, url)
 
     async def _next(self) -> int | None:
-        """The first byte of the next part; waits while others are too far behind; None when all is there."""
+        """Return the first byte of the next part, None if none is missing; wait while others are too far behind."""
         ahead = AHEAD * self._plan.connections * self._plan.part_size
 
         def can_go_on() -> bool:
@@ -125,7 +125,7 @@ class Gathering:
             self._part.append(following)
 
     async def _fetch(self, url: str, start: int, end: int) -> bytes:
-        """One part, exactly the bytes asked for."""
+        """Fetch one part: exactly the requested bytes."""
         clock = asyncio.get_running_loop().time
         began = clock()
         data = bytearray()
@@ -139,14 +139,14 @@ class Gathering:
             ):
                 raise _UnfitError("is much slower than others")
 
-        async with asked(self._client, url, {"Range": f"bytes={start}-{end - 1}"}, self._plan.limits) as answer:
+        async with open_response(self._client, url, {"Range": f"bytes={start}-{end - 1}"}, self._plan.limits) as answer:
             if answer.status != PARTIAL:
                 raise _UnfitError("ignores Range")
             if (given := answer.range()) != (start, end, self._plan.size):
                 raise MirrorError(
                     "range", f"gives bytes {given[0]}-{given[1]} of {given[2]}, not {start}-{end} of {self._plan.size}"
                 )
-            await receive(answer, keep, self._plan.limits)
+            await read_body(answer, keep, self._plan.limits)
         if len(data) != end - start:
             raise MirrorError("short", f"gives {len(data)} of the {end - start} bytes of a range")
         took = clock() - began

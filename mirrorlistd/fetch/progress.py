@@ -1,7 +1,4 @@
-"""What a fetch says while it is under way, and what it remembers of those who failed.
-
-Silence, unless a caller brings a Watcher of its own.
-"""
+"""What a caller can follow of a fetch, and the failures that a fetch remembers."""
 
 from __future__ import annotations
 
@@ -14,30 +11,32 @@ if TYPE_CHECKING:
 
 
 class ProgressListener:
-    """Hears what happens, in order, from one thread. Every method does nothing here."""
+    """Is called for each event, in order, from one thread. These methods do nothing: override those that you need."""
 
     def note(self, text: str) -> None:
-        """One line for people."""
+        """Something happened that people may want to know: one line."""
 
-    def left(self, mirror: AbandonedMirror) -> None:
-        """A mirror, or a server of lists, was left."""
+    def abandoned(self, mirror: AbandonedMirror) -> None:
+        """A mirror, or a server of lists, was abandoned."""
 
     def progress(self, done: int, total: int | None, url: str) -> None:
-        """So many bytes of the file are there, of so many if that is known; the latest came from `url`."""
+        """The file has `done` bytes, of `total` if that is known; the latest came from `url`."""
 
 
-class Trail:
-    """Who was tried and left in one run, in order; the watcher hears of each."""
+class Failures:
+    """The mirrors and servers of lists that failed in one run, in order; the listener is told each."""
 
-    def __init__(self, watcher: ProgressListener) -> None:
-        self.watcher = watcher
-        self.left: list[AbandonedMirror] = []
+    def __init__(self, listener: ProgressListener) -> None:
+        self.listener = listener
+        self.abandoned: list[AbandonedMirror] = []
 
-    def leave(self, url: str, error: MirrorError | ListError) -> None:
-        """Remember one more."""
-        self.left.append(AbandonedMirror(url, error.reason if isinstance(error, MirrorError) else "list", str(error)))
-        self.watcher.left(self.left[-1])
+    def add(self, url: str, error: MirrorError | ListError) -> None:
+        """Remember a failure and report it."""
+        self.abandoned.append(
+            AbandonedMirror(url, error.reason if isinstance(error, MirrorError) else "list", str(error))
+        )
+        self.listener.abandoned(self.abandoned[-1])
 
-    def has_left(self, url: str) -> bool:
+    def has_failed(self, url: str) -> bool:
         """Whether a URL has failed in this run."""
-        return any(one.url == url for one in self.left)
+        return any(mirror.url == url for mirror in self.abandoned)

@@ -1,8 +1,8 @@
-"""What any list says, whatever its format, as one frozen value: where the file is, and how to know that it is it.
+"""Source: the content of a list in any format: where the file is, and how to recognise it. Pure.
 
-Pure. A list is written by others: sizes, hashes and URLs are checked where they become values, so that nothing
-behind this module need doubt them. A URL of another kind is passed over (other clients may want it), while a
-malformed size or hash refuses the list: a file must not go unchecked because its hash was misspelt.
+Lists come from strangers: sizes, hashes and URLs are checked where they become values, so that other modules need not
+check them. A URL of another kind is skipped, because other clients may use it. A malformed size or hash makes the list
+unusable: a file must not go unchecked because its hash was misspelt.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ Kind = Literal["list", "metalink", "file"]
 """A mirrorlist (text or JSON), a metalink (3 or 4), or the file itself, with or without mirrors in its headers."""
 
 MAX_MIRRORS: Final = 1_000
-"""Further ones are passed over; nobody walks that far, and the largest networks have about as many."""
+"""Further ones are skipped; the largest networks have about as many."""
 MAX_URL: Final = 4_096
 """Longest URL in characters; about what servers take (Apache: 8,190 for the whole request line)."""
 MAX_NAME: Final = 200
-"""Longest file name in bytes: file systems have 255, and `.part.json` must fit behind it."""
+"""Longest file name in bytes: file systems take 255, `.part.json` included."""
 MAX_SIZE: Final = 2**63 - 1
-"""Largest file in bytes that an offset can name."""
+"""Largest file in bytes: the largest offset."""
 LAST: Final = 999_999
 """Priority of a mirror without one (RFC 5854, section 4.2.15.1: the lowest)."""
 
 STRENGTH: Final = ("sha512", "sha256", "sha1", "md5")
 """Known hash functions, strongest first."""
 WEAK: Final = frozenset(("sha1", "md5"))
-"""Made to differ at will by an attacker: they show accidents only."""
+"""An attacker can make two files with the same hash: these functions show accidents only."""
 _DIGITS: Final = {"sha512": 128, "sha256": 64, "sha1": 40, "md5": 32}
 _PLAIN: Final = "!$&'()*+,;=:@~%/"
-"""What a path may hold as it is (RFC 3986 `pchar`), `%` included: a caller may have escaped already."""
+"""Characters of a path that are not escaped (RFC 3986 `pchar`), `%` included: the path may be escaped already."""
 
 
 class Hash(NamedTuple):
@@ -51,14 +51,14 @@ class Hash(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MirrorUrl:
-    """One place where the file, or the tree with the file, is."""
+    """A place of the file, or of the tree that has the file."""
 
     url: str
     """http or https, absolute, printable ASCII."""
     priority: int = LAST
-    """Lower is better, 1 at best; equal ones stand in the list's order."""
+    """Lower is better, from 1; equal ones keep the list's order."""
     location: str | None = None
-    """ISO country code in lower case, where the list says."""
+    """ISO country code in lower case, where the list has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +73,34 @@ class ContentVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A list, read."""
+    """The content of a list."""
 
     kind: Kind
     mirrors: tuple[MirrorUrl, ...]
     """Best first, no URL twice, at most MAX_MIRRORS, at least one."""
     name: str | None = None
-    """The file's name as the list has it: hostile until it went through `safe_name`."""
+    """The file's name in the list; not to be used as a path before `safe_name` has checked it."""
     version: ContentVersion = ContentVersion()
-    """What the file must be; empty where the list does not say."""
+    """Size and hashes of the file; empty where the list has none."""
     previous: tuple[ContentVersion, ...] = ()
-    """What it was before: tells a mirror that is behind from one that lies."""
+    """Earlier versions: they tell a mirror that is behind from one with wrong bytes."""
     connections: int | None = None
-    """How many connections at once the list allows for this file; None where it does not say."""
+    """Connections at once that the list allows for this file; None where it has no number."""
 
     def below(self, path: str) -> Source:
-        """The same mirrors, with the URLs of a file below them; `path` without a leading slash."""
+        """Return the URLs of a file below the same mirrors; `path` has no leading slash."""
         tail = quote(path, safe=_PLAIN)
         mirrors = (replace(mirror, url=f"{mirror.url.rstrip('/')}/{tail}") for mirror in self.mirrors)
         return replace(self, mirrors=tuple(mirrors), name=path)
 
     def no_larger_than(self, most: int) -> Source:
-        """The same; ListError if its file has more bytes."""
+        """Return the same; raise ListError if its file has more bytes."""
         if self.version.size is not None and self.version.size > most:
             raise ListError(f"expected a file of up to {most} bytes, found one of {self.version.size}")
         return self
 
     def pinned(self, sha256: str) -> Source:
-        """The same, with a hash that the caller knows; ListError if the list knows another."""
+        """Return the same, with a hash that the caller knows; raise ListError if the list has another."""
         known = dict(self.version.hashes)
         if known.get("sha256", sha256) != sha256:
             raise ListError(f"expected the pinned sha256 {sha256}, the list has {known['sha256']}")
@@ -108,12 +108,12 @@ class Source:
 
 
 def in_order(hashes: dict[str, str]) -> tuple[Hash, ...]:
-    """Checked hashes, strongest first."""
+    """Return hashes, strongest first."""
     return tuple(Hash(name, hashes[name]) for name in STRENGTH if name in hashes)
 
 
 def read_hashes(found: Iterable[tuple[str, str]]) -> tuple[Hash, ...]:
-    """(type, digest) as lists have them, `SHA-256` and `sha256` alike -> Hashes. Unknown types are passed over."""
+    """Read pairs of type (`SHA-256` or `sha256`) and digest. Unknown types are skipped."""
     known: dict[str, str] = {}
     for kind, text in found:
         algorithm, digest = kind.strip().lower().replace("-", ""), text.strip().lower()
@@ -127,14 +127,14 @@ def read_hashes(found: Iterable[tuple[str, str]]) -> tuple[Hash, ...]:
 
 
 def read_number(text: str, what: str, most: int = MAX_SIZE) -> int:
-    """A decimal number of ASCII digits, at most `most`."""
+    """Read a decimal number of ASCII digits, at most `most`."""
     if not re.fullmatch(r"[0-9]{1,19}", text.strip(), re.ASCII) or int(text) > most:
         raise ListError(f"expected {what} as a number up to {most}, found {text[:40]!a}")
     return int(text)
 
 
 def is_fetchable(url: str) -> bool:
-    """Whether a URL is one that this client would ask: http or https, with a host, and nothing odd in it."""
+    """Whether this client fetches a URL: http or https, with a host, without unsafe characters."""
     if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or re.search(r'[\s<>"\\^`{|}]', url):
         return False
     try:
@@ -146,7 +146,7 @@ def is_fetchable(url: str) -> bool:
 
 
 def collect(mirrors: Iterable[MirrorUrl]) -> tuple[MirrorUrl, ...]:
-    """The fetchable ones, best first, each URL once; ListError if there is none."""
+    """Return the URLs that can be fetched, best first, each once; raise ListError if there is none."""
     found: dict[str, MirrorUrl] = {}
     for mirror in mirrors:
         if is_fetchable(mirror.url):
@@ -157,10 +157,10 @@ def collect(mirrors: Iterable[MirrorUrl]) -> tuple[MirrorUrl, ...]:
 
 
 def next_hop(start: str, here: str, location: str) -> str:
-    """Where a redirect leads from `here`; MirrorError if it must not be followed.
+    """Return the target of a redirect from `here`; raise MirrorError if it must not be followed.
 
-    What began with https (`start`) stays https: a list that names https has promised it. A list that names http has
-    promised nothing, so there any change is allowed.
+    A URL that began with https (`start`) stays https, because the list states https. One that began with http may
+    change.
     """
     try:
         target = urljoin(here, location)
@@ -174,7 +174,7 @@ def next_hop(start: str, here: str, location: str) -> str:
 
 
 def check_path(path: str) -> str:
-    """A file's path below a mirror, without a leading slash; UsageError if it is none."""
+    """Return a file's path below a mirror, without a leading slash; raise UsageError if it cannot be one."""
     path = path.lstrip("/")
     segments = path.split("/")
     if not segments[-1] or ".." in segments or "." in segments or not path.isprintable():
@@ -183,10 +183,10 @@ def check_path(path: str) -> str:
 
 
 def safe_name(name: str) -> str:
-    """The name under which to keep a file in the current folder: its last segment; UsageError if anything is odd.
+    """Return the last segment of a name, to keep the file under it in the current folder; or raise UsageError.
 
-    Refuses what a hostile list could gain by: other folders, hidden files, options, control characters, names that no
-    file system takes. Refusing instead of repairing: two names must not become one.
+    Names that could harm are refused: other folders, hidden files, flags, control characters, names that no file system
+    takes. They are refused and not repaired, because two names must not become one.
     """
     segments = name.split("/")
     last = segments[-1]
@@ -205,5 +205,5 @@ def safe_name(name: str) -> str:
 
 
 def name_of(url: str) -> str:
-    """The last segment of a URL's path, unescaped; may be empty, and as hostile as the URL."""
+    """Return the last segment of a URL's path, unescaped: possibly empty, and as unsafe as the URL."""
     return unquote(urlsplit(url).path.rpartition("/")[2])

@@ -133,8 +133,8 @@ def names(folder: Path) -> list[str]:
 
 
 def reasons(outcome: Result | FetchError) -> list[str]:
-    """Why each was left, in order."""
-    return [left.reason for left in outcome.left]
+    """Why each was abandoned, in order."""
+    return [mirror.reason for mirror in outcome.abandoned]
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_every_defect_is_survived_and_named(net: Callable[..., Net], mode: Mode)
     """With a metalink: the next mirror gives the file, and the reason for the first one is the true one."""
     world = net(mode, "ok")
     result = world.fetch(world.meta4(), limits=HASTY, connections=1)
-    assert [(left.url, left.reason) for left in result.left] == [(world.urls[0], REASONS[mode])]
+    assert [(mirror.url, mirror.reason) for mirror in result.abandoned] == [(world.urls[0], REASONS[mode])]
     assert world.urls[1] in result.mirrors
     assert (result.verified, result.weak) == (("sha256",), False)
 
@@ -193,7 +193,7 @@ def test_no_defect_no_reason(net: Callable[..., Net], mode: Mode) -> None:
     """A mirror that only cannot do ranges gives the file in one request, and the second one is never asked."""
     world = net(mode, "ok")
     result = world.fetch(world.meta4(), connections=1)
-    assert (result.left, len(world.mirrors[0].requests), world.mirrors[1].requests) == ((), 1, [])
+    assert (result.abandoned, len(world.mirrors[0].requests), world.mirrors[1].requests) == ((), 1, [])
 
 
 def test_every_mode_has_a_test() -> None:
@@ -212,7 +212,7 @@ def test_unknown_hosts_are_left(net: Callable[..., Net]) -> None:
     world = net("ok")
     world.write("mirrorlist", f"http://a..b/\nhttp://mirror.invalid/\n{world.mirrors[0].url}\n")
     result = world.fetch(f"{world.hub.url}mirrorlist", path=FILE)
-    assert len(result.left) == 2
+    assert len(result.abandoned) == 2
     assert reasons(result)[1] == "dns"
 
 
@@ -284,10 +284,10 @@ def test_plain_redirects_are_followed(net: Callable[..., Net], tmp_path: Path) -
     with StaticMirror(tmp_path, mode="redirect", location=world.mirrors[0].url) as hub:
         assert world.fetch(f"{hub.url}{FILE}").mirrors == (world.urls[0],)
         world.write("mirrorlist", hub.url)
-        assert world.fetch(f"{world.hub.url}mirrorlist", path=FILE).left == ()
+        assert world.fetch(f"{world.hub.url}mirrorlist", path=FILE).abandoned == ()
     with StaticMirror(tmp_path, mode="redirect", location=world.hub.url) as hub:
         world.mirrorlist()
-        assert world.fetch(f"{hub.url}mirrorlist", path=FILE).left == ()
+        assert world.fetch(f"{hub.url}mirrorlist", path=FILE).abandoned == ()
 
 
 def test_a_mirrors_own_digest_proves_nothing(net: Callable[..., Net], tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_tls_works_and_is_checked(
 ) -> None:
     """A trusted certificate serves; an untrusted one, or a port without TLS, leaves the mirror."""
     world = net("ok", tls=tls)
-    assert world.fetch(world.meta4()).left == ()
+    assert world.fetch(world.meta4()).abandoned == ()
     plain = f"https://127.0.0.2:{world.hub.port}/file.meta4"
     monkeypatch.delenv("SSL_CERT_FILE")
     assert reasons(world.fails(plain, f"{world.mirrors[0].url}{FILE}")) == ["tls", "tls"]
@@ -341,7 +341,7 @@ def test_https_is_never_downgraded(net: Callable[..., Net], tls: ssl.SSLContext)
     assert (reasons(result), result.mirrors) == (["redirect"], (world.urls[1],))
     with StaticMirror(world.tree, host="127.0.0.5", mode="redirect", location=world.mirrors[1].url) as up:
         world.write("mirrorlist", up.url)
-        assert world.fetch(f"{world.hub.url}mirrorlist", path=FILE).left == ()
+        assert world.fetch(f"{world.hub.url}mirrorlist", path=FILE).abandoned == ()
 
 
 # Verification
@@ -353,7 +353,7 @@ def test_only_wrong_bytes_everywhere(net: Callable[..., Net]) -> None:
     world.out.write_bytes(b"good")
     error = world.fails(world.meta4())
     assert error.wrong_bytes
-    assert sorted((left.url, left.reason) for left in error.left) == [(url, "hash") for url in world.urls]
+    assert sorted((mirror.url, mirror.reason) for mirror in error.abandoned) == [(url, "hash") for url in world.urls]
     assert (names(world.out.parent), world.out.read_bytes()) == (["hello.bin"], b"good")
 
 
@@ -392,8 +392,8 @@ def test_a_pinned_hash_is_checked_too(net: Callable[..., Net]) -> None:
 def test_a_mirror_that_is_behind_is_no_liar(net: Callable[..., Net]) -> None:
     """The file's previous version is recognised by the metalink's alternates, by hash or by size."""
     world = net("ok")
-    assert "previous version" in world.fails(world.metalink(data=NEWER, old=DATA)).left[0].detail
-    assert "previous version" in world.fails(world.metalink(data=NEWER + b"x", old=DATA)).left[0].detail
+    assert "previous version" in world.fails(world.metalink(data=NEWER, old=DATA)).abandoned[0].detail
+    assert "previous version" in world.fails(world.metalink(data=NEWER + b"x", old=DATA)).abandoned[0].detail
 
 
 # Parts from several mirrors
@@ -415,7 +415,7 @@ def test_a_failed_part_goes_elsewhere(net: Callable[..., Net], mode: Mode) -> No
     world = net(mode, "ok", "ok")
     result = world.fetch(world.meta4(), connections=2, limits=Limits(timeout=1, low_speed=0))
     expected = "range" if mode == "short" else REASONS[mode]
-    assert [(left.url, left.reason) for left in result.left] == [(world.urls[0], expected)]
+    assert [(mirror.url, mirror.reason) for mirror in result.abandoned] == [(world.urls[0], expected)]
     assert world.mirrors[1].asked() + world.mirrors[2].asked() == len(DATA) // PART
 
 
@@ -430,7 +430,7 @@ def test_mirrors_without_ranges_are_used_whole(net: Callable[..., Net]) -> None:
     """Where nobody gives ranges, the first mirror gives the file as a whole."""
     world = net("no-range", "no-range")
     result = world.fetch(world.meta4(), connections=2)
-    assert (result.left, result.mirrors) == ((), (world.urls[0],))
+    assert (result.abandoned, result.mirrors) == ((), (world.urls[0],))
     assert [len(mirror.requests) for mirror in world.mirrors] == [2, 1]
 
 
@@ -438,14 +438,14 @@ def test_a_much_slower_mirror_loses_its_part(net: Callable[..., Net]) -> None:
     """It is not held against the mirror: it could still give the whole file."""
     world = net("slow", "ok")
     result = world.fetch(world.meta4(), connections=2, limits=Limits(timeout=1, low_speed=0))
-    assert (result.left, result.mirrors) == ((), (world.urls[1],))
+    assert (result.abandoned, result.mirrors) == ((), (world.urls[1],))
 
 
 def test_a_lying_mirror_is_found(net: Callable[..., Net]) -> None:
     """Wrong bytes among the parts of three mirrors: each is asked alone, the liar is named, the others are not."""
     world = net("corrupt", "ok", "ok")
     result = world.fetch(world.meta4(), connections=3)
-    assert [(left.url, left.reason) for left in result.left] == [(world.urls[0], "hash")]
+    assert [(mirror.url, mirror.reason) for mirror in result.abandoned] == [(world.urls[0], "hash")]
     assert result.mirrors == (world.urls[1],)
 
 
@@ -482,7 +482,7 @@ def test_a_wrong_beginning_accuses_nobody(net: Callable[..., Net], beginning: by
     """What was there before is dropped if the whole is wrong; no mirror is blamed for it."""
     world = net("ok")
     world.part.write_bytes(beginning)
-    assert world.fetch(world.meta4()).left == ()
+    assert world.fetch(world.meta4()).abandoned == ()
 
 
 def test_a_beginning_waits_for_the_right_file(net: Callable[..., Net]) -> None:
@@ -503,7 +503,7 @@ def test_liars_are_named_one_by_one(net: Callable[..., Net]) -> None:
     world = net("corrupt", "truncated", "corrupt")
     world.part.write_bytes(DATA[:PART])
     error = world.fails(world.meta4(), connections=1)
-    assert [(left.url, left.reason) for left in error.left] == list(
+    assert [(mirror.url, mirror.reason) for mirror in error.abandoned] == list(
         zip(world.urls, ["hash", "short", "hash"], strict=True)
     )
 
@@ -681,21 +681,21 @@ def test_the_command_tells_programs(net: Callable[..., Net], capsys: pytest.Capt
     said = json.loads(told.out)
     assert told.err == ""
     assert said.pop("seconds") >= 0
-    left = {"url": world.urls[0], "reason": "short", "detail": "ends after 200000 of 400000 bytes"}
+    abandoned = {"url": world.urls[0], "reason": "short", "detail": "ends after 200000 of 400000 bytes"}
     assert said == {
         "file": str(world.out),
         "size": len(DATA),
         "mirrors": world.urls,
         "verified": ["sha256"],
         "weak": False,
-        "left": [left],
+        "abandoned": [abandoned],
     }
     world.mirrors[1].mode = "404"
     assert main([world.mirrorlist(), "--path", FILE, *common]) == 1
     told = capsys.readouterr()
     said = json.loads(told.out)
     assert said["error"] == "no mirror gave the file"
-    assert [row["reason"] for row in said["left"]] == ["short", "status"]
+    assert [row["reason"] for row in said["abandoned"]] == ["short", "status"]
     assert told.err == "mirrorlist-fetch: no mirror gave the file\n"
 
 

@@ -1,8 +1,8 @@
-"""The file under way: `FILE.part`, always a beginning of the file, put in FILE's place only when it is whole and right.
+"""The unfinished file: `FILE.part`, always a beginning of the file, renamed to FILE when it is complete and right.
 
-Because it is only ever appended to, whatever ends the program leaves a beginning that a later run can continue. What
-continues it must be the same file: either a hash of the whole is known and tells in the end, or the same mirror vouches
-for it by a strong ETag, kept in `FILE.part.json`. A good FILE is replaced by rename, after fsync, or not at all.
+It is only appended to, so a killed program leaves a beginning that a later run can continue. The rest must be of the
+same file: either a hash of the file is known and is checked in the end, or the same mirror confirms it by a strong
+ETag, which is kept in `FILE.part.json`. FILE is replaced by rename, after fsync.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartialOrigin:
-    """Whose beginning it is, where nothing but that mirror can vouch for the rest."""
+    """The mirror that sent the beginning, where only this mirror can confirm that the rest is of the same file."""
 
     url: str
     etag: str
     """Strong, with its quotes."""
 
 
-class Partial:
-    """FILE.part, opened and locked: one process at a time. Every failure of the system is a LocalError."""
+class PartFile:
+    """FILE.part, open and locked: one process at a time. Every failure of the system is a LocalError."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.path = file.with_name(f"{file.name}.part")
         self._origin_path = file.with_name(f"{file.name}.part.json")
         with self._local():
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a fifo would block
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # opening a FIFO would block
             self._fd = os.open(self.path, flags, 0o666)
         try:
             with self._local():
@@ -48,7 +48,7 @@ class Partial:
                     raise OSError(None, "is not a regular file")
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if not os.path.samestat(os.fstat(self._fd), self.path.stat()):
-                    raise BlockingIOError  # it was put in place between our opening and locking it: a good file
+                    raise BlockingIOError  # another process renamed it to FILE between opening and locking
                 self.size = os.fstat(self._fd).st_size
         except LocalError:
             os.close(self._fd)
@@ -65,7 +65,7 @@ class Partial:
                 view = view[written:]
 
     def reset(self, origin: PartialOrigin | None = None) -> None:
-        """Begin anew, with what will vouch for the beginning, if anything does."""
+        """Start again with an empty file; `origin` is the mirror that can confirm the new beginning, if any."""
         with self._local():
             self._origin_path.unlink(missing_ok=True)
             os.ftruncate(self._fd, 0)
@@ -74,22 +74,22 @@ class Partial:
                 self._origin_path.write_text(json.dumps(asdict(origin)), "utf-8")
 
     def origin(self) -> PartialOrigin | None:
-        """What vouches for the beginning; None if nothing does."""
+        """Return the mirror that can confirm the beginning; None if there is none."""
         try:
-            said: Any = json.loads(self._origin_path.read_text("utf-8"))
-            url, etag = said["url"], said["etag"]
+            saved: Any = json.loads(self._origin_path.read_text("utf-8"))
+            url, etag = saved["url"], saved["etag"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return PartialOrigin(url, etag) if isinstance(url, str) and isinstance(etag, str) and etag.isascii() else None
 
     def digest(self, algorithm: str) -> str:
-        """The hash of what there is, in lower-case hexadecimal."""
+        """Return the hash of the bytes so far, in lower-case hexadecimal."""
         with self._local(), open(self._fd, "rb", closefd=False) as file:
             file.seek(0)
             return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
     def publish(self) -> None:
-        """Put it in the file's place, safe against a power cut."""
+        """Rename it to FILE, safe against a power cut."""
         with self._local():
             os.fsync(self._fd)
             self.path.replace(self.file)
@@ -102,7 +102,7 @@ class Partial:
                 os.close(folder)
 
     def close(self) -> None:
-        """Let go; an empty beginning is no use to anybody and is removed."""
+        """Close it; remove it if it is empty."""
         if not self._published and not self.size:
             self.path.unlink(missing_ok=True)
             self._origin_path.unlink(missing_ok=True)
