@@ -177,3 +177,18 @@ def test_the_sources_page_has_every_key() -> None:
     tables = [schema, *schema["$defs"].values()]
     known = {key for table in tables for key in table.get("properties", {})} - {"$schema", "prefix", "exclusive"}
     assert keys == known - {"categories", "repositories", "mirrors", "overrides"} | {"categories"}
+
+
+def test_dated_measurements_stand_in_one_document() -> None:
+    """Only bench/README.md and CHANGELOG.md have dates in their text, outside of examples."""
+    dated = re.compile(
+        r"\b20\d\d-\d\d-\d\d\b|\b(?:January|February|March|April|May|June|July|August|September"
+        r"|October|November|December) 20\d\d\b"
+    )
+    allowed = {ROOT / "bench" / "README.md", ROOT / "CHANGELOG.md"}
+    found = {
+        identify(path): dated.findall(re.sub(r"(?ms)^```.*?^```|^ {4}[^\n]*$", "", path.read_text("utf-8")))
+        for path in DOCUMENTS
+        if path not in allowed
+    }
+    assert {path: dates for path, dates in found.items() if dates} == {}
