@@ -1,5 +1,5 @@
-"""The admin side of mirrorlistd: from a description of the mirrors to one snapshot file.
+"""The admin side of mirrorlistd: it compiles descriptions of mirrors into one snapshot file.
 
-This package never imports the server. What is public is what the modules name in their docstrings;
-start with `mirrorlist_snapshot.format` (read and write files) and `mirrorlist_snapshot.model` (what they say).
+This package never imports the server. Start reading with `mirrorlist_snapshot.format` (reads and writes snapshot files)
+and `mirrorlist_snapshot.model` (their contents).
 """

@@ -1,11 +1,11 @@
 """Records -> Snapshot: names become numbers, equal sets of carriers become one, netblocks become disjoint ranges.
 
-Pure and deterministic: the same records give the same snapshot, in whatever order files and tables came. Everything
-is sorted by name (repositories, mirrors, categories) or by key bytes (directories, files) first, and numbers follow.
+Pure and deterministic: equal records give equal snapshots, whatever the order of files and tables. Repositories,
+mirrors and categories are sorted by name, directories and files by the bytes of their keys; then they are numbered.
 
-A set of mirrors is an int here, bit m for mirror m: intersections of any number of mirrors are one operation, which is
-why 150,000 directories take no loop over mirrors. Inactive, private and restricted mirrors stay in the sets; the
-server gives the reason when it leaves one out.
+A set of mirrors is an int, bit m for mirror m, so that one operation intersects any number of mirrors and 150,000
+directories take no loop over mirrors. Inactive, private and restricted mirrors stay in the sets; the server leaves them
+out and reports the reason.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ _FAMILIES: Final = ((4, 32), (6, 128))
 
 
 def compile_snapshot(records: NetworkRecords, *, serial: int, built: int, generator: str) -> Snapshot:
-    """Compile validated records; `serial`, `built` (seconds since 1970 UTC) and `generator` are only carried along.
+    """Compile validated records; `serial`, `built` (seconds since 1970 UTC) and `generator` are copied unchanged.
 
-    Raises SnapshotError where there are more mirrors or categories than the format can number.
+    Raise SnapshotError if there are more mirrors or categories than the format can number.
     """
     _check_count("mirrors", len(records.mirrors), MAX_MIRRORS)
     _check_count("categories", len(records.categories), MAX_CATEGORIES)
@@ -127,7 +127,7 @@ def _repository(record: RepositoryRecord, category_numbers: Mapping[str, int]) -
 
 
 def _aliases(aliases: Mapping[str, str]) -> dict[str, str]:
-    """Aliases followed to their repositories; records have no loops."""
+    """Return alias -> repository, with aliases of aliases resolved; records have no loops."""
     followed: dict[str, str] = {}
     for alias in sorted(aliases):
         target = aliases[alias]
@@ -146,7 +146,7 @@ def _overrides(overrides: Overrides) -> Overrides:
 
 
 class _CarrierSetNumbers:
-    """Sets of mirrors, numbered in the order in which they are first met."""
+    """Numbers distinct sets of mirrors in the order in which they occur."""
 
     def __init__(self, mirrors: int) -> None:
         self._width = max(1, (mirrors + 7) // 8)
@@ -163,7 +163,7 @@ class _CarrierSetNumbers:
 def _directory_table(
     records: NetworkRecords, mirrors: list[MirrorRecord], category_numbers: Mapping[str, int], sets: _CarrierSetNumbers
 ) -> DirectoryTable:
-    """The rows of every category, in key order; the sets are numbered on the way."""
+    """Build the rows of every category, in key order, and number their carrier sets."""
     bits = {record.name: 1 << number for number, record in enumerate(mirrors)}
     contents: dict[str, list[tuple[int, ContentRecord]]] = {}
     for record in mirrors:
@@ -186,10 +186,10 @@ def _directory_table(
 
 
 def _allowed(contents: Iterable[tuple[int, ContentRecord]]) -> dict[str, int]:
-    """Prefix -> the mirrors whose includes and excludes allow it and, up to the next prefix, everything below it.
+    """Return prefix -> the mirrors whose includes and excludes allow it and what is below it, up to the next prefix.
 
-    Whether a mirror carries a directory depends only on which prefixes are the directory or its ancestors. So walking
-    the prefixes from the top down, each adds to what its nearest ancestor has included and excluded already.
+    A directory's carriers depend only on the prefixes that are the directory itself or one of its ancestors. The
+    prefixes are therefore visited from the top down; each starts from the sets of its nearest ancestor.
     """
     everywhere = members = 0
     includes: dict[str, int] = {}
@@ -204,7 +204,7 @@ def _allowed(contents: Iterable[tuple[int, ContentRecord]]) -> dict[str, int]:
             excludes[prefix] = excludes.get(prefix, 0) | bit
     included = {"": everywhere | includes.get("", 0)}
     excluded = {"": excludes.get("", 0)}
-    # An ancestor is shorter than what is below it, so it is there already.
+    # An ancestor is shorter than its descendants, so it has been visited before them.
     for prefix in sorted((includes.keys() | excludes.keys()) - {""}, key=len):
         ancestor = _nearest(prefix.rpartition("/")[0], included)
         included[prefix] = included[ancestor] | includes.get(prefix, 0)
@@ -213,14 +213,14 @@ def _allowed(contents: Iterable[tuple[int, ContentRecord]]) -> dict[str, int]:
 
 
 def _nearest(path: str, prefixes: Mapping[str, int]) -> str:
-    """The path or its nearest ancestor among the prefixes, which have the top."""
+    """Return the path or its nearest ancestor among the prefixes; the top is always one of them."""
     while path not in prefixes:
         path = path.rpartition("/")[0]
     return path
 
 
 def _changes(allowed: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """The rows of an open category: the top, and the prefixes where the set is not the nearest ancestor's."""
+    """Yield the rows of an open category: the top, and each prefix whose set differs from its nearest ancestor's."""
     for prefix, members in allowed.items():
         if not prefix or members != allowed[_nearest(prefix.rpartition("/")[0], allowed)]:
             yield prefix, members
@@ -229,8 +229,8 @@ def _changes(allowed: Mapping[str, int]) -> Iterator[tuple[str, int]]:
 def _listed(
     directories: Mapping[str, frozenset[str]], allowed: Mapping[str, int], bits: Mapping[str, int]
 ) -> Iterator[tuple[str, int]]:
-    """The rows of a listed category: every directory, with the carriers that their prefixes allow."""
-    masks: dict[frozenset[str], int] = {}  # one sum per shared set; a frozenset remembers its hash
+    """Yield the rows of a listed category: every directory with the carriers that include and exclude allow."""
+    masks: dict[frozenset[str], int] = {}  # one sum for each distinct set; a frozenset caches its hash
     for path, names in directories.items():
         if (mask := masks.get(names)) is None:
             mask = masks[names] = sum(bits[name] for name in names)
@@ -246,7 +246,7 @@ def _files(records: NetworkRecords, category_numbers: Mapping[str, int]) -> dict
 
 
 def _client_netblocks(mirrors: Iterable[MirrorRecord]) -> tuple[Netblocks, tuple[tuple[NetblockMatch, ...], ...]]:
-    """Which mirrors' netblocks hold an address: ranges with numbers of chains, equal chains shared."""
+    """Return ranges of addresses with the number of the chain of netblocks that hold them, and the chains."""
     claims = (
         (netblock.prefix, (number, netblock.exclusive))
         for number, record in enumerate(mirrors)
@@ -269,14 +269,14 @@ def _client_netblocks(mirrors: Iterable[MirrorRecord]) -> tuple[Netblocks, tuple
 
 
 def _country_netblocks(netblocks: Mapping[str, str]) -> tuple[Netblocks, tuple[str, ...]]:
-    """The country of the longest prefix that holds an address, as 1 + its position in the sorted countries."""
+    """Return address -> country of the longest prefix that holds it, as 1 + its position in the sorted countries."""
     countries = sorted(set(netblocks.values()))
     values = {country: number for number, country in enumerate(countries, 1)}
     return _netblocks({prefix: values[country] for prefix, country in netblocks.items()}), tuple(countries)
 
 
 def _netblocks(values: Mapping[str, int]) -> Netblocks:
-    """The value of the longest prefix that holds an address, 0 where none does; equal neighbours are one range."""
+    """Return address -> value of the longest prefix that holds it, else 0; equal adjacent ranges are joined."""
     tables: list[NetTable] = []
     for bits, ranges in _ranges(values.items()):
         rows: list[tuple[int, int]] = []
@@ -289,7 +289,7 @@ def _netblocks(values: Mapping[str, int]) -> Netblocks:
 
 
 def _ranges(claims: Iterable[tuple[str, T]]) -> Iterator[tuple[int, list[tuple[int, tuple[tuple[int, T], ...]]]]]:
-    """Netblocks with payloads -> (address bits, disjoint ranges), IPv4 first."""
+    """Yield (bits of an address, disjoint ranges) of netblocks with payloads, IPv4 first."""
     families: dict[int, list[tuple[int, int, T]]] = {4: [], 6: []}
     for prefix, payload in claims:
         network = ip_network(prefix)

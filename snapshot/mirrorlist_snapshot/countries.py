@@ -1,8 +1,8 @@
-"""Countries and the continents they lie on, for databases and sources that name only the country.
+"""Countries and their continents, for databases and sources that name only the country.
 
-The codes are ISO 3166-1 alpha-2 as assigned, plus XK (Kosovo, user-assigned, in every geo database). The continents
-follow the country-codes table of the datasets project (ODC-PDDL), as the geo databases do: Cyprus, Turkey and the
-Caucasus are Asia's or Europe's only by convention, which is why sources can override them.
+The codes are those that ISO 3166-1 alpha-2 assigns, and XK (Kosovo, user-assigned, in every geo database). The
+continents follow the country-codes table of the datasets project (ODC-PDDL), as the geo databases do. Sources can
+override them: Cyprus, Turkey and the Caucasus belong to Asia or Europe only by convention.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Everything this package can raise on purpose, under one root.
+"""The exceptions that this package raises on purpose, under one root.
 
-A message names what was expected, what was found and what to do about it; the same facts are attributes,
-so that another program need not parse the message.
+A message names what was expected, what was found and what to do about it. The same facts are attributes, so that
+programs need not parse the message.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class MirrorlistSnapshotError(Exception):
 
 
 class SnapshotError(MirrorlistSnapshotError):
-    """The bytes are not a snapshot that this version can serve: the one error of the reader.
+    """The bytes are not a snapshot that this version can serve. The reader of snapshots raises no other error.
 
-    `expected` and `found` say in words what was checked; `fix` says what an operator can do.
+    `expected` and `found` describe the failed check in words; `fix` is what an operator can do.
     """
 
     def __init__(self, expected: str, found: str, fix: str = "compile the snapshot again") -> None:
@@ -33,7 +33,7 @@ class SnapshotError(MirrorlistSnapshotError):
 
 
 class SignatureError(SnapshotError):
-    """A snapshot that nobody who is trusted has signed as it is."""
+    """A snapshot without a valid signature by a trusted key."""
 
 
 class FileProblem(Enum):
@@ -58,17 +58,17 @@ class InputFileError(MirrorlistSnapshotError):
 
 
 class KeyFileError(MirrorlistSnapshotError):
-    """A file that holds no key, or cannot be read or written: the message names it."""
+    """A key file that holds no key, or cannot be read or written; the message names the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """One mistake in one source: where it stands, what was found, what is allowed."""
+    """One mistake in one source: its place, what was found, what is allowed."""
 
     file: str
     """The file as the user named it."""
     line: int | None
-    """1-based line, or None where the format does not tell."""
+    """1-based line; None if it is not known."""
     key: str
     """Key path in the file, e.g. `mirrors."ftp.example.org".country`; empty for the whole file."""
     message: str
@@ -84,7 +84,7 @@ class Complaint:
 
 
 class SourceError(MirrorlistSnapshotError):
-    """Sources that cannot be compiled: carries every mistake of every file, not just the first."""
+    """Sources that cannot be compiled: `complaints` has every mistake of every file, not only the first."""
 
     def __init__(self, complaints: tuple[Complaint, ...]) -> None:
         super().__init__("\n".join(map(str, complaints)))
@@ -92,29 +92,29 @@ class SourceError(MirrorlistSnapshotError):
 
 
 class PublishError(MirrorlistSnapshotError):
-    """The snapshot could not be put in place; what was there before is still there."""
+    """The snapshot could not be put in place; the previous one is unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """What is gone of one kind of things; nothing may be."""
+    """What a new snapshot lacks of one kind of records; possibly nothing."""
 
     kind: str
     """`mirrors`, `repositories` or `directories`."""
     before: int
     """How many there were."""
     lost: int
-    """How many of these are there no more; what is new does not make up for it."""
+    """How many of these are missing now; new ones do not compensate for them."""
     names: tuple[str, ...]
     """The first few of the lost ones, in order."""
 
     @property
     def fraction(self) -> float:
-        """Part of what there was that is lost, 0 to 1; 0 where there was nothing."""
+        """The lost part of what there was, 0 to 1; 0 if there was nothing."""
         return self.lost / self.before if self.before else 0.0
 
     def __str__(self) -> str:
-        """`3 of 12 mirrors (25.0 %): a, b, c`, rounded up so that nothing looks smaller than the limit it exceeds."""
+        """`3 of 12 mirrors (25.0 %): a, b, c`, rounded up: a loss above the limit never looks smaller."""
         more = self.lost - len(self.names)
         names = ", ".join(self.names) + (f" and {more:,} more" if more else "")
         percent = -(-self.lost * 1000 // self.before) / 10 if self.before else 0.0
@@ -122,11 +122,11 @@ class Loss:
 
 
 class ServingError(MirrorlistSnapshotError):
-    """A running server cannot be told or asked, or does not serve what it should: the message says why."""
+    """A running server cannot be signalled or queried, or does not serve the expected serial; the message says why."""
 
 
 class LossError(MirrorlistSnapshotError):
-    """A snapshot that would take away more than is allowed: `losses` are those of the kinds that exceed `limit`."""
+    """A snapshot that loses more than is allowed: `losses` has the kinds of records that exceed `limit`."""
 
     def __init__(self, losses: Sequence[Loss], limit: float) -> None:
         super().__init__(f"more than {100 * limit:g} % would be lost: {'; '.join(map(str, losses))}")
@@ -135,12 +135,12 @@ class LossError(MirrorlistSnapshotError):
 
 
 class StoreError(MirrorlistSnapshotError):
-    """An object store could not be asked, or refused: the message names the object and what to do, never a secret."""
+    """An object store could not be reached, or it refused; the message has object and remedy, and no secret."""
 
 
 class NoObjectError(StoreError):
-    """The store was asked, and the object is not there."""
+    """The store has no such object."""
 
 
 class StoreConflictError(StoreError):
-    """Another writer was faster; what they wrote is there."""
+    """Another writer replaced the object first; the other writer's object is in place."""

@@ -1,9 +1,9 @@
-"""What a snapshot loses against the one in place: the question to ask before either replaces the other. Pure.
+"""Compare a snapshot with the one that it shall replace: which mirrors, repositories and directories are lost. Pure.
 
-A source that was read half, a crawler that found everything out of date, a filter that matched too much: they all give
-a snapshot that is valid and serves next to nothing. What clients could get before is therefore compared with what they
-can get now, in names. A mirror counts while it is active and carries something; a repository while its name, or an
-alias, is answered; a directory while a mirror that counts carries it, be it by an ancestor's rule.
+A source that was read half, a crawler that found everything out of date, or a filter that matched too much gives a
+valid snapshot that serves almost nothing. So the names that clients could get before are compared with those that they
+can get now. A mirror counts if it is active and carries something. A repository counts if its name or an alias is
+answered. A directory counts if such a mirror carries it, directly or by an ancestor's rule.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Snapshot
 
 DEFAULT_LIMIT: Final = 0.1
-"""Fraction: a tenth of a mirror network does not go away between two publications unless somebody knows why."""
+"""Fraction: a tenth of a mirror network does not disappear between two publications without a known reason."""
 NAMES_SHOWN: Final = 5
 _BYTES: Final = 1 << 18
 """Compared at once."""
 
 
 def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
-    """Compare what clients could get with what they can get: mirrors, repositories, directories.
+    """Return what clients could get from `old` and cannot get from `new`: mirrors, repositories, directories.
 
-    Takes time in proportion to the directories: 0.05 s for 150,000 that are the same, 0.4 s for others.
+    The time taken is proportional to the number of directories, and less if both snapshots have the same ones.
     """
     before, now = _offered(old), _offered(new)
     return (
@@ -41,7 +41,7 @@ def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
 
 
 def check_loss(old: Snapshot, new: Snapshot, limit: float = DEFAULT_LIMIT) -> tuple[Loss, Loss, Loss]:
-    """Give the `losses`; raise LossError where one of them is more than `limit`, a fraction: 1 allows everything."""
+    """Return the `losses`; raise LossError if one of them exceeds `limit`, a fraction (1 allows every loss)."""
     found = losses(old, new)
     if large := [loss for loss in found if loss.fraction > limit]:
         raise LossError(large, limit)
@@ -57,13 +57,13 @@ def _loss_of_names(kind: str, before: int, gone: list[str]) -> Loss:
 
 
 def _offered(snapshot: Snapshot) -> list[int]:
-    """The active mirrors in each carrier set, by set number: bit m is mirror m."""
+    """Return the active mirrors in each carrier set, by set number; bit m is mirror m."""
     active = sum(1 << number for number, mirror in enumerate(snapshot.mirrors) if mirror.active)
     return [snapshot.sets.bits(number) & active for number in range(len(snapshot.sets))]
 
 
 def _uses(snapshot: Snapshot) -> Counter[int]:
-    """Carrier set number -> how many directories have it."""
+    """Return carrier set number -> the number of its directories."""
     sets = snapshot.directories.sets
     counted: Counter[int] = Counter()
     for piece in pieces(len(sets), PIECE):
@@ -83,7 +83,7 @@ def _repositories(snapshot: Snapshot) -> frozenset[str]:
 
 
 def _aliases(snapshot: Snapshot) -> frozenset[str]:
-    """A repository that was renamed, with an alias left behind, is not lost."""
+    """Return the aliases of enabled repositories: a renamed repository that left an alias is not lost."""
     named = _repositories(snapshot)
     return frozenset(alias for alias, name in snapshot.aliases.items() if name in named)
 
@@ -97,10 +97,10 @@ def _directories(old: Snapshot, before: list[int], new: Snapshot, now: list[int]
 
 
 def _missing(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) -> Iterator[tuple[int, bytes]]:
-    """Yield each directory, as (category number, path), that somebody carried and nobody does."""
+    """Yield each directory, as (category number, path), that had carriers in `old` and has none in `new`."""
     names = [category.name for category in old.categories]
     if _same(new.directories.keys.data, old.directories.keys.data) and names == [one.name for one in new.categories]:
-        # The usual case by far: the same directories, and few pairs of sets that all of them have.
+        # The common case: the same directories, with few distinct pairs of carrier sets.
         ours, theirs = old.directories.sets, new.directories.sets
         pairs: set[tuple[int, int]] = set()
         for piece in pieces(len(ours), PIECE):
@@ -126,7 +126,7 @@ def _same(one: memoryview, other: memoryview) -> bool:
 
 
 def _below_a_carried(new: Snapshot, now: list[int], category: int | None, path: bytes) -> bool:
-    """Tell whether a category, if there and open, offers a directory that it does not list, by an ancestor's rule."""
+    """Whether the category exists, is open, and offers an unlisted directory by an ancestor's rule."""
     if category is None or new.categories[category].kind is not CategoryKind.OPEN:
         return False
     found = new.directories.nearest(category, path)

@@ -1,9 +1,8 @@
-"""What a snapshot says, in the field's words: frozen values without behaviour beyond looking things up.
+"""The contents of a snapshot: frozen values that can be looked up and do nothing else.
 
-A snapshot is made for serving, so two things look different from the sources it was compiled from. Which mirrors
-carry a directory is a numbered *carrier set*: most directories of a category share one, so it is stored once.
-And the tables that grow with the number of directories, files or netblocks stay flat bytes (see `tables`).
-Everywhere, a mirror's number is its position in `Snapshot.mirrors`, a category's in `Snapshot.categories`.
+Two things differ from the sources. The mirrors that carry a directory are a numbered *carrier set*, stored once for all
+directories that share it. And tables that grow with the number of directories, files or netblocks stay flat bytes (see
+`tables`). A mirror's number is its position in `Snapshot.mirrors`, a category's its position in `Snapshot.categories`.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ if TYPE_CHECKING:
 DEFAULT_BANDWIDTH: Final = 100
 """Mbit/s of a mirror that states none (design rule: selection, order within a tier)."""
 BANDWIDTH_RANGE: Final = (1, 1_000_000)
-"""Mbit/s; weights are clamped to this range, so that a typing mistake cannot take all the traffic."""
+"""Mbit/s; bandwidths are kept within this range, so that a typing mistake cannot attract all traffic."""
 CONTINENTS: Final = ("AF", "AN", "AS", "EU", "NA", "OC", "SA")
-"""The continent codes of every geo database in use."""
+"""The continent codes that all geo databases use."""
 MAX_MIRRORS: Final = 0xFFFF
-"""Mirror numbers are u16 on the wire."""
+"""Mirror numbers are u16 in the file."""
 
 
 class CategoryKind(StrEnum):
     """Which paths of a category exist."""
 
     LISTED = "listed"
-    """Only the directories in the snapshot; any other is unknown."""
+    """Only the directories in the snapshot exist."""
     OPEN = "open"
-    """Any path below the top is deemed carried by the mirrors whose prefixes allow it."""
+    """Any path below the top counts as carried by the mirrors whose includes and excludes allow it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ class Category:
     name: str
     kind: CategoryKind
     top: str
-    """What `path=` starts with for this tree: no slash at either end, possibly empty."""
+    """The start of `path=` for this tree: no slash at either end, possibly empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +75,12 @@ class Mirror:
     bandwidth: int
     """Mbit/s, within BANDWIDTH_RANGE: the shuffle weight."""
     asns: tuple[int, ...]
-    """The autonomous systems whose clients it serves first; never 0."""
+    """Autonomous systems whose clients it serves first; never 0."""
     netblocks: tuple[ClientNetblock, ...]
     private: bool
     """Offered only to its netblocks and autonomous systems."""
     fallback: bool
-    """Only the last resort: never counted, always last."""
+    """The last resort: always last in a list, never counted."""
     active: bool
     allowed_countries: tuple[str, ...]
     """Client countries, upper case, sorted; empty means every country."""
@@ -103,7 +102,7 @@ class RepositoryDirectory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """What clients ask for by name."""
+    """What clients name in `repo=`."""
 
     name: str
     disabled: bool
@@ -113,12 +112,12 @@ class Repository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileVersion:
-    """One version of one file: what a metalink states."""
+    """One version of one file, as a metalink states it."""
 
     timestamp: int
     """Modification time, seconds since 1970 UTC; 0: not known."""
     size: int
-    """Bytes; 0: not known, or none."""
+    """Bytes; 0: not known, or empty."""
     md5: str | None = None
     """Hashes are lower-case hexadecimal."""
     sha1: str | None = None
@@ -137,7 +136,7 @@ class FileDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """Where the map of the world is not the map of the network."""
+    """Exceptions to geography: continents, neighbours, and pairs of countries that are never served."""
 
     continents: Mapping[str, str]
     """Client country -> continent."""
@@ -221,13 +220,13 @@ class DirectoryTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Netblocks:
-    """Address -> what the sources say about its network; IPv4 and IPv6 tables over one list of values."""
+    """Address -> value from the sources; one table for IPv4, one for IPv6, over one list of values."""
 
     v4: NetTable
     v6: NetTable
 
     def find(self, packed: bytes) -> int:
-        """Value of an address of 4 or 16 bytes in network byte order; 0 where nothing is known."""
+        """Return the value of an address of 4 or 16 bytes in network byte order; 0 if nothing is known."""
         return (self.v4 if len(packed) == 4 else self.v6).find(packed)  # noqa: PLR2004 - bytes of an IPv4 address
 
 
@@ -246,7 +245,7 @@ class Snapshot:
     repositories: tuple[Repository, ...]
     """In ascending order of name."""
     aliases: Mapping[str, str]
-    """Alias -> name of a repository; already followed to the end, so never an alias of an alias."""
+    """Alias -> name of a repository, never of another alias."""
     overrides: Overrides
     sets: CarrierSets
     directories: DirectoryTable

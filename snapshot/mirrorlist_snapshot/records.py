@@ -1,12 +1,11 @@
-"""What every kind of source produces and the compiler takes: validated facts, still in names rather than numbers.
+"""The records of a mirror network: what every kind of source produces and the compiler takes, by name.
 
-A source of the first kind, files that people write, has some hundred mirrors; an imported cache has 150,000
-directories with 3,000 distinct sets of carriers. So the directories of listed categories map to `frozenset` objects
-that are *shared* wherever they are equal: the compiler does its work once per distinct object.
+An imported cache has 150,000 directories with 3,000 distinct sets of carriers. The directories of listed categories
+therefore map to `frozenset` objects, one for all equal sets; the compiler works once for each distinct object.
 
-Every reference holds (`source` sees to it): categories and mirrors that are named exist, aliases end at a repository,
-paths have no slash at either end, countries are upper case, prefixes canonical, URLs ASCII with a trailing slash.
-Order carries no meaning anywhere except in neighbour groups and alternates; the compiler sorts.
+`source` guarantees that every reference holds: named categories and mirrors exist, and aliases end at a repository.
+Paths have no slash at either end, countries are upper case, prefixes canonical, URLs ASCII with a trailing slash.
+Order has a meaning in neighbour groups and alternates only; the compiler sorts everything else.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class CategoryRecord:
     name: str
     kind: CategoryKind
     top: str
-    """What `path=` starts with for this tree; possibly empty."""
+    """The start of `path=` for this tree; possibly empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +82,7 @@ class RepositoryDirectoryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryRecord:
-    """What clients ask for by name."""
+    """What clients name in `repo=`."""
 
     name: str
     disabled: bool
@@ -93,7 +92,7 @@ class RepositoryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRecords:
-    """All that a compilation needs to know about a mirror network."""
+    """Everything that the compiler needs to know about a mirror network."""
 
     categories: tuple[CategoryRecord, ...]
     mirrors: tuple[MirrorRecord, ...]

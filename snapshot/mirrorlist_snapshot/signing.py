@@ -1,8 +1,8 @@
-"""Who has made a snapshot: Ed25519 signatures over its header, which covers content, serial and build time.
+"""Ed25519 signatures over the header of a snapshot, which covers content, serial and build time.
 
-Keys are files in the standard forms that openssl(1) reads and writes, too: PKCS #8 and SubjectPublicKeyInfo, both PEM.
-A snapshot names the key that has signed it by 8 bytes of the public key's SHA-256, so several can be trusted at once:
-that is how keys are rotated. Import this module only where there are keys: it loads a library that nothing else needs.
+Keys are PEM files that openssl(1) can read and write: PKCS #8 and SubjectPublicKeyInfo. A snapshot names its signing
+key by 8 bytes of the public key's SHA-256, so that several keys can be trusted at once while keys are rotated. Import
+this module only where keys are used: it loads a library that nothing else needs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MAKE: Final = "make keys with mirrorlist-snapshot keygen"
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key: what `compile`, `publish` and `rollback` sign with."""
+    """A private key, with which `compile`, `publish` and `rollback` sign."""
 
     private: Ed25519PrivateKey
 
@@ -58,25 +58,25 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> SigningKey:
-        """Make a new one."""
+        """Return a new key."""
         return cls(Ed25519PrivateKey.generate())
 
     @property
     def key_id(self) -> bytes:
-        """What snapshots name the key by."""
+        """The id by which snapshots name the key."""
         return key_id(self.private.public_key())
 
     def sign(self, covered: bytes) -> bytes:
-        """Sign: 64 bytes, the same for the same."""
+        """Return a signature of 64 bytes; equal bytes get equal signatures."""
         return self.private.sign(covered)
 
     def write(self, name: Path) -> tuple[Path, Path]:
-        """Write `name`.key (for its owner alone) and `name`.pub, which must not be there; raise KeyFileError."""
+        """Write `name`.key (readable for its owner only) and `name`.pub; raise KeyFileError if one of them exists."""
         public = self.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         private = self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         paths = tuple(name.with_name(name.name + suffix) for suffix in (PRIVATE_SUFFIX, PUBLIC_SUFFIX))
         for path in paths:
-            if path.exists():  # said before either is made: half a pair helps nobody
+            if path.exists():  # checked before either is written: half a pair is useless
                 raise KeyFileError(
                     f"{path}: is there already, and a lost key cannot be made again; choose another name"
                 )
@@ -87,7 +87,7 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class TrustedKeys:
-    """Public keys, any one of which must have signed a snapshot."""
+    """Public keys; any one of them must have signed a snapshot."""
 
     keys: dict[bytes, Ed25519PublicKey]
     """By key id."""
@@ -99,10 +99,10 @@ class TrustedKeys:
         return cls({key_id(key): key for key in keys})
 
     def verify(self, data: bytes | memoryview) -> str:
-        """Give the id, in hexadecimal, of the trusted key that has signed a file.
+        """Return the id, in hexadecimal, of the trusted key that has signed a file.
 
-        Raises SignatureError where none has, SnapshotError where the header is not even whole. The content's digest is
-        signed, but whether it fits the content is checked by `format.decode`.
+        Raise SignatureError if none has, and SnapshotError if the header is damaged. The signature covers the content
+        digest; `format.decode` checks the digest against the content.
         """
         trusted = ", ".join(key.hex() for key in self.keys)
         expected = f"a signature by a trusted key ({trusted})"
@@ -121,7 +121,7 @@ class TrustedKeys:
 
 
 def key_id(key: Ed25519PublicKey) -> bytes:
-    """Give the first 8 bytes of the SHA-256 of the public key's 32 bytes."""
+    """Return the first 8 bytes of the SHA-256 of the public key's 32 bytes."""
     return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).digest()[:_KEY_ID]
 
 

@@ -1,9 +1,9 @@
-"""Sorted, fixed-width tables that are searched in place: loading or dropping one costs next to nothing.
+"""Sorted tables that are searched in place, so that loading or dropping one costs almost nothing.
 
-Two kinds. A `KeyTable` numbers sorted byte strings (directories, files). A `NetTable` maps addresses to
-small numbers by disjoint ranges, so that one bisection answers "which netblocks contain this address",
-however deeply they nest. Neither unpacks its bytes into Python objects: a snapshot of 150,000 directories
-stays one buffer. The layouts are specified in FORMAT.md; integers are little-endian unless said otherwise.
+A `KeyTable` numbers sorted byte strings (directories, files). A `NetTable` maps addresses to small numbers by disjoint
+ranges: one bisection finds all netblocks that contain an address, however deeply they nest. Neither unpacks its bytes
+into Python objects; a snapshot of 150,000 directories stays one buffer. FORMAT.md specifies the layouts. Integers are
+little-endian unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _COUNT: Final = struct.Struct("<I")
 MAX_HEAP: Final = (1 << 31) - 1
 """Bytes of all keys of a table: offsets keep their highest bit free (see `steps_within`)."""
 PIECE: Final = 4_096
-"""Rows of a long table that C looks at in one go: a fraction of a millisecond (see `pieces`)."""
+"""Rows of a long table that one call into C handles: a fraction of a millisecond (see `pieces`)."""
 MAX_KEY: Final = (1 << 13) - 1
-"""Bytes of one key: twice the longest path of common systems, so that a probe never copies more."""
+"""Bytes of one key: twice the longest path of common systems. A look-up never copies more."""
 
 
 def read_u32s(data: memoryview) -> Sequence[int]:
@@ -47,7 +47,7 @@ def read_u64s(data: memoryview) -> Sequence[int]:
 
 
 def pieces(length: int, size: int) -> Iterator[slice]:
-    """Cut a long table into slices: what C does with all of it at once would hold up a server's answers meanwhile."""
+    """Yield slices of a long table: one call into C over the whole table would delay a server's answers."""
     return (slice(start, start + size) for start in range(0, length, size))
 
 
@@ -57,11 +57,10 @@ def highest(numbers: Sequence[int]) -> int:
 
 
 def steps_within(offsets: memoryview, low: int, bits: int) -> bool:
-    """Tell whether every u32 in `offsets` exceeds the one before by `low` (0 or 1) to `low` + 2**bits - 1.
+    """Whether every u32 in `offsets` exceeds the one before by `low` (0 or 1) to `low` + 2**bits - 1.
 
-    Thousands at once, so a few milliseconds for 150,000: the bytes are taken as long integers of 32-bit lanes.
-    With the highest bit of each lane free (so no value may use it) and set in the minuend, no lane borrows
-    from the next.
+    The bytes are taken as long integers of 32-bit lanes, so that one operation checks thousands of steps. No value may
+    use the highest bit of its lane. That bit is set in the minuend, so that no lane borrows from the next.
     """
     steps = pieces(len(offsets) // 4 - 1, PIECE)
     return all(_all_within(offsets[4 * piece.start : 4 * piece.stop + 4], low, bits) for piece in steps)
@@ -102,15 +101,15 @@ class KeyTable:
     """Sorted distinct byte strings; `find` gives a key's row number.
 
     Layout: u32 count, count + 1 u32 offsets into the heap, the heap of concatenated keys in ascending byte
-    order. Opening one proves that offsets never go back and that no key is longer than MAX_KEY, so a look-up
-    in hostile bytes ends in time and never raises; that the keys ascend, which only decides what is found, is
-    for `check`.
+    order. Opening a table proves that offsets never decrease and that no key is longer than MAX_KEY, so that a
+    look-up in hostile bytes ends in time and never raises. `check` proves that the keys ascend, which only decides
+    what is found.
     """
 
     __slots__ = ("_heap", "_offsets", "data")
 
     def __init__(self, data: memoryview) -> None:
-        """Open the table in `data`, which is kept; raise SnapshotError where the parts do not fit."""
+        """Open the table in `data`, which stays in use; raise SnapshotError if the parts do not fit each other."""
         if len(data) < _COUNT.size:
             raise SnapshotError("a key table of at least 4 bytes", f"{len(data)} bytes")
         (count,) = _COUNT.unpack_from(data)
@@ -130,7 +129,7 @@ class KeyTable:
 
     @classmethod
     def build(cls, keys: Sequence[bytes]) -> KeyTable:
-        """Make a table of keys that are already sorted and distinct."""
+        """Build a table of keys that are sorted and distinct."""
         offsets = array("Q", [0])
         for key in keys:
             offsets.append(offsets[-1] + len(key))
@@ -193,8 +192,8 @@ class NetTable:
         self._width = width
         self._starts = data[_COUNT.size : values].toreadonly()
         self._values = read_u32s(data[values:])
-        # The first 8 bytes of each start (all 4 of IPv4) as machine integers: bisecting these is C all the way, and
-        # decides for all but the starts that share them.
+        # The first 8 bytes of each start (all 4 of IPv4) as machine integers. C bisects these; only starts that share
+        # their first 8 bytes are compared further.
         lead = min(width, 8)
         leads = array("I" if lead == 4 else "Q")  # noqa: PLR2004 - bytes of an IPv4 address
         leads.frombytes(self._starts if lead == width else b"".join(self._start(row)[:lead] for row in range(count)))
@@ -204,7 +203,7 @@ class NetTable:
 
     @classmethod
     def build(cls, ranges: Sequence[tuple[int, int]], width: int) -> NetTable:
-        """Make a table from ascending (first address as integer, value) pairs."""
+        """Build a table from ascending (first address as integer, value) pairs."""
         starts = b"".join(start.to_bytes(width, "big") for start, _ in ranges)
         values = write_integers("I", (value for _, value in ranges))
         return cls(memoryview(_COUNT.pack(len(ranges)) + starts + values), width)
@@ -217,7 +216,7 @@ class NetTable:
 
     @property
     def highest(self) -> int:
-        """The largest value in the table (0 for an empty one): what a reader checks references with."""
+        """The largest value in the table, 0 for an empty one; readers check references with it."""
         return highest(self._values)
 
     def find(self, packed: bytes) -> int:
@@ -241,7 +240,7 @@ class NetTable:
 
 
 def flatten(netblocks: Iterable[tuple[int, int, T]], bits: int) -> list[tuple[int, tuple[tuple[int, T], ...]]]:
-    """Nested netblocks -> disjoint ranges, each with every netblock that holds it, longest prefix first.
+    """Return nested netblocks as disjoint ranges, each with every netblock that holds it, longest prefix first.
 
     `netblocks` are (network address, prefix length, payload); `bits` is 32 or 128. The result's items are
     (first address of the range, ((prefix length, payload), ...)); equal prefixes keep their input order.

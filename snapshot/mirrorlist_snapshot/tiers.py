@@ -1,8 +1,8 @@
-"""Which mirrors a country may be offered, and how near each is: the country half of docs/selection.md, Tiers.
+"""The country half of docs/selection.md, Tiers: which mirrors a country may be offered, and how near each is.
 
-The rules that look only at a client's country and continent (docs/selection.md, Who may be offered) give one byte per
-mirror: the tier in which the mirror would stand, or the reason why it never would. The server combines such a *tier
-map* with the carrier set of what was asked for; `diff` compares the maps of two snapshots. One truth for both.
+The rules that depend only on a client's country and continent (docs/selection.md, Who may be offered) give one byte per
+mirror: its tier, or the reason why it is never offered. The server combines such a *tier map* with the carrier set of
+the requested directory; `diff` compares the maps of two snapshots.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Tier codes ascend in the order in which tiers fill a list, so that sorting by code sorts by nearness.
 NETBLOCK: Final = 1
-"""Tier 1: one of the mirror's client netblocks contains the client. Never in a tier map: it depends on the address."""
+"""Tier 1: one of the mirror's client netblocks contains the client. It depends on the address: never in a tier map."""
 ASN: Final = 2
 """Tier 2: the mirror serves the client's autonomous system. Never in a tier map."""
 COUNTRY: Final = 3
@@ -65,7 +65,7 @@ def tier_name(code: int) -> str:
 
 
 def continent_of(country: str | None, known: str | None, overrides: Overrides) -> str | None:
-    """A client's continent: the override for its country, else what a database `known`, else the ISO table."""
+    """Return a client's continent: the override for its country, else `known` (from a database), else the ISO table."""
     if country is None:
         return known
     return overrides.continents.get(country) or known or CONTINENT_OF.get(country)
@@ -74,8 +74,8 @@ def continent_of(country: str | None, known: str | None, overrides: Overrides) -
 def tier_map(snapshot: Snapshot, country: str | None, continent: str | None) -> bytes:
     """One byte per mirror for clients of a country on a continent (overrides applied): a tier code or a reason.
 
-    None stands for unknown: an unknown country skips tiers 3 and 4, fails every list of allowed countries and
-    passes every list of denied ones; an unknown continent skips tier 5.
+    None means unknown. An unknown country skips tiers 3 and 4, fails every list of allowed countries and passes every
+    list of denied ones. An unknown continent skips tier 5.
     """
     overrides = snapshot.overrides
     never = frozenset(overrides.never_served.get(country, ())) if country else frozenset[str]()
@@ -90,7 +90,7 @@ def tier_map(snapshot: Snapshot, country: str | None, continent: str | None) -> 
 
 
 def _barred(mirror: Mirror, country: str | None, never: frozenset[str]) -> int:
-    """Give the weightiest reason for which the mirror is not for this country, or 0."""
+    """Return the first of the reasons above for which the country is not offered the mirror; 0 if none holds."""
     if not mirror.active:
         return INACTIVE
     if country in mirror.denied_countries:
@@ -105,7 +105,7 @@ def _barred(mirror: Mirror, country: str | None, never: frozenset[str]) -> int:
 def _nearness(
     mirror: Mirror, country: str | None, continent: str | None, group_of: dict[str, int], overrides: Overrides
 ) -> int:
-    """Give the tier of a mirror that the country may be offered."""
+    """Return the tier of a mirror that the country may be offered."""
     if mirror.fallback:
         return FALLBACK
     if mirror.country is not None:
@@ -119,8 +119,8 @@ def _nearness(
 
 
 def mirror_continent(mirror: Mirror, overrides: Overrides) -> str | None:
-    """A mirror's continent, overrides applied: a country that connects to another continent does so both ways.
+    """Return a mirror's continent, overrides applied, as for clients: good connections work both ways.
 
-    MirrorManager applies its country -> continent redirects to clients and mirrors alike, too.
+    MirrorManager also applies its country -> continent redirects to clients and mirrors alike.
     """
     return continent_of(mirror.country, None, overrides)

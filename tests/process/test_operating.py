@@ -196,7 +196,7 @@ def test_an_old_snapshot(tmp_path: Path) -> None:
         found = check("--url", url, "--max-age", "3600", "--json")
         assert (found.returncode, json.loads(found.stdout)["level"]) == (0, "OK")
     found = check("--url", url)
-    assert (found.returncode, found.stdout.startswith("MIRRORLISTD CRITICAL - cannot ask ")) == (2, True)
+    assert (found.returncode, found.stdout.startswith("MIRRORLISTD CRITICAL - cannot query ")) == (2, True)
     for words, named in ((["ftp://x"], "--url: expected "), ([url, "--max-age", "1d"], "--max-age: expected ")):
         found = check("--url", *words)
         assert found.returncode == Level.UNKNOWN

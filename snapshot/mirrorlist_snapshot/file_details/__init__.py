@@ -1,1 +1,1 @@
-"""Details of files for metalinks: read from a local tree, and earlier versions kept as alternates."""
+"""Details of files for metalinks, read from a local tree; earlier versions are kept as alternates."""

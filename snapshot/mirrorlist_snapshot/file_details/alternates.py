@@ -1,10 +1,9 @@
-"""Which versions of a file a snapshot states: what was just found, and what the snapshot before knew. Pure.
+"""The versions of a file that a snapshot states: the one just found, and those of the previous snapshot. Pure.
 
-Mirrors lag behind. A client that knows only the newest hashes of a file rejects every mirror that does not have it yet,
-so a version that was replaced stays an *alternate* for some days from then on. Nothing records when a mirror network
-first saw a version; the time at which a version was replaced is taken to be the timestamp of the one that replaced it.
-Two consequences: a new version that is old by its own timestamp (composed weeks before its release) ages out what it
-replaces sooner, and the same inputs give the same alternates at any time.
+Mirrors lag behind. A client that knows only the newest hashes of a file rejects every mirror that does not have it yet.
+A replaced version therefore stays an *alternate* for some days. The time of replacement is not recorded anywhere; it is
+taken to be the timestamp of the version that replaced it. So equal inputs always give equal alternates, and a new
+version with an old timestamp (composed weeks before its release) shortens the time of the version that it replaces.
 """
 
 from __future__ import annotations
@@ -22,27 +21,27 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.records import NetworkRecords
 
 MAX_ALTERNATES: Final = 32
-"""Per file: a week of four updates a day, and a metalink of at most some 20 kB; the oldest go first."""
+"""Per file: a week of four updates a day, and at most some 20 kB of metalink; the oldest are dropped first."""
 HASHES: Final = ("md5", "sha1", "sha256", "sha512")
-"""The fields of FileVersion that tell contents apart."""
+"""The fields of FileVersion that identify contents."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreviousFiles:
-    """What a snapshot said about files, asked by names: its numbers are its own."""
+    """The file details of the previous snapshot, looked up by name of the category."""
 
     snapshot: Snapshot | None
-    """None where there is no earlier one."""
+    """None if there is no previous one."""
     _numbers: dict[str, int]
 
     @classmethod
     def of(cls, snapshot: Snapshot | None) -> PreviousFiles:
-        """Make a snapshot's files findable by category name."""
+        """Index the categories of a snapshot by name."""
         categories = () if snapshot is None else snapshot.categories
         return cls(snapshot, {category.name: number for number, category in enumerate(categories)})
 
     def find(self, category: str, path: str) -> FileDetails | None:
-        """Look up a file by the path below its category's top; None where nothing was said."""
+        """Return the details of a file by its path below the category's top; None if there are none."""
         number = self._numbers.get(category)
         if self.snapshot is None or number is None:
             return None
@@ -50,7 +49,7 @@ class PreviousFiles:
 
 
 def directories_of(records: NetworkRecords, category: str) -> list[str]:
-    """List the directories of a category that records name, sorted: repositories' and, where listed, the category's."""
+    """Return the directories of a category, sorted: those of repositories and, if it is listed, its own."""
     paths = {
         place.path
         for repository in records.repositories
@@ -60,7 +59,7 @@ def directories_of(records: NetworkRecords, category: str) -> list[str]:
     return sorted(paths.union(records.directories.get(category, ())))
 
 
-def with_file_details(  # noqa: PLR0913 - one input each of one rule
+def with_file_details(  # noqa: PLR0913 - each is an input of one rule
     records: NetworkRecords,
     found: Mapping[tuple[str, str], FileVersion],
     unread: Iterable[tuple[str, str]],
@@ -69,10 +68,10 @@ def with_file_details(  # noqa: PLR0913 - one input each of one rule
     built: int,
     keep: int,
 ) -> NetworkRecords:
-    """Add details of files, (category, path) -> version, that the records have none of; what they have wins.
+    """Return the records with details of `found` files, (category, path) -> version; details in the records win.
 
-    Files in `unread` are there but could not be read: what was said before stays, rather than nothing. `built` is the
-    new snapshot's time in seconds since 1970 UTC, `keep` the seconds that a replaced version stays an alternate.
+    Files in `unread` exist but could not be read; they keep their previous details. `built` is the new snapshot's time
+    in seconds since 1970 UTC, `keep` the seconds for which a replaced version stays an alternate.
     """
     files = dict(records.files)
     known = {key: (version, earlier.find(*key)) for key, version in found.items()}
@@ -83,9 +82,10 @@ def with_file_details(  # noqa: PLR0913 - one input each of one rule
 
 
 def with_alternates(current: FileVersion, before: FileDetails | None, *, built: int, keep: int) -> FileDetails:
-    """Give the current version with the earlier ones that were replaced less than `keep` seconds before `built`.
+    """Return the current version with the earlier ones that were replaced less than `keep` seconds before `built`.
 
-    No content is repeated: a version that came back is current and no alternate. At most MAX_ALTERNATES are kept.
+    No content is repeated: a version that has returned is the current one and no alternate. At most MAX_ALTERNATES are
+    kept.
     """
     versions = [current]
     for version in (before.current, *before.alternates) if before is not None else ():
@@ -93,8 +93,8 @@ def with_alternates(current: FileVersion, before: FileDetails | None, *, built: 
             versions.append(version)
     kept: list[FileVersion] = []
     replaced = 0
-    # From the oldest on. Nothing was replaced before it existed or before what it had itself replaced was: files that
-    # are restored from a backup bring old timestamps.
+    # From the oldest to the newest. A version cannot have been replaced before it existed, nor before its predecessor
+    # was: files restored from a backup have old timestamps.
     for newer, version in reversed(list(pairwise(versions[: MAX_ALTERNATES + 1]))):
         replaced = max(replaced, version.timestamp, newer.timestamp)
         if max(0, built - replaced) < keep:
@@ -103,7 +103,7 @@ def with_alternates(current: FileVersion, before: FileDetails | None, *, built: 
 
 
 def same_content(one: FileVersion, other: FileVersion) -> bool:
-    """Tell whether two versions are the same bytes: by size and the hashes known of both, else by size and time."""
+    """Whether two versions are the same bytes: by size and common hashes, or without common hashes by size and time."""
     pairs = [(getattr(one, name), getattr(other, name)) for name in HASHES]
     common = [(left, right) for left, right in pairs if left is not None and right is not None]
     if one.size != other.size:

@@ -1,8 +1,8 @@
-"""Size, time and hashes of the files that clients start from, read from a local copy of a category's tree.
+"""Read size, time and hashes of the files that clients start from, from a local copy of a category's tree.
 
-Nothing outside of the tree is ever read: symbolic links count only where they lead to something inside. Each file is
-read once, whatever number of names it has, and only a state that did not change while it was read is stated. What
-cannot be read is a warning; the snapshot is compiled without it.
+Nothing outside of the tree is read; symbolic links are followed only within it. A file with several names is read once.
+A file that changes while it is read is not stated. A file that cannot be read gives a warning; the snapshot is compiled
+without it.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ WELL_KNOWN: Final = {
     "APKINDEX.tar.gz": "apk",
     "summary": "ostree",
 }
-"""Names below a repository's directory -> whose they are. A package index as PyPI's has no file to start from."""
+"""Path below a repository's directory -> the clients that start from it. PyPI's index has no such file."""
 MAX_PATH: Final = 1024
 """Bytes in a file's path below the top, as in sources."""
 _CHUNK: Final = 1 << 20
-"""Bytes read at once: the hashes, not the calls, are what takes time, and progress is shown in between."""
+"""Bytes read at once; progress is shown in between. Hashing, not reading, takes the time."""
 _ATTEMPTS: Final = 2
-"""A file that changes while it is read is read once more: replaced files settle at once, growing ones do not."""
+"""A file that changes while it is read is read once more: a replaced file is then stable, a growing one is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeReading:
-    """What was found in a tree. Paths are those below its top."""
+    """The result of reading a tree. All paths are relative to its top."""
 
     files: dict[str, FileVersion]
-    """Path -> its version now, with all four hashes; in ascending order."""
+    """Path -> current version with all four hashes, in ascending order."""
     unread: frozenset[str]
-    """Files that are there but could not be read, or not in one state."""
+    """Files that exist but could not be read, or changed while they were read."""
     skipped: int
-    """Files that are there but were not to be read."""
+    """Files that exist but were to be skipped."""
     hashed: int
     """Bytes read."""
     complaints: tuple[Complaint, ...]
@@ -59,7 +59,7 @@ class TreeReading:
 
 
 def check_name(pattern: str) -> str:
-    """Return a pattern that files can have; ValueError says what is wrong with it."""
+    """Return a pattern that can match files; raise ValueError with the reason for any other."""
     segments = pattern.split("/")
     if not all(segments) or {".", "..", "**"} & set(segments):
         raise ValueError(
@@ -78,11 +78,11 @@ def read_tree(  # noqa: PLR0913 - each is a choice of its own
     known: Callable[[str], FileVersion | None] = lambda _: None,
     progress: Callable[[str, int], None] = lambda _path, _size: None,
 ) -> TreeReading:
-    """Read the well-known files, and those like `names`, below the directories of a tree (those that are there).
+    """Read the well-known files, and those that match `names`, below the existing `directories` of a tree.
 
-    `skip` are paths that need not be read. Where `known` gives a version of a path with all hashes and the file's size
-    and time (in seconds), the file is taken to be that. `progress` is called with a path and the number of bytes just
-    read of it. Raises OSError where the tree itself is not a directory that can be read.
+    Paths in `skip` are not read. If `known` returns a version with all hashes and with the file's size and time (in
+    seconds), the file is not read either. `progress` gets a path and the number of bytes just read from it. Raise
+    OSError if the tree itself is not a readable directory.
     """
     reader = _Reader(tree, known, progress)
     patterns = _Names([*WELL_KNOWN, *map(check_name, names)])
@@ -103,9 +103,9 @@ def read_tree(  # noqa: PLR0913 - each is a choice of its own
 
 
 class _Names:
-    """Patterns of paths as a tree of patterns of names, so that a folder is listed once for all of them.
+    """Patterns of paths as a tree of patterns of names, so that each folder is listed once for all of them.
 
-    As in a shell `*` is any name that does not begin with a dot: temporary files of rsync are never meant.
+    As in a shell, `*` matches no name that begins with a dot: these are rsync's temporary files.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
@@ -117,11 +117,11 @@ class _Names:
             (_expression(segment), "" in rests, _Names(filter(None, rests)) if any(rests) else None)
             for segment, rests in below.items()
         ]
-        # Folders of a hundred thousand packages have few names that any pattern takes.
+        # In a folder of a hundred thousand packages, few names match any pattern.
         self._any = re.compile("|".join(_expression(segment).pattern for segment in below))
 
     def match(self, name: str) -> tuple[bool, list[_Names]]:
-        """Tell whether a name in this folder is one of a wanted file, and what to look for below it."""
+        """Return whether a name in this folder is that of a wanted file, and the patterns for what is below it."""
         if not self._any.match(name):
             return False, []
         matching = [(is_file, rest) for segment, is_file, rest in self._segments if segment.match(name)]
@@ -140,18 +140,18 @@ class _Reader:
     ) -> None:
         self._tree = tree
         self._root = tree.resolve(strict=True)
-        next(self._root.iterdir(), None)  # raises, where every directory below would only be a warning
+        next(self._root.iterdir(), None)  # raises here; below, each unreadable directory is only a warning
         self._known = known
         self._progress = progress
         self._real: dict[Path, FileVersion | None] = {}
-        """What each file was found to be, None where it could not be read: names may share one."""
+        """File -> its version, None if it could not be read. Several names can lead to one file."""
         self.files: dict[str, FileVersion] = {}
         self.unread: set[str] = set()
         self.hashed = 0
         self.complaints: list[Complaint] = []
 
     def find(self, directory: str, names: _Names) -> Iterator[tuple[str, Path]]:
-        """Find the wanted files below a directory: paths below the tree's top, and where they are."""
+        """Yield the wanted files below a directory: path below the tree's top, and the real file."""
         folder = self._inside(directory, self._root / directory)
         if folder is not None:
             yield from self._find(directory, folder, names)
@@ -181,7 +181,7 @@ class _Reader:
                 yield from self._find(path, target, rest)
 
     def _inside(self, path: str, place: Path) -> Path | None:
-        """Follow symbolic links to what a path stands for; None where that is nothing or not in the tree."""
+        """Return the real path behind symbolic links; None if it does not exist or is outside of the tree."""
         try:
             target = place.resolve(strict=True)
         except FileNotFoundError:
@@ -200,7 +200,7 @@ class _Reader:
         return None
 
     def read(self, path: str, file: Path) -> None:
-        """Read a file, unless it was read by another name, and note what it is or that it could not be read."""
+        """Read a file, unless it was read under another name, and record its version or that it is unreadable."""
         if file not in self._real:
             self._real[file] = self._version(path, file)
         version = self._real[file]
@@ -212,8 +212,8 @@ class _Reader:
     def _version(self, path: str, file: Path) -> FileVersion | None:
         try:
             status = file.stat()
-            if not stat.S_ISREG(status.st_mode):  # before it is opened: a pipe would wait, a device might act
-                self._warn(path, "is no regular file; skipped")
+            if not stat.S_ISREG(status.st_mode):  # checked before it is opened: a pipe would block, a device might act
+                self._warn(path, "is not a regular file; skipped")
                 return None
             known = self._known(path)
             if known is not None and _looks_like(known, status):
@@ -229,9 +229,9 @@ class _Reader:
         return None
 
     def _hash(self, path: str, file: Path) -> FileVersion | None:
-        """Read a file from end to end; None where it changed meanwhile."""
+        """Read a whole file; return None if it changed while it was read."""
         sums = [
-            hashlib.md5(usedforsecurity=False),  # stated because clients ask for it, beside better ones
+            hashlib.md5(usedforsecurity=False),  # clients expect it beside better hashes
             hashlib.sha1(usedforsecurity=False),
             hashlib.sha256(),
             hashlib.sha512(),
@@ -240,7 +240,7 @@ class _Reader:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(descriptor, "rb", buffering=0) as source:  # noqa: PTH123 - a descriptor is not a path
             before = os.fstat(descriptor)
-            while size <= before.st_size and (chunk := source.read(_CHUNK)):  # not after a file that keeps growing
+            while size <= before.st_size and (chunk := source.read(_CHUNK)):  # a growing file is not read for ever
                 for one in sums:
                     one.update(chunk)
                 size += len(chunk)
@@ -258,7 +258,7 @@ class _Reader:
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    """Give what changes whenever a file is written; the last also where its time is set back."""
+    """Return what changes whenever a file is written; the last one even if its time is set back."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 

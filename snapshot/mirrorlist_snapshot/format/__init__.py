@@ -1,9 +1,9 @@
 """The snapshot file: the sole reader and writer of its bytes, specified in FORMAT.md.
 
-`decode` is what a server loads with. It verifies the digest, every cross reference and every type, so that
-serving can never raise later; tables stay views into the given bytes, which must therefore not change.
-`verify` adds the checks that walk over every row. Whatever is wrong with the bytes, the one exception is
-SnapshotError, and memory stays within a small multiple of the file's size.
+A server loads a snapshot with `decode`. It checks the digest, every type and every cross reference, so that no answer
+can fail later. Tables stay views into the given bytes, which must therefore not change. `verify` also checks every row
+of every table. Both raise SnapshotError and no other exception, and take memory within a small multiple of the file's
+size.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SECTIONS: Final = (
     *("DirKeys", "DirSets", "FileKeys", "FileRows", "FileVers"),
 )
 _NETWORKS: Final = ("asn4", "asn6")
-"""Sections that are written last, and only where they say something: older readers skip them."""
+"""Sections that are written last, and only if they are not empty; readers that do not know them skip them."""
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -80,7 +80,7 @@ def _pack(snapshot: Snapshot) -> list[tuple[str, bytes]]:
 
 
 def decode(data: bytes | memoryview) -> Snapshot:
-    """Read a snapshot out of its bytes, which are kept; SnapshotError for what could not be served."""
+    """Read a snapshot from its bytes, which stay in use; raise SnapshotError for one that cannot be served."""
     view = _view(data)
     facts, parts = container.unpack(view)
     parts.setdefault("meta", memoryview(b"\x80"))
@@ -120,37 +120,37 @@ def _check_names(parts: dict[str, memoryview]) -> None:
 
 
 def verify(data: bytes | memoryview) -> Snapshot:
-    """`decode`, and check every row of every table: what is done once, before a snapshot is published."""
+    """Decode a snapshot and check every row of every table: done once, before it is published."""
     snapshot = decode(data)
     check.thorough(snapshot)
     return snapshot
 
 
 def header(data: bytes | memoryview) -> Header:
-    """Read the header, checked against itself but not against the content."""
+    """Read the header; its own check is verified, the content is not."""
     return container.read_header(_view(data))
 
 
 def reissue(data: bytes | memoryview, *, serial: int, signer: Signer | None = None) -> bytes:
-    """Give a file's content and build time another serial, signed if there is a signer; the content is not unpacked.
+    """Return the file with another serial, signed if there is a signer; content and build time stay the same.
 
-    Raises SnapshotError for what is damaged.
+    The content is not unpacked. Raise SnapshotError for a damaged file.
     """
     return container.reissue(_view(data), serial, signer)
 
 
 def signature(data: bytes | memoryview) -> tuple[bytes, bytes, bytes] | None:
-    """Give key id, signature and the bytes that it is to cover; None for an unsigned file. It may not fit."""
+    """Return key id, signature and the signed bytes, not verified; None for an unsigned file."""
     return container.signature(_view(data)) if header(data).signed else None
 
 
 def digest(data: bytes | memoryview) -> str:
-    """Return the content digest that a file states, in hexadecimal."""
+    """Return the content digest from a file's header, in hexadecimal."""
     return header(data).digest
 
 
 def sections(data: bytes | memoryview) -> tuple[tuple[str, int], ...]:
-    """Name and size in bytes of each section, in file order; the digest is verified."""
+    """Return name and size in bytes of each section, in file order; the digest is verified."""
     _, parts = container.unpack(_view(data))
     return tuple((name, len(content)) for name, content in parts.items())
 

@@ -55,7 +55,7 @@ def _unpack_match(word: int) -> NetblockMatch:
 
 
 def pack_set_numbers(directories: DirectoryTable) -> bytes:
-    """Section DirSets; the caller has checked that they fit."""
+    """Section DirSets; the caller has checked the range of the numbers."""
     return write_integers("H", directories.sets)
 
 

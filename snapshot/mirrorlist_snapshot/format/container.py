@@ -1,7 +1,7 @@
-"""The container: header, table of contents and digests. It knows sections by name, not what they mean.
+"""The container of a snapshot file: header, table of contents and digests. Sections are named bytes here.
 
-Its layout is the same in every version of the format, so that any reader can tell a file that is damaged
-from one that is merely too new. Everything here is specified in FORMAT.md.
+The layout is the same in every version of the format, so that any reader can distinguish a damaged file from one that
+is too new. FORMAT.md specifies it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAGIC: Final = b"\x8dMLS\r\n\x1a\n"
-"""As PNG's: a byte that no text starts with, a name, and line ends that a transfer as text would change."""
+"""As in PNG: a byte that no text starts with, a name, and line ends that a transfer as text changes."""
 VERSION: Final = 1
 """The format version that is written, and the only one that is read."""
 HEADER_SIZE: Final = 192
 MAX_SERIAL: Final = (1 << 63) - 1
 """Fits the signed integers of other languages and of databases."""
 MAX_TIME: Final = 253_402_300_799
-"""The last second of the year 9999: what calendars can show."""
+"""The last second of the year 9999, the last year that calendars can show."""
 
 _HEADER: Final = struct.Struct("<8sHHIQQQ32s32s8s64s16s")
 _COVERED: Final = 72
@@ -39,43 +39,43 @@ _COPY: Final = "copy it again"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What the first 192 bytes say."""
+    """The contents of the first 192 bytes."""
 
     version: int
     """Format version."""
     sections: int
     """How many the table of contents lists."""
     key_id: str | None
-    """Of the key that has signed, in hexadecimal; None where nobody has. Nothing here says that the signature fits."""
+    """Id of the signing key, in hexadecimal; None in an unsigned file. The signature has not been verified."""
     length: int
     """Bytes of the whole file."""
     serial: int
     built: int
     """Seconds since 1970 UTC."""
     digest: str
-    """SHA-256 over everything after the header, in hexadecimal: says nothing of serial and build time."""
+    """SHA-256 over everything after the header, in hexadecimal; serial and build time are not covered."""
 
     @property
     def signed(self) -> bool:
-        """Whether there is a signature, good or bad."""
+        """Whether there is a signature, valid or not."""
         return self.key_id is not None
 
 
 class Signer(Protocol):
-    """Who can sign: see `mirrorlist_snapshot.signing`."""
+    """What can sign: see `mirrorlist_snapshot.signing`."""
 
     @property
     def key_id(self) -> bytes:
-        """8 bytes that tell keys apart."""
+        """8 bytes that identify the key."""
         ...
 
     def sign(self, covered: bytes) -> bytes:
-        """Give an Ed25519 signature, 64 bytes."""
+        """Return an Ed25519 signature, 64 bytes."""
         ...
 
 
 def pack(serial: int, built: int, sections: Iterable[tuple[str, bytes]]) -> bytes:
-    """Lay out a file from its sections, in their order."""
+    """Return the bytes of a file with these sections, in their order."""
     parts = list(sections)
     if not 0 <= serial <= MAX_SERIAL:
         raise SnapshotError(f"a serial of 0 to {MAX_SERIAL}", str(serial), "choose another serial")
@@ -86,7 +86,7 @@ def pack(serial: int, built: int, sections: Iterable[tuple[str, bytes]]) -> byte
 
 
 def _pack_body(sections: list[tuple[str, bytes]]) -> bytes:
-    """Lay out what follows the header, table of contents and sections: what the content digest covers."""
+    """Return table of contents and sections: the bytes that the content digest covers."""
     offset = HEADER_SIZE + _ENTRY.size * len(sections)
     entries: list[bytes] = []
     contents: list[bytes] = []
@@ -104,7 +104,7 @@ def _pack_header(count: int, serial: int, built: int, body: bytes) -> bytes:
 
 
 def reissue(data: memoryview, serial: int, signer: Signer | None) -> bytes:
-    """Give the same content and build time another serial and signature; SnapshotError for what is no snapshot."""
+    """Return the same content and build time under another serial and signature; raise SnapshotError."""
     header, _ = unpack(data)
     if not 0 <= serial <= MAX_SERIAL:
         raise SnapshotError(f"a serial of 0 to {MAX_SERIAL}", str(serial), "choose another serial")
@@ -117,12 +117,12 @@ def reissue(data: memoryview, serial: int, signer: Signer | None) -> bytes:
 
 
 def signature(data: memoryview) -> tuple[bytes, bytes, bytes]:
-    """Give the key id, the signature, and the bytes that it is to cover, of a file whose header is good."""
+    """Return key id, signature and signed bytes of a file whose header has been checked."""
     return bytes(data[104:112]), bytes(data[112:176]), bytes(data[:_COVERED])
 
 
 def unpack(data: memoryview) -> tuple[Header, dict[str, memoryview]]:
-    """Check a file as a whole and open its sections, as views into it; raise SnapshotError."""
+    """Check a file as a whole; return its header and its sections as views. Raise SnapshotError."""
     header = read_header(data)
     if hashlib.sha256(data[HEADER_SIZE:]).hexdigest() != header.digest:
         raise SnapshotError("content that matches its SHA-256 digest", "other content", _DAMAGED)
@@ -132,7 +132,7 @@ def unpack(data: memoryview) -> tuple[Header, dict[str, memoryview]]:
 def read_header(data: memoryview) -> Header:
     """Check and read the header alone; raise SnapshotError.
 
-    The order of the checks decides the advice: damage comes first, so that nobody upgrades because of it.
+    Damage is checked before the version: the advice to upgrade must never be given for a damaged file.
     """
     _check_magic(bytes(data[:8]))
     if len(data) < HEADER_SIZE:
@@ -173,7 +173,7 @@ def _check_magic(start: bytes) -> None:
 
 
 def _sections(data: memoryview, count: int) -> Iterable[tuple[str, memoryview]]:
-    """Yield the sections that the table of contents lists; no byte is left unaccounted for."""
+    """Yield the sections of the table of contents; every byte of the file must belong to one, or be its padding."""
     offset = HEADER_SIZE + _ENTRY.size * count
     if offset > len(data):
         raise SnapshotError(f"a table of contents with {count} sections", f"a file of {len(data)} bytes")

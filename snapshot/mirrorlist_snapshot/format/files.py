@@ -1,7 +1,7 @@
-"""File details as fixed-width records, looked up in place.
+"""File details as fixed-width records that are looked up in place.
 
-Every bit pattern of a record's hashes is a value, and times and sizes are checked for all records at once
-when the table is opened. So a look-up cannot fail later, without any file having been unpacked.
+Times, sizes and hash masks of all records are checked at once when the table is opened; any bytes are valid hashes.
+A look-up can therefore not fail later, and no record is unpacked before.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class FileTable(Mapping[bytes, FileDetails]):
     __slots__ = ("_records", "_rows", "keys_table", "rows", "versions")
 
     def __init__(self, keys: memoryview, rows: memoryview, versions: memoryview) -> None:
-        """Open the table over its sections, which are kept; raise SnapshotError where they do not fit."""
+        """Open the table over its sections, which stay in use; raise SnapshotError if they do not fit each other."""
         self.keys_table = KeyTable(keys)
         self.rows = rows
         self.versions = versions
@@ -51,7 +51,7 @@ class FileTable(Mapping[bytes, FileDetails]):
 
     @classmethod
     def build(cls, files: Mapping[bytes, FileDetails]) -> FileTable:
-        """Make a table of any mapping; an existing table is taken as it is."""
+        """Build a table from any mapping; a FileTable is returned unchanged."""
         if isinstance(files, cls):
             return files
         ordered = sorted(files.items())
@@ -82,7 +82,7 @@ class FileTable(Mapping[bytes, FileDetails]):
         return FileVersion(timestamp=timestamp, size=size, **present)
 
     def check(self) -> None:
-        """Raise SnapshotError unless keys ascend and unused bytes are zero (O(rows); for `verify`)."""
+        """Raise SnapshotError unless keys ascend and unused bytes are zero (O(rows), for `verify`)."""
         self.keys_table.check()
         for number in range(self._records):
             record = bytes(self.versions[number * _RECORD.size : (number + 1) * _RECORD.size])

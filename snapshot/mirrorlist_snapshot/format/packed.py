@@ -1,9 +1,8 @@
-"""The small sections: msgpack maps with readable keys; a default is left out, an unknown key is ignored.
+"""The small sections: msgpack maps with readable keys. Defaults are left out; readers ignore unknown keys.
 
-Reading is where hostile bytes meet a parser that builds objects, so it goes item by item: an item's extent is
-found without building it, an item of more than MAX_ITEM bytes is refused, and what the model does not keep is
-freed before the next item. An empty map of one byte becomes 72 bytes of objects: with this rule that factor
-applies to one item, not to the file.
+A parser builds objects from possibly hostile bytes: an empty map takes one byte in the file and 72 in memory. Items are
+therefore read one at a time. The reader finds the extent of an item without building it, refuses an item of more than
+MAX_ITEM bytes, and frees what the model does not keep before it reads the next item.
 """
 
 from __future__ import annotations
@@ -22,46 +21,46 @@ MAX_ITEM: Final = 1 << 20
 """Bytes of one item: a mirror with 40,000 client netblocks."""
 _msgpack: Any = msgpack
 _ANY_MSGPACK_ERROR: Final[tuple[type[Exception], ...]] = (ValueError, TypeError, _msgpack.UnpackException)
-"""What msgpack raises for bytes that are not msgpack, or not within the limits."""
+"""The exceptions of msgpack for bytes that are not msgpack or exceed the limits."""
 
 
 class Fields:
-    """One map, whose values are taken by key and type; any other type is a SnapshotError."""
+    """One map whose values are taken by key and type; a value of another type raises SnapshotError."""
 
     __slots__ = ("_place", "_values")
 
     def __init__(self, place: str, value: object) -> None:
-        """Take `value` as the map that stands at `place`, in words for messages."""
+        """Take `value` as a map; `place` describes it in error messages."""
         if type(value) is not dict:
             raise SnapshotError(f"a map in {place}", brief(value))
         self._place = place
         self._values = cast("dict[str, object]", value)
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Take a string; without a default it must be there."""
+        """Return a string; required unless there is a default."""
         value = self._values.get(key, default)
         return value if type(value) is str else self._wrong(key, "a string", value)
 
     def optional_text(self, key: str) -> str | None:
-        """Take a string or nothing."""
+        """Return a string; None if it is left out."""
         return None if self._values.get(key) is None else self.text(key)
 
     def number(self, key: str, default: int | None = None) -> int:
-        """Take a non-negative integer; without a default it must be there."""
+        """Return a non-negative integer; required unless there is a default."""
         value = self._values.get(key, default)
         return value if type(value) is int and value >= 0 else self._wrong(key, "a non-negative integer", value)
 
     def flag(self, key: str, *, default: bool) -> bool:
-        """Take true or false."""
+        """Return true or false."""
         value = self._values.get(key, default)
         return value if type(value) is bool else self._wrong(key, "true or false", value)
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Take an array of strings; empty where it is left out."""
+        """Return an array of strings; empty if it is left out."""
         return texts(f"{key} of {self._place}", self._values[key]) if key in self._values else ()
 
     def numbers(self, key: str) -> tuple[int, ...]:
-        """Take an array of non-negative integers; empty where it is left out."""
+        """Return an array of non-negative integers; empty if it is left out."""
         values = self._array(key)
         for value in values:
             if type(value) is not int or value < 0:
@@ -69,15 +68,15 @@ class Fields:
         return cast("tuple[int, ...]", values)
 
     def maps(self, key: str) -> list[Fields]:
-        """Take an array of maps; empty where it is left out."""
+        """Return an array of maps; empty if it is left out."""
         return [Fields(f"{key} of {self._place}", value) for value in self._array(key)]
 
     def map(self, key: str) -> dict[str, object]:
-        """Take a map with string keys, its values unchecked; empty where it is left out."""
+        """Return a map with string keys, its values unchecked; empty if it is left out."""
         return Fields(f"{key} of {self._place}", self._values.get(key, {})).values()
 
     def values(self) -> dict[str, object]:
-        """Return all of this map, its keys checked to be strings."""
+        """Return the whole map, with its keys checked to be strings."""
         if not all(type(key) is str for key in self._values):
             raise SnapshotError(f"strings as keys of {self._place}", brief(list(self._values)))
         return self._values
@@ -93,7 +92,7 @@ class Fields:
 
 
 def texts(place: str, values: object) -> tuple[str, ...]:
-    """Return `values` as the array of strings that it should be."""
+    """Return `values` as an array of strings; raise SnapshotError for anything else."""
     items = cast("tuple[object, ...]", values)
     if type(values) is not tuple or any(type(item) is not str for item in items):
         raise SnapshotError(f"an array of strings in {place}", brief(items))
@@ -101,7 +100,7 @@ def texts(place: str, values: object) -> tuple[str, ...]:
 
 
 def array_of_maps(place: str, data: memoryview) -> Iterator[Fields]:
-    """Read a section that is one array of maps, unpacking one at a time; `place` names an item."""
+    """Yield the items of a section that is one array of maps, one at a time; `place` names an item in messages."""
     try:
         # The buffer is msgpack's copy of the section; a limit of 0 would mean 100 MB.
         unpacker = _msgpack.Unpacker(max_buffer_size=len(data) or 1)
@@ -152,7 +151,7 @@ def _reason(error: Exception) -> str:
 
 
 def pack_item(place: str, value: object) -> bytes:
-    """Pack one msgpack item; SnapshotError where readers would refuse its size."""
+    """Pack one msgpack item; raise SnapshotError if readers would refuse its size."""
     packed = cast("bytes", _msgpack.packb(value))
     if len(packed) > MAX_ITEM:
         raise SnapshotError(f"at most {MAX_ITEM} bytes in one item ({place})", str(len(packed)), "describe less there")
@@ -166,5 +165,5 @@ def pack_array(place: str, items: Iterable[Mapping[str, object]]) -> bytes:
 
 
 def without(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that differ from their defaults: what is written of a map."""
+    """Return the values that differ from their defaults: these are written."""
     return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}

@@ -1,6 +1,6 @@
 """The small sections, one pair of functions each: model -> msgpack, msgpack -> model.
 
-The keys and defaults are those of FORMAT.md. Types are checked here; what the values may say, in `check`.
+Keys and defaults are those of FORMAT.md. This module checks types; `check` checks values.
 """
 
 from __future__ import annotations

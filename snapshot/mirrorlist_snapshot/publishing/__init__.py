@@ -1,1 +1,1 @@
-"""Publishing a snapshot: the rules, the targets (a file, an object store), and the server that shall load it."""
+"""Publishing a snapshot: the rules, the targets (a file, an object store), and the running server that loads it."""

@@ -1,8 +1,8 @@
-"""Put a snapshot in place so that whoever opens it sees the old one or the new one, whole; keep what was there before.
+"""Replace a snapshot file atomically: a reader sees the old snapshot or the new one, complete; keep earlier ones.
 
-Write aside, flush to disk, read back and verify, rename, flush the folder. Whatever fails before the rename leaves
-what was there, and nothing beside it. Generations, the snapshots that were in place before, lie beside the file under
-its name and their serial, padded with zeros so that names sort as serials do.
+The steps: write a temporary file, flush it to disk, read it back and verify it, rename it, flush the folder. A failure
+before the rename leaves the old file and no temporary file. Earlier snapshots, the *generations*, are kept beside the
+file as NAME.SERIAL; the serial is padded with zeros, so that names sort as serials do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GENERATION_DIGITS: Final = 19
-"""Of the largest serial: what the names of generations end in."""
+"""Digits of the largest serial; names of generations end in that many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class FileTarget:
 
     @property
     def name(self) -> str:
-        """As people are told of it."""
+        """The name of the target in messages."""
         return str(self.path)
 
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:
-        """Let nobody else publish here meanwhile; raise PublishError where somebody does.
+        """Keep other publishers out; raise PublishError if one is at work.
 
-        The lock is on the folder: it needs no file of its own, and goes with the process.
+        The lock is on the folder: it needs no file of its own and ends with the process.
         """
         with _as_publish_error(self.path):
             folder = os.open(self.path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -51,7 +51,7 @@ class FileTarget:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise PublishError(f"{self.path}: somebody else is publishing there; try again") from None
+                raise PublishError(f"{self.path}: another process is publishing there; try again") from None
             except OSError as error:
                 raise PublishError(f"{self.path}: its folder cannot be locked: {error.strerror}") from error
             yield
@@ -59,14 +59,14 @@ class FileTarget:
             os.close(folder)
 
     def current(self) -> bytes | None:
-        """Read what is in place, None where there is nothing; raise PublishError."""
+        """Return the snapshot in place, None if there is none; raise PublishError."""
         with _as_publish_error(self.path, "read"):
             if _kept(self.path.resolve()) is None:
                 return None
             return self.path.read_bytes()
 
     def generations(self) -> list[int]:
-        """List the serials of what was in place before and has been kept, the newest first."""
+        """Return the serials of the kept generations, newest first."""
         with _as_publish_error(self.path, "read"):
             final = self.path.resolve()
             pattern = re.compile(re.escape(final.name) + rf"\.(\d{{{GENERATION_DIGITS}}})", re.ASCII)
@@ -74,15 +74,15 @@ class FileTarget:
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
     def generation(self, serial: int) -> bytes:
-        """Read one of these; raise PublishError."""
+        """Return one generation; raise PublishError."""
         path = self._generation(serial)
         with _as_publish_error(path, "read"):
             return path.read_bytes()
 
     def replace(self, data: bytes, replaced: int | None, keep: int) -> None:
-        """Put `data` in place; keep what was there, if its serial is given, and `keep` generations in all.
+        """Put `data` in place; keep the file with serial `replaced` as a generation, and `keep` generations in all.
 
-        Raises PublishError and SnapshotError as `write_snapshot` does.
+        Raise PublishError and SnapshotError as `write_snapshot` does. Nothing is kept if `replaced` is None.
         """
         with _as_publish_error(self.path), _second_name(self.path.resolve()) as spare:
             write_snapshot(data, self.path)
@@ -99,7 +99,7 @@ class FileTarget:
 
 @contextlib.contextmanager
 def _second_name(path: Path) -> Generator[Path]:
-    """Give a file, if it is there, a second name for the time being: nobody writes to it, so one copy will do."""
+    """Give an existing file a second, temporary name. Snapshot files are never written to, so a link is enough."""
     other = _temporary(path)
     try:
         if path.exists():
@@ -118,7 +118,7 @@ def _temporary(final: Path) -> Path:
 
 @contextlib.contextmanager
 def _as_publish_error(path: Path, what: str = "write") -> Generator[None]:
-    """Raise PublishError where the system does not let us."""
+    """Raise PublishError for errors of the operating system."""
     try:
         yield
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, up to Python 3.12
@@ -126,19 +126,19 @@ def _as_publish_error(path: Path, what: str = "write") -> Generator[None]:
 
 
 def write_snapshot(data: bytes, target: Path) -> None:
-    """Make `target` hold exactly `data`, a snapshot; raise PublishError, or SnapshotError where it is none.
+    """Replace `target` by `data`, a snapshot; raise PublishError, or SnapshotError if it is none.
 
-    Every row is verified as it was read back. Otherwise as `replace_file`.
+    Every row is verified as read back from the disk. For the rest see `replace_file`.
     """
     replace_file(data, target, snapshot_format.verify)
 
 
 def replace_file(data: bytes, target: Path, check: Callable[[bytes], object] = bytes) -> None:
-    """Make `target` hold exactly `data`, if what is read back is that and passes a `check`; raise PublishError.
+    """Replace `target` by `data`, if `data` is read back unchanged and passes `check`; raise PublishError.
 
-    A symbolic link stays and the file that it names is replaced, with its permissions and group kept (and its owner,
-    where the system allows that); a new file gets 0644 less the umask. Only regular files are replaced: renaming over
-    /dev/null would take it from everyone.
+    A symbolic link is kept, and the file that it names is replaced. The new file has the permissions and group of the
+    old one, and its owner if the system allows it; without an old file it gets 0644 less the umask. Only regular files
+    are replaced: renaming over /dev/null would remove it for every process.
     """
     with _as_publish_error(target):
         final = target.resolve()
@@ -159,7 +159,7 @@ def replace_file(data: bytes, target: Path, check: Callable[[bytes], object] = b
 
 
 def _kept(final: Path) -> os.stat_result | None:
-    """Return whose permissions and group are to be kept, None for a new file; refuse what is not a regular file."""
+    """Return the status of the file to be replaced, None if there is none; refuse anything but a regular file."""
     try:
         found = final.stat()
     except FileNotFoundError:
@@ -180,20 +180,20 @@ def _write(data: bytes, temporary: Path, kept: os.stat_result | None) -> None:
 
 
 def _keep(descriptor: int, kept: os.stat_result) -> None:
-    """Give a new file the group and permissions of another, and its owner where we may."""
+    """Give a new file the group and permissions of another, and its owner if permitted."""
     with contextlib.suppress(PermissionError):  # only root may
         os.fchown(descriptor, kept.st_uid, -1)
     try:
         os.fchown(descriptor, -1, kept.st_gid)
     except PermissionError:
-        # Where the group may do what others may not, its members would be locked out: a server among them, perhaps.
+        # If the group has permissions that others lack, its members, perhaps the server, would lose access.
         if kept.st_mode >> 3 & 7 != kept.st_mode & 7:
             raise PublishError(f"cannot give the new file group {kept.st_gid}, as the old one: be a member") from None
     os.fchmod(descriptor, stat.S_IMODE(kept.st_mode))
 
 
 def _verify(data: bytes, temporary: Path, check: Callable[[bytes], object]) -> None:
-    """Refuse what the disk gives back, if it is not what was written or does not pass."""
+    """Raise PublishError unless the file reads back as it was written; run the check on it."""
     written = temporary.read_bytes()
     if written != data:
         raise PublishError(f"what was written to {temporary.parent} reads back differently; check the disk")

@@ -1,7 +1,7 @@
-"""Publishing by rules: nothing unverified, nothing older, no large loss, unless somebody says so.
+"""The rules of publishing: nothing unverified, nothing older, no large loss, unless forced.
 
-The rules are the same wherever snapshots go; a `Target` is a place for them. A rollback is a publication, too: what was
-in place earlier, under a serial that grows, so that every server takes it and none can be made to go back.
+The rules are the same for every `Target`, the place where a snapshot is published. A rollback publishes an earlier
+snapshot under a new, higher serial, so that every server accepts it and no server goes back to an older serial.
 """
 
 from __future__ import annotations
@@ -21,72 +21,72 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.format import Header, Signer
 
 DEFAULT_KEEP = 5
-"""Generations: a day of pushes, or a week."""
+"""Generations: a day or a week of publications."""
 
 
 class Target(Protocol):
-    """Where snapshots are published: see `publish.FileTarget`. Whatever fails there raises PublishError."""
+    """A place where snapshots are published, such as `file_target.FileTarget`. Every failure raises PublishError."""
 
     @property
     def name(self) -> str:
-        """As people are told of it."""
+        """The name of the target in messages."""
         ...
 
     def locked(self) -> AbstractContextManager[None]:
-        """Let nobody else publish here meanwhile."""
+        """Keep other publishers out."""
         ...
 
     def current(self) -> bytes | None:
-        """Read what is in place."""
+        """Return the snapshot in place, None if there is none."""
         ...
 
     def generations(self) -> list[int]:
-        """List the serials of what was in place before and has been kept, the newest first."""
+        """Return the serials of the kept generations, newest first."""
         ...
 
     def generation(self, serial: int) -> bytes:
-        """Read one of these."""
+        """Return one generation."""
         ...
 
     def replace(self, data: bytes, replaced: int | None, keep: int) -> None:
-        """Put `data` in place; keep what was there, if its serial is given, and `keep` generations in all."""
+        """Put `data` in place; keep the one with serial `replaced` as a generation, and `keep` generations in all."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicationRules:
-    """What a publication must keep to."""
+    """The conditions of a publication."""
 
     signer: Signer | None = None
-    """Who signs it; None leaves a file as it is."""
+    """Signs the snapshot; None leaves it as it is."""
     limit: float = DEFAULT_LIMIT
     """Fraction of mirrors, repositories or directories that may be lost."""
     keep: int = DEFAULT_KEEP
     """Generations."""
     force: bool = False
-    """Publish what the rules refuse; but nothing that is no snapshot."""
+    """Whether to publish a snapshot that the rules refuse. Invalid snapshots are always refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """What has been put in place."""
+    """The outcome of a publication."""
 
     header: Header
     changed: bool
-    """False where exactly these bytes were in place already."""
+    """False if exactly these bytes were in place already."""
     replaced: int | None
-    """Serial of what was in place; None where there was nothing good."""
+    """Serial of the snapshot that was in place; None if there was no valid one."""
     losses: tuple[Loss, ...]
-    """Against what was in place, or the newest good generation; empty where there was neither."""
+    """Losses against the snapshot that was in place, or the newest valid generation; empty if there was neither."""
     warnings: tuple[str, ...]
-    """What was refused but for force, and what was wrong with what was there."""
+    """What `force` overrode, and what was wrong with the file in place."""
 
 
 def publish(data: bytes, target: Target, rules: PublicationRules) -> Publication:
     """Put a snapshot in place.
 
-    Raises SnapshotError for what is none, and PublishError or LossError where the rules or the target refuse it:
-    nothing has changed then.
+    Raise SnapshotError for an invalid snapshot, and PublishError or LossError if the rules or the target refuse it. In
+    each case nothing has changed.
     """
     snapshot_format.verify(data)
     if rules.signer is not None:
@@ -96,10 +96,10 @@ def publish(data: bytes, target: Target, rules: PublicationRules) -> Publication
 
 
 def rollback(target: Target, rules: PublicationRules, to: int | None = None) -> Publication:
-    """Put an earlier generation in place again, under a new serial: that of a serial, or the one before.
+    """Publish an earlier generation again under a new serial: the one with serial `to`, or the one before.
 
-    "Before" means older than what the content in place was first: going back twice goes further back. Raises as
-    `publish` does.
+    The one before is the newest generation older than the first with the content in place, so that a second rollback
+    goes further back. Raise the errors of `publish`.
     """
     with target.locked():
         data = target.current()
@@ -115,7 +115,7 @@ def rollback(target: Target, rules: PublicationRules, to: int | None = None) -> 
 
 
 def _before(data: bytes | None, target: Target, kept: list[int]) -> int:
-    """The newest generation that is older than the first one with the content that is in place."""
+    """Return the newest generation that is older than the first one with the content in place."""
     digest = _digest(data)
     same = [serial for serial in kept if digest is not None and _digest(target.generation(serial)) == digest]
     for serial in kept:
@@ -129,7 +129,7 @@ def _publish(data: bytes, target: Target, rules: PublicationRules) -> Publicatio
     header, old = snapshot_format.header(data), target.current()
     if old == data:
         return Publication(header=header, changed=False, replaced=header.serial, losses=(), warnings=())
-    before = _if_valid(old, f"{target.name}: what is in place is no good snapshot", warnings)
+    before = _if_valid(old, f"{target.name}: the file in place is no valid snapshot", warnings)
     baseline = before if before is not None else _newest_valid_generation(target, warnings)
     refusals: list[Exception] = []
     lost: tuple[Loss, ...] = ()
@@ -139,7 +139,7 @@ def _publish(data: bytes, target: Target, rules: PublicationRules) -> Publicatio
     if large := [loss for loss in lost if loss.fraction > rules.limit]:
         refusals.append(LossError(large, rules.limit))
     if refusals and not rules.force:
-        if isinstance(refusals[0], LossError):  # alone: it stands last, and is worded where --force is known
+        if isinstance(refusals[0], LossError):  # the only one, as it is added last; the command adds how to force
             raise refusals[0]
         raise PublishError(f"{target.name}: refused: {'; '.join(map(str, refusals))}")
     replaced = None if before is None else snapshot_format.header(before).serial
@@ -149,19 +149,21 @@ def _publish(data: bytes, target: Target, rules: PublicationRules) -> Publicatio
 
 
 def _refusals(new: Header, old: Header) -> list[Exception]:
-    """What a file's first bytes are reason enough for."""
+    """Return the refusals that follow from the two headers."""
     found: list[Exception] = []
     if new.serial <= old.serial:
         found.append(
-            PublishError(f"serial {new.serial} is not more than {old.serial}, that of what is there; compile it again")
+            PublishError(
+                f"serial {new.serial} is not more than {old.serial}, that of the one in place; compile it again"
+            )
         )
     if old.signed and not new.signed:
-        found.append(PublishError("what is in place is signed, this is not; sign it with --sign-key"))
+        found.append(PublishError("the snapshot in place is signed, this one is not; sign it with --sign-key"))
     return found
 
 
 def _if_valid(data: bytes | None, complaint: str, warnings: list[str]) -> bytes | None:
-    """Give data that a server would load; note why not."""
+    """Return the data if a server would load it, else None and a warning with the reason."""
     if data is None:
         return None
     try:
@@ -173,9 +175,11 @@ def _if_valid(data: bytes | None, complaint: str, warnings: list[str]) -> bytes 
 
 
 def _newest_valid_generation(target: Target, warnings: list[str]) -> bytes | None:
-    """What to compare with where nothing good is in place."""
+    """Return the newest generation that a server would load, to compare with if the file in place is invalid."""
     for serial in target.generations():
-        good = _if_valid(target.generation(serial), f"{target.name}: generation {serial} is no good snapshot", warnings)
+        good = _if_valid(
+            target.generation(serial), f"{target.name}: generation {serial} is no valid snapshot", warnings
+        )
         if good is not None:
             return good
     return None
@@ -189,7 +193,7 @@ def _digest(data: bytes | None) -> str | None:
 
 
 def _serial(data: bytes | None) -> int:
-    """Serial of what is in place; where that cannot be told, as high as `compile` may have made it: the time."""
+    """Return the serial in place; if it cannot be read the time, the highest serial that `compile` gives by default."""
     try:
         return int(time.time()) if data is None else snapshot_format.header(data).serial
     except SnapshotError:

@@ -1,7 +1,7 @@
-"""A running server, from outside: told to reload by its pid file, asked by /readyz what it serves.
+"""A running server, from outside: send it SIGHUP by its pid file, query /readyz for the serial that it serves.
 
-The server holds a lock on its pid file for as long as it lives. A number in a file may be of a process that has
-died, and be another one's by now; so nothing is signalled unless the lock is held, by the process that is signalled.
+A server holds a lock on its pid file while it runs. The number in the file may be that of a process that has died, and
+another process may have it by now. So a process is signalled only if it holds the lock itself.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READYZ: Final = "http://127.0.0.1:8080/readyz"
-"""Where a server with the default settings can be asked."""
+"""The /readyz of a server with default settings."""
 _PAUSE: Final = 0.1
-"""Seconds between two questions: a reload takes some tenths of a second."""
+"""Seconds between two queries; a reload takes some tenths of a second."""
 _PATIENCE: Final = 5.0
 """Seconds for one answer."""
 _LONGEST: Final = 1 << 20
@@ -36,13 +36,13 @@ _LONGEST: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ReadyzEndpoint:
-    """Where to ask: an http URL, or `unix:` and the path of a socket."""
+    """A /readyz to query: an http URL, or `unix:` and the path of a socket."""
 
     url: str
 
     @classmethod
     def parse(cls, text: str) -> ReadyzEndpoint:
-        """Judge what an operator gave; raise ValueError."""
+        """Parse an option's value; raise ValueError."""
         parts = urlsplit(text)
         good = bool(parts.path) if parts.scheme == "unix" else parts.scheme == "http" and bool(parts.hostname)
         if not good or (parts.scheme == "http" and parts.port == 0):
@@ -50,17 +50,17 @@ class ReadyzEndpoint:
         return cls(text)
 
     def ask(self) -> dict[str, Any]:
-        """Give what the server says; raise ServingError where it says nothing, or not what a server of ours would."""
+        """Return the facts of /readyz; raise ServingError if there is no answer, or not one of mirrorlistd."""
         connection, path = self._connection()
         try:
             with contextlib.closing(connection):
                 connection.request("GET", path, headers={"accept": "application/json"})
                 facts = json.loads(connection.getresponse().read(_LONGEST))
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ServingError(f"cannot ask {self.url}: {str(error) or type(error).__name__}") from error
+            raise ServingError(f"cannot query {self.url}: {str(error) or type(error).__name__}") from error
         if not isinstance(facts, dict) or "ready" not in facts:
-            raise ServingError(f"cannot ask {self.url}: it is no mirrorlistd that answers there")
-        return facts  # pyright: ignore[reportUnknownVariableType] - of anything
+            raise ServingError(f"cannot query {self.url}: the answer is not mirrorlistd's")
+        return facts  # pyright: ignore[reportUnknownVariableType] - JSON
 
     def _connection(self) -> tuple[http.client.HTTPConnection, str]:
         parts = urlsplit(self.url)
@@ -76,14 +76,14 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """Connect to the socket of a file system rather than to a host."""
+        """Connect to the socket file."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
 def send_sighup(pid_file: Path) -> int:
-    """Send SIGHUP to the server that holds a pid file, and give its process id; raise ServingError where none does."""
+    """Send SIGHUP to the server that holds a pid file, and return its process id; raise ServingError if none does."""
     try:
         with pid_file.open("rb") as file:
             pid = _lock_holder(file.fileno(), pid_file)
@@ -93,7 +93,7 @@ def send_sighup(pid_file: Path) -> int:
                 if _lock_holder(file.fileno(), pid_file) != pid or not os.path.samestat(
                     os.fstat(file.fileno()), pid_file.stat()
                 ):
-                    raise ServingError(f"{pid_file}: the server was replaced meanwhile; ask again")
+                    raise ServingError(f"{pid_file}: the server was replaced in the meantime; try again")
                 send(signal.SIGHUP)
     except ProcessLookupError:
         raise ServingError(f"{pid_file}: the server has just stopped") from None
@@ -105,7 +105,7 @@ def send_sighup(pid_file: Path) -> int:
 
 
 def _lock_holder(descriptor: int, pid_file: Path) -> int:
-    """Give the number in a pid file that somebody holds."""
+    """Return the number in a pid file that is locked."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -114,12 +114,12 @@ def _lock_holder(descriptor: int, pid_file: Path) -> int:
             return int(text)
         raise ServingError(f"{pid_file}: is no pid file, or the server is just starting") from None
     fcntl.flock(descriptor, fcntl.LOCK_UN)
-    raise ServingError(f"{pid_file}: no running server holds it, nobody was signalled")
+    raise ServingError(f"{pid_file}: no running server holds it; no process was signalled")
 
 
 @contextlib.contextmanager
 def _signalling(pid: int, pid_file: Path) -> Generator[Callable[[int], None]]:
-    """Give what signals one process, and no other that gets its number later."""
+    """Give a function that signals this process, and no later one with the same number."""
     if pid <= 1:  # 0 and less mean groups of processes
         raise ServingError(f"{pid_file}: holds {pid}, which is no server")
     descriptor = os.pidfd_open(pid)
@@ -132,20 +132,21 @@ def _signalling(pid: int, pid_file: Path) -> Generator[Callable[[int], None]]:
 def reload_until_served(
     pid_file: Path, readyz: ReadyzEndpoint, serial: int, patience: float, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Have the server reload, and give what /readyz says once it serves a snapshot of a serial.
+    """Make the server reload, and return the facts of /readyz once it serves a serial.
 
-    Raises ServingError where it has not after `patience` seconds, or says that it will not; `say` is told how it goes.
+    `say` gets messages about the progress. Raise ServingError if the server reports a failed reload, or does not serve
+    the serial after `patience` seconds.
     """
     before: dict[str, Any] | None = None
-    with contextlib.suppress(ServingError):  # it may be only that it is restarting
+    with contextlib.suppress(ServingError):  # it may be restarting
         before = readyz.ask()
     pid = send_sighup(pid_file)
-    say(f"told process {pid} to reload")
+    say(f"sent SIGHUP to process {pid}")
     until = time.monotonic() + patience
     while True:
         try:
             facts = readyz.ask()
-            trouble = f"{readyz.url} says serial {facts.get('serial')}"
+            trouble = f"{readyz.url} reports serial {facts.get('serial')}"
         except ServingError as error:
             facts, trouble = {}, str(error)
         if facts and _serves(facts, serial):
@@ -159,13 +160,13 @@ def reload_until_served(
 
 
 def _serves(facts: dict[str, Any], serial: int) -> bool:
-    """Whether all of a server does: each of its workers, where it has several and tells us."""
+    """Whether the server and, if it reports several, each of its workers serve the serial."""
     workers: dict[str, Any] = facts.get("workers") or {}
     return facts.get("serial") == serial and workers.get("serials", [serial]) == [serial]
 
 
 def _refused(facts: dict[str, Any], before: dict[str, Any] | None) -> str | None:
-    """Why a reload that has ended since `before` kept the old state; None where none has."""
+    """Return why a reload that ended since `before` kept the old state; None if there was no such reload."""
     last: dict[str, Any] = facts.get("last_reload") or {}
     if last.get("result") != "failed" or (before or {}).get("last_reload") == last or before is None:
         return None

@@ -1,9 +1,8 @@
-"""A store as the place where snapshots are published: the same rules as for a file, by other means.
+"""An object in a store as the target of publications, under the same rules as a file.
 
-Where a file is locked and renamed, an object is replaced only if it still is the version that the rules have judged: of
-two publishers, the slower one is refused by the store itself. Generations are objects beside it, named as files are.
-A plain HTTP server knows neither conditions nor lists: there, nothing but the publisher's own discipline keeps a second
-one away, and no generations are kept.
+An object is replaced only if it still is the version that the rules have checked; of two publishers, the store refuses
+the slower one. Generations are objects beside it, named as those of files. A plain HTTP server has neither conditional
+writes nor lists: it does not refuse a second publisher, and keeps no generations.
 """
 
 from __future__ import annotations
@@ -28,25 +27,25 @@ class StoreTarget:
 
     object: StoredObject
     _seen: FetchedObject | None = field(default=None, init=False)
-    """What `current` has found last, and `replace` may replace."""
+    """The version that `current` has read last, which `replace` may replace."""
 
     @property
     def name(self) -> str:
-        """As people are told of it."""
+        """The name of the target in messages."""
         return self.object.url
 
     @property
     def keeps(self) -> bool:
-        """Whether earlier snapshots can be kept there, and a second publisher is refused."""
+        """Whether the store keeps generations and refuses a second publisher."""
         return self.object.guards_writes
 
     @contextlib.contextmanager
     def locked(self) -> Generator[None]:
-        """Do nothing: the store itself refuses who has judged what is no longer there."""
+        """Do nothing: the store itself refuses to replace a version that is no longer in place."""
         yield
 
     def current(self) -> bytes | None:
-        """Read what is in place, None where there is nothing; raise PublishError."""
+        """Return the snapshot in place, None if there is none; raise PublishError."""
         with _as_publish_error():
             try:
                 self._seen = self.object.fetch()
@@ -55,7 +54,7 @@ class StoreTarget:
         return self._seen.data if self._seen else None
 
     def generations(self) -> list[int]:
-        """List the serials of what was in place before and has been kept, the newest first; raise PublishError."""
+        """Return the serials of the kept generations, newest first; raise PublishError."""
         if not self.keeps:
             return []
         pattern = re.compile(re.escape(self.object.name) + rf"\.(\d{{{GENERATION_DIGITS}}})", re.ASCII)
@@ -64,30 +63,30 @@ class StoreTarget:
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
     def generation(self, serial: int) -> bytes:
-        """Read one of these; raise PublishError."""
+        """Return one generation; raise PublishError."""
         with _as_publish_error():
             found = self._generation(serial).fetch()
-        assert found is not None, "no version was named that it could still be"  # noqa: S101 - for the type checkers
+        assert found is not None, "only a conditional read can give None"  # noqa: S101 - for the type checkers
         return found.data
 
     def replace(self, data: bytes, replaced: int | None, keep: int) -> None:
-        """Put `data` in place of what `current` gave last; keep that, if its serial is given, `keep` in all.
+        """Replace the version that `current` read last; keep it as generation `replaced`, `keep` in all.
 
-        Raises PublishError, also where something else is in place by now.
+        Raise PublishError, also if another version is in place by now.
         """
         with _as_publish_error():
             if replaced is not None and keep and self.keeps and self._seen:
-                # A generation of that serial can be there: from an attempt that got no further.
+                # A generation of that serial can exist, from an attempt that failed after this step.
                 with contextlib.suppress(StoreConflictError):
                     self._generation(replaced).put(self._seen.data, None)
             try:
                 self.object.put(data, self._seen.version if self._seen else None)
             except StoreConflictError:
-                if not self._holds(data):  # else an answer was lost, and our own second try was refused
+                if not self._holds(data):  # else the answer to our first try was lost, and our retry was refused
                     raise
             if not self._holds(data):
                 raise PublishError(
-                    f"{self.name}: reads back as something else than what was written; see who else writes there"
+                    f"{self.name}: reads back differently from what was written; find out what else writes there"
                 )
             for serial in self.generations()[keep:]:
                 self._generation(serial).delete()

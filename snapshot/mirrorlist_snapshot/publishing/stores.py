@@ -1,9 +1,9 @@
-"""Objects in a store: S3, GCS, Azure, an HTTP server, a folder; each named by one URL.
+"""Objects in a store (S3, GCS, Azure, an HTTP server, a folder), each named by one URL.
 
-The protocol, the retries and the signing of requests are `obstore`'s, and so are the names of the environment variables
-that hold credentials and endpoints (AWS_*, GOOGLE_*, AZURE_*): none is taken from a URL, none gets into a message.
-Reading is bounded in size and time. A write says which version it replaces and is refused by the store where another
-writer was faster; stores that cannot refuse (HTTP) are told apart by `Store.guards_writes`.
+`obstore` implements the protocols, retries and signed requests. Credentials and endpoints come from its environment
+variables (AWS_*, GOOGLE_*, AZURE_*), never from a URL, and never appear in a message. Reading is bounded in size and
+time. A write names the version that it replaces; the store refuses it if another writer was faster.
+`StoredObject.guards_writes` is false for stores that cannot refuse (HTTP).
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ MAX_OBJECT_BYTES: Final = 1 << 30
 """A snapshot at the design point (150,000 directories) has some 10 MB; a hundred times that is a mistake."""
 CONNECT_SECONDS: Final = 5
 SILENT_SECONDS: Final = 10
-"""Without a byte: a store that hangs is a store that is away."""
+"""Without a byte: a store that hangs counts as unreachable."""
 READ_SECONDS: Final = 120
 """For a whole object: 10 MB at less than a megabit per second."""
 SCHEMES: Final = ("s3", "gs", "az", "https", "http", "file")
 GUARDED: Final = ("s3", "gs", "az")
-"""Schemes of stores that refuse a write where the object is not the one that the writer has seen."""
+"""Schemes of stores that refuse a write over a version that the writer has not read."""
 NO_CLIENT: Final = "stores need the package obstore: pip install 'mirrorlistd[pull]'"
 _EXAMPLES: Final = "s3://bucket/mirrors.mls or https://host/mirrors.mls"
 
 _STATUS: Final = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
 _CAUSE: Final = re.compile(r'(?:message|error): "([^"]{1,100})"|InvalidCertificate\(\s*(\w+)|(TimedOut|timed out)')
-"""Where the debugging details that a store's client appends say why: the system's words, nobody's URL."""
+"""The cause in the debugging details of the store's client: words of the system, never a URL."""
 _URL: Final = re.compile(r"\S*://\S*")
 
 
 def is_url(target: str) -> bool:
-    """Tell a store's URL from the path of a file."""
+    """Whether the target is the URL of a store, not the path of a file."""
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", target))
 
 
 def have_client() -> bool:
-    """Whether the packages are there that stores need; without importing them, as they start threads."""
+    """Whether the packages for stores are installed; they are not imported, because they start threads."""
     return find_spec("obstore") is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectVersion:
-    """Which version of an object was read: what a conditional request names."""
+    """The version of an object that was read; conditional requests name it."""
 
     etag: str | None
     token: str | None
-    """What some stores have besides the ETag (GCS: the generation)."""
+    """A second identifier that some stores have (GCS: the generation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +74,21 @@ class FetchedObject:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object, there or not."""
+    """One object, which may not exist."""
 
     url: str
-    """Of the object, without credentials: may be logged."""
+    """URL of the object, without credentials, so that it can be logged."""
     name: str
     """Its last part."""
     store: ObjectStore
-    """Of the folder that it is in."""
+    """The store of the folder that contains the object."""
 
     @classmethod
     def at(cls, url: str) -> StoredObject:
-        """Read a URL; raise StoreError where it names no object, or where the packages for it are missing."""
+        """Return the object that a URL names; raise StoreError if it names none, or if packages are missing."""
         scheme, folder, name = split_url(url)
         try:
-            from obstore.store import from_url  # noqa: PLC0415 - an extra's, wanted only where a store is named
+            from obstore.store import from_url  # noqa: PLC0415 - of an extra, needed only for stores
         except ImportError as error:
             raise StoreError(NO_CLIENT) from error
         plain: ClientConfig = {"allow_http": True} if scheme == "http" or _plain_http(scheme) else {}
@@ -97,7 +97,7 @@ class StoredObject:
             "read_timeout": timedelta(seconds=SILENT_SECONDS),
             "timeout": timedelta(seconds=READ_SECONDS),
         }
-        # Whoever asks again has a schedule of their own; this is for the hiccup of a moment.
+        # Callers have their own schedule of retries; these are for momentary failures.
         retries: RetryConfig = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
         with _as_store_error(url):
             if scheme == "file":
@@ -107,20 +107,20 @@ class StoredObject:
 
     @property
     def guards_writes(self) -> bool:
-        """Whether the store refuses a write over a version that is no longer there."""
+        """Whether the store refuses a write over a version that is no longer in place."""
         return self.url.partition(":")[0].lower() in GUARDED
 
     @property
     def etags_are_times(self) -> bool:
-        """Whether an ETag is made of a time in whole seconds, and two versions of one second can have the same."""
+        """Whether ETags are made of times in whole seconds, so that two versions within a second can share one."""
         return self.url.partition(":")[0].lower() in ("http", "https")  # nginx and Apache: time and size
 
     def sibling(self, name: str) -> StoredObject:
-        """Give another object of the same folder."""
+        """Return another object of the same folder."""
         return StoredObject(self.url.removesuffix(self.name) + name, name, self.store)
 
     def siblings(self) -> list[str]:
-        """List the names in the same folder; StoreError also where the store has no lists (HTTP)."""
+        """Return the names in the same folder; raise StoreError, also if the store has no lists (HTTP)."""
         import obstore  # noqa: PLC0415 - as above
 
         with _as_store_error(self.url):
@@ -128,7 +128,7 @@ class StoredObject:
         return sorted(meta["path"].rpartition("/")[2] for meta in found["objects"])
 
     def fetch(self, known: ObjectVersion | None = None) -> FetchedObject | None:
-        """Read the object; None where it is still the `known` version. Raises NoObjectError, StoreError."""
+        """Return the object, None if it still is the `known` version; raise NoObjectError or StoreError."""
         import obstore  # noqa: PLC0415 - as above
         from obstore.exceptions import NotModifiedError  # noqa: PLC0415 - as above
 
@@ -152,10 +152,10 @@ class StoredObject:
         return FetchedObject(bytes(data), ObjectVersion(got.meta["e_tag"], got.meta["version"]))
 
     def put(self, data: bytes, over: ObjectVersion | None) -> None:
-        """Write the object: over that version of it, or, without one, where there is none.
+        """Write the object over version `over`; if that is None, create it.
 
-        Raises StoreConflictError where the store finds something else there, and leaves that; StoreError otherwise.
-        Stores that do not guard writes replace whatever is there.
+        Raise StoreConflictError if the store has another version, which then stays, and StoreError for other failures.
+        Stores that do not guard writes replace any version.
         """
         import obstore  # noqa: PLC0415 - as above
         from obstore.exceptions import AlreadyExistsError, PreconditionError  # noqa: PLC0415 - as above
@@ -169,11 +169,11 @@ class StoredObject:
                 obstore.put(self.store, self.name, data, mode=mode, use_multipart=False)
             except (AlreadyExistsError, FileExistsError, PreconditionError) as error:
                 raise StoreConflictError(
-                    f"{self.url}: somebody else wrote it since it was read; nothing was changed, publish again"
+                    f"{self.url}: another writer has replaced it since it was read; nothing was changed, publish again"
                 ) from error
 
     def delete(self) -> None:
-        """Remove the object, if it is there."""
+        """Delete the object, if it exists."""
         import obstore  # noqa: PLC0415 - as above
 
         with _as_store_error(self.url):
@@ -181,7 +181,7 @@ class StoredObject:
 
 
 def split_url(url: str) -> tuple[str, str, str]:
-    """Give scheme, URL of the folder and name of the object; raise StoreError, without what may be secret."""
+    """Return scheme, URL of the folder and name of the object; raise StoreError with no secret in it."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -200,32 +200,32 @@ def split_url(url: str) -> tuple[str, str, str]:
 
 
 def _plain_http(scheme: str) -> bool:
-    """Whether the environment allows an endpoint without TLS: obstore's variable, which options of ours would hide."""
+    """Whether obstore's variable allows an endpoint without TLS; our own client options would hide it."""
     prefix = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}.get(scheme)
     return os.environ.get(f"{prefix}_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
 
 
 @contextmanager
 def _as_store_error(url: str) -> Generator[None]:
-    """Turn whatever a store's client raises into a StoreError in our words."""
-    from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra's
+    """Raise StoreError, in our own words, for every error of a store's client."""
+    from obstore.exceptions import BaseError  # noqa: PLC0415 - of an extra
 
     try:
         yield
     except FileNotFoundError as error:
         raise NoObjectError(f"{url}: is not there; publish it first, or correct the URL") from error
     except (BaseError, OSError, NotImplementedError, ValueError) as error:
-        raise StoreError(f"{url}: {_reason(error)}") from None  # the cause may name more than may be logged
+        raise StoreError(f"{url}: {_reason(error)}") from None  # the cause may contain secrets
 
 
 def _reason(error: Exception) -> str:
-    """What a store's client says, without URLs (they may be signed), page bodies and debugging details."""
+    """Return the reason of a client's error without URLs (they may be signed), page bodies and debugging details."""
     text = str(error)
     if status := _STATUS.search(text):
         code = _CODE.search(text)
         return f"the store answers {status[1].strip()}" + (f" ({code[1]})" if code else "")
-    said = _URL.sub("...", text.partition("\n")[0].rpartition(" - ")[2])[:200]
-    if said.endswith("builder error"):
-        return "plain HTTP is not allowed unless asked for: AWS_ALLOW_HTTP=true, or the variable of that store"
+    message = _URL.sub("...", text.partition("\n")[0].rpartition(" - ")[2])[:200]
+    if message.endswith("builder error"):
+        return "plain HTTP is allowed only with AWS_ALLOW_HTTP=true, or the variable of that store"
     cause = next(filter(None, (found for match in _CAUSE.finditer(text) for found in match.groups())), "")
-    return f"the store cannot be asked: {said}" + (f" ({cause})" if cause else "")
+    return f"the store cannot be reached: {message}" + (f" ({cause})" if cause else "")

@@ -1,6 +1,6 @@
-"""What people and programs want to know of snapshots: plain dicts, ready for JSON, and the same as text.
+"""Reports about snapshots: plain dicts for JSON, and the same facts as text.
 
-The keys of the dicts are an interface: they are only added to. Nothing here reads a file or a clock.
+The keys of the dicts are an interface: keys are added, never renamed or removed. Nothing here reads a file or a clock.
 """
 
 from __future__ import annotations

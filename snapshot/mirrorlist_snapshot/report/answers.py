@@ -1,4 +1,4 @@
-"""Which countries get another answer: two snapshots compared by what their clients would see.
+"""The countries whose answers change: two snapshots compared by the mirrors that clients are offered.
 
 A country's answer for a directory is the set of its candidates: name, tier, weight, URLs. It comes from the country
 half of the rules of docs/selection.md (`tiers`) and the carrier set; networks and autonomous systems, which come on top
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.model import RepositoryDirectory, Snapshot
 
 MINIMUM: Final = 5
-"""Mirrors below which far ones are added: the server's default (design rule: tier 6)."""
+"""Mirrors below which tier 6 is added: the server's default (docs/selection.md, Tiers)."""
 
 
 def changed_answers(old: Snapshot, new: Snapshot) -> list[dict[str, Any]]:
-    """Each repository and architecture of both snapshots with the countries (codes, sorted) that see a difference.
+    """Return each repository and architecture of both snapshots with the countries (sorted codes) whose answers differ.
 
-    What only one snapshot has is left out: that it is new or gone says more.
+    Repositories of one snapshot only are left out: they are reported as added or removed.
     """
     names = sorted({mirror.name for snapshot in (old, new) for mirror in snapshot.mirrors})
     bits = {name: number for number, name in enumerate(names)}
@@ -65,7 +65,7 @@ def changed_answers(old: Snapshot, new: Snapshot) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """What the countries of one tier map can be offered of one category."""
+    """The mirrors of one category that the countries of one tier map can be offered."""
 
     near: int
     """Tiers 3 to 5."""
@@ -78,7 +78,7 @@ class _Candidates:
 
 
 class _SnapshotAnswers:
-    """One of the two snapshots, with what has been computed of it."""
+    """The answers of one of the two snapshots, computed once each."""
 
     def __init__(self, snapshot: Snapshot, bits: Mapping[str, int]) -> None:
         self._snapshot = snapshot
@@ -87,7 +87,7 @@ class _SnapshotAnswers:
         self._carriers: dict[int, int] = {}
         maps: dict[bytes, int] = {}
         self.map_of: dict[str, int] = {}
-        """Country -> number of its tier map; countries without mirrors of their own mostly share their continent's."""
+        """Country -> number of its tier map. Most countries without mirrors share that of their continent."""
         for country in CONTINENT_OF:
             found = tier_map(snapshot, country, continent_of(country, None, snapshot.overrides))
             self.map_of[country] = maps.setdefault(found, len(maps))
@@ -97,10 +97,10 @@ class _SnapshotAnswers:
             for one in snapshot.repositories
             for place in one.directories
         }
-        """Repository and architecture -> directory, None where the repository is disabled."""
+        """Repository and architecture -> directory, None if the repository is disabled."""
 
     def answer(self, place: RepositoryDirectory | None, tiers: int) -> int:
-        """Return the mirrors that the countries of a tier map get for a directory, 0 where there is no list."""
+        """Return the mirrors that the countries of a tier map get for a directory; 0 if there is no list."""
         if place is None:
             return 0
         carriers, offered = self._carrying(place), self.candidates(place.category, tiers)
@@ -119,7 +119,7 @@ class _SnapshotAnswers:
         return self._carriers[number]
 
     def candidates(self, category: int, tiers: int) -> _Candidates:
-        """Return what the countries of a tier map can be offered of a category."""
+        """Return the mirrors of a category that the countries of a tier map can be offered."""
         key = category, tiers
         if key not in self._candidates:
             self._candidates[key] = self._find_candidates(category, self._maps[tiers])

@@ -1,7 +1,7 @@
-"""What changes from one snapshot to the next, in names rather than numbers.
+"""The differences between two snapshots, by name.
 
-Serial, build time and generator are shown but are no difference. Small things are listed one by one; directories,
-files and netblock ranges, of which there may be 150,000, are counted.
+Serial, build time and generator are shown but do not count as a difference. Directories, files and netblock ranges, of
+which there may be 150,000, are counted; everything else is listed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Mirror, Netblocks, Snapshot
 
 FieldsByName = dict[str, dict[str, Any]]
-"""Name -> fields, for anything that is compared one by one."""
+"""Name -> fields, of records that are compared one by one."""
 _LISTED = ("categories", "mirrors", "repositories", "aliases", "continents", "neighbours", "never_served")
 _COUNTED = ("directories", "files", "netblock_countries", "netblock_asns")
 _NOT_COMPARED = "answers by netblock or AS are not compared"
@@ -105,7 +105,7 @@ def _counts(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> dict[str, int]:
 
 
 def _directories(old: Snapshot, new: Snapshot) -> dict[str, int]:
-    """Count directories whose set of mirrors differs; equal sets of names have one number in both."""
+    """Count the directories whose set of mirrors differs, compared by names."""
     numbers: dict[frozenset[str], int] = {}
     sides: list[dict[tuple[str, bytes], int]] = []
     for snapshot in (old, new):
@@ -134,8 +134,8 @@ def _ranges(netblocks: Netblocks) -> Iterator[tuple[bytes, int]]:
 
 
 def diff_text(found: Mapping[str, Any]) -> str:
-    """Show what `diff` gives, for people: `+` is new, `-` is gone, `~` is changed."""
-    # Where nothing differs, netblocks and AS numbers do not, either.
+    """Return the result of `diff` as text: `+` is new, `-` is removed, `~` is changed."""
+    # Without any difference there is none in netblocks and AS numbers.
     return "\n".join([*_lines(found), *(() if found["same"] else ("", _NOT_COMPARED))]) + "\n"
 
 
@@ -180,7 +180,7 @@ def _title(kind: str) -> str:
 
 
 def _show(value: object) -> str:
-    """Any field's value for people: `192.0.2.0/24 exclusive, 198.51.100.0/24`."""
+    """Return the value of any field as text: `192.0.2.0/24 exclusive, 198.51.100.0/24`."""
     if isinstance(value, dict):
         items = cast("dict[str, object]", value).items()
         return ", ".join(f"{key} {_words(one)}".strip() for key, one in items) or "none"

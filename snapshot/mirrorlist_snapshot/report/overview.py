@@ -1,4 +1,4 @@
-"""One snapshot as it is: when, how much, which repositories, which mirrors."""
+"""An overview of one snapshot: serial, age, counts, repositories, mirrors, sections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FLAGS = ("inactive", "private", "fallback")
 
 
 def inspect(data: bytes | memoryview, *, now: int) -> dict[str, Any]:
-    """Describe a file's snapshot; `now` is the time in seconds since 1970 UTC. SnapshotError for a bad file."""
+    """Describe a snapshot file; `now` is in seconds since 1970 UTC. Raise SnapshotError for an invalid file."""
     snapshot = snapshot_format.decode(data)
     header = snapshot_format.header(data)
     return {
@@ -67,7 +67,7 @@ def _ranges(netblocks: Netblocks) -> int:
 
 
 def _offering(snapshot: Snapshot, category: int) -> int:
-    """Active mirrors that have URLs for a category."""
+    """Count the active mirrors that have URLs for a category."""
     return sum(
         mirror.active and any(content.category == category for content in mirror.contents)
         for mirror in snapshot.mirrors
@@ -92,7 +92,7 @@ def _repository(snapshot: Snapshot, repository: Repository) -> dict[str, Any]:
 
 
 def _carrying(snapshot: Snapshot, place: RepositoryDirectory) -> int:
-    """Active mirrors that carry a directory."""
+    """Count the active mirrors that carry a directory."""
     look_up = (
         snapshot.directories.nearest
         if snapshot.categories[place.category].kind is CategoryKind.OPEN
@@ -120,7 +120,7 @@ def _mirror(snapshot: Snapshot, mirror: Mirror) -> dict[str, Any]:
 
 
 def inspect_text(found: Mapping[str, Any]) -> str:
-    """Show what `inspect` gives, for people."""
+    """Return the result of `inspect` as text."""
     return "\n".join(_lines(found)) + "\n"
 
 

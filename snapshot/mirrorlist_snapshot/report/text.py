@@ -1,4 +1,4 @@
-"""Small helpers to write for people."""
+"""Times, numbers and tables as text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
 def moment(seconds: int) -> str:
-    """A time, given in seconds since 1970 UTC."""
+    """Return a time, given in seconds since 1970 UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def ago(seconds: int) -> str:
-    """An age in its largest whole unit; a negative one is in the future, as clocks that differ make it."""
+    """Return an age in its largest whole unit; a negative age, from clocks that differ, is in the future."""
     for unit, size in _UNITS:
         if abs(seconds) >= size:
             words = plural(abs(seconds) // size, unit)
@@ -28,17 +28,17 @@ def ago(seconds: int) -> str:
 
 
 def count(number: int) -> str:
-    """A number with its thousands apart."""
+    """Return a number with separated thousands."""
     return f"{number:,}"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
-    """A counted noun."""
+    """Return a number with its noun."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Aligned columns, indented; columns with nothing in any row are left out."""
+    """Return aligned, indented columns; columns that are empty in every row are left out."""
     used = [column for column in range(len(headings)) if any(row[column] for row in rows)]
     widths = {column: max(len(line[column]) for line in (headings, *rows)) for column in used}
     for line in (headings, *rows):

@@ -1,9 +1,9 @@
-"""Sources of a snapshot: files that people write, read, validated and checked together.
+"""Sources of a snapshot: files that people write are read, validated and checked together.
 
-    files -> reading -> validation (schema, rules) -> merging -> checks -> assembly -> Records
+    files -> reading -> validation (schema, rules) -> merging -> checks -> assembly -> NetworkRecords
 
-Every step adds to one list of complaints, and only the end decides: an operator sees all mistakes of all files in
-one run.
+Every step adds to one list of complaints, and the last step refuses the sources if there is a mistake. So an operator
+sees all mistakes of all files in one run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["json_schema", "read_sources"]
 def read_sources(paths: Sequence[Path]) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
     """Read files, and folders of files, that describe mirrors; return the records and the warnings.
 
-    Raises SourceError with every complaint, mistakes and warnings, of all files, if there is any mistake.
+    Raise SourceError with all complaints, mistakes and warnings, of all files if there is a mistake.
     """
     documents, complaints = read(paths)
     unread = bool(_mistakes(complaints))
@@ -53,7 +53,7 @@ def read_sources(paths: Sequence[Path]) -> tuple[NetworkRecords, tuple[Complaint
 
 
 def _check_any(merged: MergedSources, files: Sequence[str]) -> Iterator[Complaint]:
-    """Refuse a description of nothing: served, it would take every mirror away from every client."""
+    """Refuse a description without mirrors or repositories: it would leave every client without a mirror."""
     for section in ("mirrors", "repositories"):
         if not any(path[0] == section for path in merged.named):
             message = "there are none in any source; describe at least one"
@@ -65,7 +65,7 @@ def _mistakes(complaints: Iterable[Complaint]) -> list[Complaint]:
 
 
 def _in_order(complaints: Iterable[Complaint]) -> tuple[Complaint, ...]:
-    """By place: files as first met, then lines; each complaint once."""
+    """Return distinct complaints, sorted by file in order of appearance, then by line."""
     distinct = dict.fromkeys(complaints)
     files = {file: rank for rank, file in enumerate(dict.fromkeys(complaint.file for complaint in distinct))}
     return tuple(sorted(distinct, key=lambda complaint: (files[complaint.file], complaint.line or 0)))

@@ -1,4 +1,4 @@
-"""One checked description -> Records: shorthands resolved, defaults filled in, equal sets of carriers shared."""
+"""Turn one checked description into NetworkRecords: resolve shorthands, fill in defaults, share equal carrier sets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Files = dict[tuple[str, str], FileDetails]
 
 
 def assemble(merged: MergedSources, files: Files) -> NetworkRecords:
-    """Make the records of a description without mistakes."""
+    """Return the records of a description without mistakes."""
     return NetworkRecords(
         categories=tuple(
             CategoryRecord(
@@ -111,7 +111,7 @@ def _repository_directories(repository: RepositoryTable) -> tuple[RepositoryDire
 
 
 def _directories(merged: MergedSources, category: str) -> dict[str, frozenset[str]]:
-    """The directories of a listed category and who has each up to date; equal sets are one object."""
+    """Return the directories of a listed category with the mirrors that hold each; equal sets are one object."""
     everyone: list[str] = []
     listed: dict[str, list[str]] = {}
     for name, mirror in merged.mirrors.items():
@@ -135,7 +135,7 @@ def _directories(merged: MergedSources, category: str) -> dict[str, frozenset[st
 
 
 def file_details(merged: MergedSources) -> tuple[Files, list[Complaint]]:
-    """Every file's details; a second, different description of one is a mistake."""
+    """Return every file's details; a second, different description of a file is a mistake."""
     found: Files = {}
     first: dict[tuple[str, str], tuple[SourceRecord[CategoryTable] | SourceRecord[RepositoryTable], int]] = {}
     complaints: list[Complaint] = []
@@ -169,7 +169,7 @@ def _described(
 
 def _details(file: CategoryFile) -> FileDetails:
     current = file.version()
-    # An alternate that says the same twice, or the same as the current version, adds nothing.
+    # A repeated alternate, or one equal to the current version, adds nothing.
     alternates = {version.version() for version in file.alternates} - {current}
     ordered = sorted(alternates, key=lambda version: (-version.timestamp, version.size, repr(version)))
     return FileDetails(current=current, alternates=tuple(ordered))
@@ -194,4 +194,4 @@ def nobody_carries(merged: MergedSources, records: NetworkRecords) -> Iterator[C
                 reason = (
                     f"the category lists no directory {rules.shown(place.path)}" if unlisted else "no active mirror"
                 )
-                yield entry.warning(f"nobody carries it: {reason}; clients will get 404", *where)
+                yield entry.warning(f"no mirror carries it: {reason}; clients will get 404", *where)

@@ -1,7 +1,7 @@
-"""Rules that take more than one value to see: references, contradictions, and what an operator surely did not mean.
+"""Rules about more than one value: references, contradictions, and what an operator cannot have intended.
 
-A mistake refuses the compilation; a warning names something that compiles and yet will not do what it says. What is
-missing from a flawed record is not complained about: it may be the value that was wrong.
+A mistake refuses the compilation. A warning names a description that compiles but has no effect, or a surprising one.
+Values that are missing from a flawed record give no complaint, because the removed value may have been one of them.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     )
 
 _WIDE: Final = {4: 8, 6: 16}
-"""Prefix lengths below which a netblock is wider than any one network's clients."""
+"""Prefix lengths below which a netblock is wider than any single network."""
 _Owners = dict[int, dict[IPv4Network | IPv6Network, list[str]]]
 """Prefix length -> netblock -> the mirrors for which it is exclusive."""
 
 
 def check(merged: MergedSources) -> Iterator[Complaint]:
-    """Complain about everything that only shows across records."""
+    """Yield complaints about rules that concern several values or records."""
     yield from _check_counts(merged)
     yield from _check_tops(merged)
     for category in merged.categories.values():
@@ -79,7 +79,7 @@ def _check_mirror(entry: SourceRecord[MirrorTable], merged: MergedSources) -> It
     mirror = entry.value
     yield from _check_reach(entry)
     if both := sorted({*mirror.allowed_countries} & {*mirror.denied_countries}):
-        yield entry.error(f"{', '.join(both)} is both allowed and denied; decide on one", "denied_countries")
+        yield entry.error(f"{', '.join(both)} is both allowed and denied; choose one of the two", "denied_countries")
     yield from _check_netblocks(entry)
     if not mirror.categories and not entry.flawed:
         yield entry.warning("has no categories, so it is never offered")
@@ -88,17 +88,19 @@ def _check_mirror(entry: SourceRecord[MirrorTable], merged: MergedSources) -> It
 
 
 def _check_reach(entry: SourceRecord[MirrorTable]) -> Iterator[Complaint]:
-    """Whom the mirror can be offered to at all."""
+    """Check that some client can be offered the mirror."""
     mirror = entry.value
     near = bool(mirror.netblocks or mirror.asns)
     if mirror.private and mirror.fallback:
-        yield entry.error("a private mirror cannot be everyone's last resort; decide on one", "fallback")
+        yield entry.error(
+            "a mirror cannot be both private and the last resort of all clients; choose one of the two", "fallback"
+        )
     elif mirror.fallback and near:
-        yield entry.warning("netblocks and asns have no effect on a fallback mirror: it always stands last", "fallback")
+        yield entry.warning("netblocks and asns have no effect on a fallback mirror: it is always last", "fallback")
     if entry.flawed:
         return
     if mirror.private and not near:
-        yield entry.warning("has neither netblocks nor asns, so it is never offered to anyone", "private")
+        yield entry.warning("has neither netblocks nor asns, so it is never offered to any client", "private")
     if mirror.country is None and not mirror.private and not mirror.fallback:
         yield entry.warning("has no country, so it is offered only after all that have one")
 
@@ -110,13 +112,13 @@ def _check_netblocks(entry: SourceRecord[MirrorTable]) -> Iterator[Complaint]:
             yield entry.error(f"the netblock {netblock.prefix} is listed twice", "netblocks", position)
         elif _is_wide(netblock.prefix):
             yield entry.warning(
-                f"{netblock.prefix} is very wide: everyone in it gets this mirror first", "netblocks", position
+                f"{netblock.prefix} is very wide: all clients in it get this mirror first", "netblocks", position
             )
         seen.add(netblock.prefix)
 
 
 def _check_exclusive(merged: MergedSources) -> Iterator[Complaint]:
-    """Warn about netblocks whose clients an exclusive netblock keeps for other mirrors."""
+    """Warn about netblocks whose clients get only the mirrors of an exclusive netblock around them."""
     serving = {name: entry for name, entry in merged.mirrors.items() if entry.value.active and not entry.value.fallback}
     owners: _Owners = {}
     for name, entry in serving.items():
@@ -137,9 +139,9 @@ def _check_exclusive(merged: MergedSources) -> Iterator[Complaint]:
 def _kept(
     prefix: str, name: str, owners: _Owners, serving: Mapping[str, SourceRecord[MirrorTable]]
 ) -> tuple[str, str] | None:
-    """The exclusive netblock that decides for a mirror's netblock, and whose it is; None if its own, or there is none.
+    """Return the exclusive netblock that decides for a mirror's netblock, and its mirror; None if the mirror owns it.
 
-    It is the longest that holds the netblock, among mirrors that have a category in common.
+    It is the longest exclusive netblock around it, of mirrors with a category in common. None also if there is none.
     """
     network = ip_network(prefix)
     categories = serving[name].value.categories.keys()
@@ -164,7 +166,7 @@ def _check_content(
     if known and known.value.kind == "open" and content.directories is not None and not known.flawed:
         yield entry.error(
             f'{rules.shown(name)} is an open category, its directories are not tracked; make it kind = "listed",'
-            " or say what the mirror lacks with include and exclude",
+            " or state what the mirror lacks with include and exclude",
             *where,
             "directories",
         )
@@ -190,7 +192,7 @@ def _check_alias(name: str, entry: SourceRecord[RepositoryTable], merged: Merged
     if repository.alias is None:
         return
     if others := sorted(repository.model_fields_set - {"alias"}):
-        yield entry.error(f"an alias has nothing of its own, but there is {', '.join(others)}; leave one out", "alias")
+        yield entry.error(f"an alias has no other keys, but this one has {', '.join(others)}; leave one out", "alias")
     if ("repositories", repository.alias) not in merged.named:
         others = [other for other in merged.repositories if other != name]
         yield entry.error(_unknown("repository", repository.alias, others), "alias")
@@ -202,9 +204,9 @@ def _check_alias(name: str, entry: SourceRecord[RepositoryTable], merged: Merged
         if (after := merged.repositories.get(following.alias)) is None:
             return
         following = after.value
-    # Each loop is reported once, at the first of its names; aliases that only lead into it are not to blame.
+    # Each loop is reported once, at the first of its names, and not at aliases that only lead into it.
     if following.alias == name == min(chain):
-        yield entry.error(f"the aliases go round in a loop: {' -> '.join([*chain, name])}", "alias")
+        yield entry.error(f"the aliases form a loop: {' -> '.join([*chain, name])}", "alias")
 
 
 def _check_repository(entry: SourceRecord[RepositoryTable], merged: MergedSources) -> Iterator[Complaint]:
@@ -256,17 +258,19 @@ def _check_files(entry: SourceRecord[RepositoryTable]) -> Iterator[Complaint]:
             message = _unknown("architecture", file.arch, arches) if arches else "the repository has no architectures"
             yield entry.error(message, *where, "arch")
         elif file.arch is None and len(arches) > 1:
-            yield entry.error(f"is missing; say whose file it is: {', '.join(sorted(arches))}", *where, "arch")
+            yield entry.error(
+                f"is missing; name the architecture of the file: {', '.join(sorted(arches))}", *where, "arch"
+            )
 
 
 def _check_overrides(merged: MergedSources) -> Iterator[Complaint]:
     for prefix, entry in merged.netblocks.items():
         if _is_wide(prefix):
-            yield entry.warning(f"{prefix} is very wide: everyone in it counts as a client in {entry.value}")
+            yield entry.warning(f"{prefix} is very wide: all clients in it count as clients in {entry.value}")
     for country, groups in merged.neighbours.items():
         seen = {country}
         for position, group in enumerate(groups.value):
-            # A flat list of countries has become one group.
+            # validation has turned a flat list of countries into one group
             where = (position,) if len(groups.value) > 1 else ()
             for neighbour in group:
                 if neighbour in seen:

@@ -1,8 +1,7 @@
-"""Where in a TOML or JSON text each key stands: complaints need lines, and neither parser of the library keeps them.
+"""Find the line of each key in a TOML or JSON text: complaints need lines, and the library's parsers keep none.
 
-The text is known to be valid (its parser has read it), so this is a plain walk, not a second parser: it finds where
-a value ends and never looks into one. It runs only when there is something to complain about. (YAML nodes know their
-lines themselves, see `reading`.)
+The library's parser has already accepted the text. So this module only finds where each value ends, and does not parse
+values. It runs only if there are complaints. YAML nodes have their lines (see `syntax`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _STRING: Final = re.compile(
     r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})' r"|'''.*?'''(?:'{0,2})" r'|"(?:[^"\\\n]|\\.)*"' r"|'[^'\n]*'", re.DOTALL
 )
 _OTHER: Final = re.compile(r"[^,\]}\n#]+")
-"""Numbers, booleans, dates: whatever is neither a string nor nested."""
+"""Numbers, booleans, dates: every value that is neither a string nor nested."""
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -38,19 +37,19 @@ class Lines:
         """Keys given twice: (key path, first line, second line)."""
 
     def add(self, path: KeyPath, line: int) -> None:
-        """Note where a key stands; a second time is a duplicate."""
+        """Record the line of a key; a second line makes it a duplicate."""
         first = self._lines.setdefault(path, line)
         if path in self._given:
             self.duplicates.append((path, first, line))
         self._given.add(path)
 
     def add_parents(self, path: KeyPath, line: int) -> None:
-        """Note a table that exists because of a key in it, unless it is known already."""
+        """Record the line of a table that is implied by a key in it, unless it has one already."""
         for length in range(1, len(path) + 1):
             self._lines.setdefault(path[:length], line)
 
     def find(self, path: KeyPath) -> int | None:
-        """1-based line of a key, or of the nearest table around it; None where nothing is known."""
+        """Return the 1-based line of a key, or of the nearest table around it; None if neither is known."""
         while path:
             if (line := self._lines.get(path)) is not None:
                 return line

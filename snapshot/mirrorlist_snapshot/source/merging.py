@@ -1,6 +1,6 @@
-"""The parts that documents contribute -> one description, every record still knowing where it was written.
+"""Merge validated documents into one description whose records know their place in a file.
 
-Files add to each other and never override: the same name in two of them is a mistake, and so is the same override.
+Files add to each other and never override each other: the same name, or the same override, in two of them is a mistake.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ class SourceRecord(Generic[T]):
     path: KeyPath
     value: T
     flawed: bool
-    """Something was taken out: what is missing may have been there."""
+    """Whether a wrong value was removed from the record; a missing value may be that one."""
 
     def error(self, message: str, *keys: str | int) -> Complaint:
-        """A mistake at a key below the record."""
+        """Return a complaint about a mistake at a key below the record."""
         return self.document.complaint(self._at(keys), message)
 
     def warning(self, message: str, *keys: str | int) -> Complaint:
-        """A suspicious thing at a key below the record."""
+        """Return a warning about a key below the record."""
         return self.document.complaint(self._at(keys), message, warning=True)
 
     def place(self, *keys: str | int) -> str:
-        """`file:line` of the record, or of a key below it."""
+        """Return `file:line` of the record, or of a key below it."""
         return self.document.place(self._at(keys))
 
     def _at(self, keys: tuple[str | int, ...]) -> KeyPath:
-        # Where something was taken out of a list, positions have moved: then the list has to do.
+        # In a flawed record the positions in lists may have changed: the complaint then names the whole list.
         exact = len(keys) if not self.flawed else next((n for n, key in enumerate(keys) if isinstance(key, int)), None)
         return (*self.path, *keys[:exact])
 
 
 @dataclass(frozen=True, slots=True)
 class MergedSources:
-    """Everything that all documents say."""
+    """The records and overrides of all documents."""
 
     categories: dict[str, SourceRecord[CategoryTable]]
     repositories: dict[str, SourceRecord[RepositoryTable]]
@@ -62,11 +62,11 @@ class MergedSources:
     netblocks: dict[str, SourceRecord[str]]
     never_served: dict[str, SourceRecord[list[str]]]
     named: frozenset[KeyPath]
-    """(section, name) of every record, also of those too broken to be here."""
+    """(section, name) of every record, including those that validation has removed."""
 
 
 def merge(parts: Sequence[ValidatedDocument]) -> tuple[MergedSources, list[Complaint]]:
-    """Put the parts together; a thing that is described twice keeps its first description."""
+    """Merge documents; a record that is described twice keeps its first description."""
     merged = MergedSources(
         categories={},
         repositories={},
@@ -100,7 +100,7 @@ def _add(
     values: Mapping[str, T],
     rule: Callable[[str], str] | None = None,
 ) -> Iterable[Complaint]:
-    """Add a section's values to the entries; `rule` is what made its keys canonical."""
+    """Add a section's values to the entries; `rule` made its keys canonical."""
     spelling = _spelling(part.document.data, section, rule) if rule and values else {}
     for key, value in values.items():
         path = (*section, spelling.get(key, key))
@@ -111,7 +111,7 @@ def _add(
 
 
 def _spelling(data: object, section: tuple[str, ...], rule: Callable[[str], str]) -> dict[str, str]:
-    """Canonical key -> key as it is written in the document."""
+    """Return canonical key -> key as written in the document."""
     table: Any = data
     for key in section:
         table = table[key]
@@ -120,5 +120,5 @@ def _spelling(data: object, section: tuple[str, ...], rule: Callable[[str], str]
         try:
             found[rule(key)] = key
         except rules.RuleError:
-            continue  # complained about by now
+            continue  # has its complaint already
     return found

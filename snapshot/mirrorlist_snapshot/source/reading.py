@@ -1,4 +1,4 @@
-"""Files and folders -> documents: plain data with a way to find each key's line, or complaints; never a traceback."""
+"""Read files and folders into documents: plain data that can find the line of each key; failures are complaints."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ class Document:
     """One file's data."""
 
     file: str
-    """As the user named it."""
+    """Name of the file as the user wrote it."""
     data: object
     """See `syntax.Text`."""
     locate: Callable[[], Lines]
 
     @cached_property
     def lines(self) -> Lines:
-        """Where the keys stand; found on first use."""
+        """The lines of the keys, found on first use."""
         return self.locate()
 
     def complaint(self, path: KeyPath, message: str, *, warning: bool = False) -> Complaint:
-        """Complain about what stands at a key path, or is missing there."""
+        """Return a complaint about a value at a key path, or about its absence."""
         line = self.lines.find(path)
         return Complaint(file=self.file, line=line, key=key_path(path), message=message, warning=warning)
 
     def place(self, path: KeyPath) -> str:
-        """`file:line` of a key, to refer to it from another complaint."""
+        """Return `file:line` of a key, for references in other complaints."""
         line = self.lines.find(path)
         return self.file if line is None else f"{self.file}:{line}"
 
 
 def key_path(path: KeyPath) -> str:
-    """Keys as a TOML author would write them: `mirrors."ftp.example.org".netblocks[0]`."""
+    """Return keys in the syntax of TOML: `mirrors."ftp.example.org".netblocks[0]`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -63,7 +63,7 @@ def key_path(path: KeyPath) -> str:
 
 
 def read(paths: Sequence[Path]) -> tuple[list[Document], list[Complaint]]:
-    """Read files and folders of files; what could not be read is in the complaints."""
+    """Read files and folders of files; unreadable ones are among the complaints."""
     documents: list[Document] = []
     complaints: list[Complaint] = []
     if not paths:
@@ -74,7 +74,7 @@ def read(paths: Sequence[Path]) -> tuple[list[Document], list[Complaint]]:
             if isinstance(item, Complaint):
                 complaints.append(item)
             elif (real := os.path.realpath(item)) not in seen:
-                seen.add(real)  # a file that is reached twice is still one file
+                seen.add(real)  # a file that is named twice is read once
                 found = _document(item)
                 if isinstance(found, Complaint):
                     complaints.append(found)
@@ -86,7 +86,7 @@ def read(paths: Sequence[Path]) -> tuple[list[Document], list[Complaint]]:
 
 
 def _below(path: Path, folders: tuple[str, ...]) -> Iterator[Path | Complaint]:
-    """The sources at or below a path, in order of name; `folders` are the real paths of the folders around it."""
+    """Yield the sources at or below a path, by name; `folders` are the real paths of the folders around it."""
     try:
         mode = path.stat().st_mode
         entries = sorted(path.iterdir()) if stat.S_ISDIR(mode) else None
@@ -111,14 +111,14 @@ def _below(path: Path, folders: tuple[str, ...]) -> Iterator[Path | Complaint]:
 
 
 def _file(path: Path, mode: int, *, given: bool) -> Iterator[Path | Complaint]:
-    """A file, if it is a source; `given` means that the user named it, and not only a folder around it."""
+    """Yield a file if it is a source; `given`: the user named the file itself, not only a folder around it."""
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
         yield path if stat.S_ISREG(mode) else _of_file(path, "is not a regular file")
     elif given:
         yield _of_file(path, f"is not a source; {_NAMED_SO}")
     elif close := get_close_matches(suffix, SUFFIXES, 1, 0.7):
-        # Folders hold other things too (README.md, scripts); what looks like a slip is worth a word.
+        # Other files in a folder (README.md, scripts) are ignored; a misspelt suffix gives a warning.
         yield _of_file(path, f"is not read; if it is a source, name it {path.stem}{close[0]}", warning=True)
 
 
@@ -152,7 +152,7 @@ def _of_file(path: Path | str, message: str, *, warning: bool = False) -> Compla
 
 
 def _printable(path: Path | str) -> str:
-    """A file's name as the user wrote it; what cannot be printed is escaped."""
+    """Return a file's name as the user wrote it, with unprintable characters escaped."""
     text = str(path).encode("utf-8", "backslashreplace").decode()
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 

@@ -1,7 +1,7 @@
-"""What a single value must look like, whichever source it comes from: text in, canonical value out, or RuleError.
+"""Rules for single values of all sources: each takes a value and returns it in canonical form, or raises RuleError.
 
-A RuleError's text is the second half of a complaint, for operators: what was found and what is allowed. Nothing here
-knows other values; rules that need two records are in `checks`.
+The text of a RuleError is the second half of a complaint: what was found and what is allowed. Rules about several
+values are in `checks`.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ _USUAL_MISTAKE: Final = {"UK": "GB", "EL": "GR", "EN": "GB"}
 
 
 class RuleError(ValueError):
-    """A value that no source may hold; the text says what was found and what is allowed."""
+    """A value that no source may have; the text states what was found and what is allowed."""
 
 
 def shown(value: str) -> str:
-    """Text in a complaint: quoted, control characters escaped, cut where it gets long."""
+    """Return text for a complaint: quoted, control characters escaped, long text cut."""
     return json.dumps(value if len(value) <= 80 else f"{value[:77]}...", ensure_ascii=not value.isprintable())  # noqa: PLR2004 - fits a line
 
 
 def number(value: int) -> str:
-    """A number in a complaint; huge ones cannot even be printed (Python's limit on digits)."""
+    """Return a number for a complaint; Python refuses to print huge ones."""
     return str(value) if value.bit_length() <= 128 else "a number of more than 128 bits"  # noqa: PLR2004 - an address's size
 
 
 def name(text: str) -> str:
-    """A repository's, architecture's or category's name: it stands in URL queries and in comment lines."""
+    """Check the name of a repository, architecture or category: it occurs in URL queries and comment lines."""
     if len(text) > MAX_NAME:
         raise RuleError(f"the name has {len(text)} characters; at most {MAX_NAME} are allowed")
     if not _NAME.fullmatch(text):
@@ -64,7 +64,7 @@ def name(text: str) -> str:
 
 
 def mirror_name(text: str) -> str:
-    """A mirror's name: any printable ASCII without spaces, e.g. `ftp.example.org` or `ftp.example.org/debian`."""
+    """Check a mirror's name: printable ASCII without spaces, e.g. `ftp.example.org` or `ftp.example.org/debian`."""
     if len(text) > MAX_NAME:
         raise RuleError(f"the name has {len(text)} characters; at most {MAX_NAME} are allowed")
     if not _MIRROR_NAME.fullmatch(text):
@@ -85,14 +85,14 @@ def path(text: str) -> str:
 
 
 def some_path(text: str) -> str:
-    """A path that cannot be empty: a file, or a prefix that must exclude something."""
+    """Check a path that must not be empty: a file, or a prefix of `exclude`."""
     if not (found := path(text)):
         raise RuleError(f"the path {shown(text)} is empty; name something below the category's top")
     return found
 
 
 def path_template(text: str) -> str:
-    """A path in which `{arch}` stands for the architecture; no other braces."""
+    """Check a path in which `{arch}` is replaced by the architecture; no other braces are allowed."""
     rest = text.replace("{arch}", "")
     if "{" in rest or "}" in rest:
         raise RuleError(f"the path {shown(text)} has braces other than {{arch}}, the only placeholder")
@@ -117,7 +117,7 @@ def continent(text: str) -> str:
 
 
 def bandwidth(value: int) -> int:
-    """Mbit/s."""
+    """Check a bandwidth in Mbit/s."""
     low, high = BANDWIDTH_RANGE
     if low <= value <= high:
         return value
@@ -125,7 +125,7 @@ def bandwidth(value: int) -> int:
 
 
 def asn(value: str | int) -> int:
-    """An autonomous system: 680, "680" or "AS680". 0 is nobody's: two unknown ones must never match."""
+    """Return the number of an autonomous system, written 680, "680" or "AS680"; 0 means unknown and is refused."""
     if isinstance(value, str):
         digits = value[2:] if value[:2].upper() == "AS" else value
         if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(MAX_ASN))):
@@ -137,21 +137,21 @@ def asn(value: str | int) -> int:
 
 
 def timestamp(value: int) -> int:
-    """A file's time in seconds since 1970 UTC; milliseconds are beyond the last year of four digits."""
+    """Check a file's time in seconds since 1970 UTC; a time in milliseconds is beyond the year 9999."""
     if 0 <= value <= MAX_TIME:
         return value
     raise RuleError(f"found {number(value)}; allowed are seconds since 1970, 0 to {MAX_TIME}")
 
 
 def size(value: int) -> int:
-    """A file's size in bytes."""
+    """Check a file's size in bytes."""
     if 0 <= value <= MAX_SIZE:
         return value
     raise RuleError(f"found {number(value)}; allowed are 0 to {MAX_SIZE} bytes")
 
 
 def digest(kind: str, text: str) -> str:
-    """A hash in hexadecimal digits of any case -> lower case."""
+    """Return a hash of hexadecimal digits in lower case."""
     if re.fullmatch(r"[0-9a-fA-F]+", text) and len(text) == HASH_DIGITS[kind]:
         return text.lower()
     raise RuleError(f"{shown(text)} is no {kind}: it has {HASH_DIGITS[kind]} hexadecimal digits")
@@ -178,10 +178,10 @@ _MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def client_prefix(text: str) -> str:
-    """A prefix whose clients a mirror serves first: every prefix but the whole internet."""
+    """Check a prefix whose clients a mirror serves first: any but /0."""
     found = prefix(text)
     if found.endswith("/0"):
-        raise RuleError(f"{shown(text)} is every client there is; a mirror for everyone needs no netblock")
+        raise RuleError(f"{shown(text)} holds every client; a mirror for all clients needs no netblock")
     return found
 
 
@@ -213,7 +213,7 @@ def _host(host: str, text: str) -> str:
         raise RuleError(f"the URL {shown(text)} has no host")
     if ":" in host or "[" in text:
         try:
-            if "%" not in host:  # a zone means something on one machine only
+            if "%" not in host:  # a zone is valid on one machine only
                 return f"[{ipaddress.IPv6Address(host)}]"
             raise ValueError  # noqa: TRY301 - same complaint
         except ValueError:

@@ -1,8 +1,7 @@
-"""The shape of one source document: what may stand where, one value at a time, and the JSON Schema of the same.
+"""The tables of a source document with the rule of each value, and the JSON Schema made from them.
 
-The field docstrings become the descriptions that editors show. Shorthands (one URL for a table of URLs, a list of
-architectures for a table) are brought to their long form before validation, so that the rest knows one form only.
-What needs two records to see is in `checks`.
+Editors show the docstrings of the fields. Shorthands (one URL for a table of URLs, a list of architectures for a table)
+are expanded before validation, so that all other modules know one form. Rules about several records are in `checks`.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 RULE: Final = "rule"
-"""The pydantic error type of our own sentences."""
+"""The pydantic error type of the rules in `rules`."""
 
 
 def _stop(text: str) -> PydanticCustomError:
@@ -42,7 +41,7 @@ def _stop(text: str) -> PydanticCustomError:
 
 
 def _after(rule: Callable[[V], T]) -> AfterValidator:
-    """Apply a rule from `rules` once the type is right."""
+    """Apply a rule from `rules` after the type has been checked."""
 
     def run(value: V) -> T:
         try:
@@ -171,7 +170,7 @@ class VersionTable(Table):
     """128 hexadecimal digits."""
 
     def version(self) -> FileVersion:
-        """The same as the snapshot's model has it."""
+        """Return the version as a value of the snapshot's model."""
         return FileVersion(
             timestamp=self.timestamp,
             size=self.size,
@@ -183,7 +182,7 @@ class VersionTable(Table):
 
 
 class CategoryFile(VersionTable):
-    """What a metalink states about one file."""
+    """The facts that a metalink states about one file."""
 
     path: SomePath
     """The file, below the category's top or the repository's directory."""
@@ -192,7 +191,7 @@ class CategoryFile(VersionTable):
 
 
 class RepositoryFile(CategoryFile):
-    """What a metalink states about one file of a repository."""
+    """The facts that a metalink states about one file of a repository."""
 
     arch: Name | None = None
     """The architecture whose directory holds the file; needed where the repository has several."""
@@ -204,9 +203,9 @@ class CategoryTable(Table):
     kind: Literal["open", "listed"] = "open"
     """`open`: any path below the top exists; `listed`: only the directories that are listed here or by a mirror."""
     top: Path | None = None
-    """What `path=` starts with for this tree; by default the category's name."""
+    """The start of `path=` for this tree; by default the category's name."""
     directories: list[Path] = []
-    """Listed categories only: the directories that every mirror has which does not list its own."""
+    """Listed categories only: the directories of every mirror that does not list its own."""
     files: list[CategoryFile] = []
     """Files with their sizes and hashes."""
 
@@ -239,7 +238,7 @@ def _arches(value: object) -> object:
 
 
 class RepositoryTable(Table):
-    """What clients ask for with `repo=`."""
+    """A name for `repo=`, and the directory that it stands for."""
 
     category: Name | None = None
     """The category that it lies in."""
@@ -260,11 +259,11 @@ class RepositoryTable(Table):
     ] = {}
     """Architectures: a list, or a table architecture -> path."""
     disabled: bool = False
-    """Answer 403 instead of mirrors."""
+    """Whether to answer 403 instead of a list."""
     files: list[RepositoryFile] = []
     """Files with their sizes and hashes."""
     alias: Name | None = None
-    """This is another name for that repository; nothing else may be set."""
+    """Name of another repository for which this is an alias; then no other key may be set."""
 
 
 class NetblockTable(Table):
@@ -273,7 +272,7 @@ class NetblockTable(Table):
     prefix: ClientPrefix
     """IPv4 or IPv6 prefix."""
     exclusive: bool = False
-    """Clients in this network get only such mirrors."""
+    """Whether clients in this network get only mirrors with an exclusive netblock."""
 
 
 def _netblock(value: object) -> object:
@@ -302,7 +301,7 @@ def _content(value: object) -> object:
 
 
 class ContentTable(Table):
-    """What a mirror offers of one category."""
+    """The part of one category that a mirror offers."""
 
     urls: Urls
     """Base URLs of the category's top, at most one per protocol (https, http, ftp, rsync)."""
@@ -318,13 +317,13 @@ class MirrorTable(Table):
     """A host that carries categories."""
 
     country: Country | None = None
-    """Where it is."""
+    """The country that it is in."""
     bandwidth: Annotated[
         int,
         _after(rules.bandwidth),
         Field(json_schema_extra={"minimum": BANDWIDTH_RANGE[0], "maximum": BANDWIDTH_RANGE[1]}),
     ] = DEFAULT_BANDWIDTH
-    """Mbit/s: its share of the answers among equally near mirrors."""
+    """Mbit/s: the weight of the mirror among equally near ones."""
     asns: list[Asn] = []
     """Autonomous systems whose clients it serves first."""
     netblocks: list[
@@ -334,17 +333,17 @@ class MirrorTable(Table):
     private: bool = False
     """Offered only to its own netblocks and autonomous systems."""
     fallback: bool = False
-    """Only the last resort: always last, never counted."""
+    """The last resort: always last in a list, never counted."""
     active: bool = True
     """False switches it off without removing its description."""
     allowed_countries: list[Country] = []
-    """Only clients in these countries get it; empty: all."""
+    """Only clients in these countries are offered it; empty: all."""
     denied_countries: list[Country] = []
-    """Clients in these countries never get it."""
+    """Clients in these countries are never offered it."""
     categories: dict[
         Name, Annotated[ContentTable, BeforeValidator(_content, json_schema_input_type=Url | list[Url] | ContentTable)]
     ] = {}
-    """What it carries: category -> URL, list of URLs, or table."""
+    """The categories that it carries: category -> URL, list of URLs, or table."""
 
 
 def _groups(value: object, handler: ValidatorFunctionWrapHandler) -> object:
@@ -376,31 +375,31 @@ Groups = Annotated[
 
 
 class OverridesTable(Table):
-    """Where the map of the world is not the map of the network."""
+    """Exceptions to geography."""
 
     continents: Annotated[dict[Country, Continent], _distinct_keys(rules.country)] = {}
-    """Country -> the continent it is better connected to, for its clients and its mirrors."""
+    """Country -> the continent to which its clients and mirrors belong, instead of its own."""
     neighbours: Annotated[dict[Country, Groups], _distinct_keys(rules.country)] = {}
     """Client country -> groups of countries whose mirrors come next, nearest group first."""
     netblocks: Annotated[dict[Prefix, Country], _distinct_keys(rules.prefix)] = {}
-    """Netblock -> country of the clients in it, whatever a database says."""
+    """Netblock -> country of the clients in it; wins over the geo database."""
     never_served: Annotated[dict[Country, Group], _distinct_keys(rules.country)] = {}
-    """Client country -> countries whose mirrors it never gets."""
+    """Client country -> countries whose mirrors are never offered to it."""
 
 
 class SourceDocument(Table):
-    """A description of mirrors, or a part of one: all files together make the whole."""
+    """A description of mirrors, or a part of one; all source files together are one description."""
 
     schema_: str | None = Field(default=None, alias="$schema")
     """For editors; ignored."""
     categories: dict[Name, CategoryTable] = {}
     """Content trees, by name."""
     repositories: dict[Name, RepositoryTable] = {}
-    """What clients ask for, by name."""
+    """Names for `repo=` and their directories."""
     mirrors: dict[MirrorName, MirrorTable] = {}
     """Hosts, by name."""
     overrides: OverridesTable = OverridesTable()
-    """Exceptions to the map: continents, neighbours, countries of netblocks, pairs never served."""
+    """Exceptions to geography: continents, neighbours, countries of netblocks, pairs of countries never served."""
 
 
 def json_schema() -> dict[str, object]:

@@ -1,7 +1,7 @@
-"""TOML, JSON and YAML text -> plain data and the lines of its keys; or Unreadable, whatever the text.
+"""Read TOML, JSON and YAML text into plain data with the lines of its keys; raise UnreadableTextError.
 
-TOML and JSON are read by the standard library; YAML by ruamel.yaml as YAML 1.2, from its node graph, so that the
-country NO stays text, dates stay text, tags that would build objects are refused and aliases cannot explode.
+The standard library reads TOML and JSON. ruamel.yaml reads YAML 1.2 into a graph of nodes; from the graph, the country
+NO and dates stay text, tags that would build objects are refused, and the values that aliases add are limited.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 20
 """Nested tables and lists in a document; the source document needs seven."""
 MAX_SHARED_NODES: Final = 100_000
-"""Values that YAML aliases may add to a small document; without aliases a text has fewer values than characters."""
+"""Values that YAML aliases may add; without aliases a text has fewer values than characters."""
 
 
 class ParsedText(NamedTuple):
-    """What a text says."""
+    """The data of a text."""
 
     data: object
     """Dictionaries with text keys, lists, text, numbers, booleans, None; in TOML also dates and times."""
     locate: Callable[[], Lines]
-    """Finds the lines of the keys; only worth its time when there is something to complain about."""
+    """Finds the lines of the keys; called only for complaints, because it takes time."""
     duplicates: bool
-    """Whether `locate()` would find keys that are given twice."""
+    """Whether `locate()` finds keys that are given twice."""
 
 
 class UnreadableTextError(Exception):
-    """What is wrong with a whole text."""
+    """A text that cannot be read, with the reason."""
 
     def __init__(self, message: str, line: int | None = None, path: KeyPath = ()) -> None:
         super().__init__(message)
@@ -61,7 +61,7 @@ _TOO_DEEP: Final = f"is nested more than {MAX_DEPTH} deep"
 
 
 def _check_depth(data: object) -> None:
-    """Raise Unreadable for nesting that no source needs; iterative, because a dotted TOML key nests for free."""
+    """Raise UnreadableTextError for nesting that no source needs. Iterative: data may nest deeply."""
     level: list[object] = [data]
     for _ in range(MAX_DEPTH + 1):
         level = [inner for value in level for inner in _inner(value)]
@@ -114,7 +114,7 @@ class _Mark(Protocol):
 
 
 class _Node(Protocol):
-    """What is used of ruamel.yaml's nodes, which have no usable annotations."""
+    """The part of ruamel.yaml's nodes that is used here; they have no usable annotations."""
 
     id: str
     tag: str
@@ -127,7 +127,7 @@ class _Composer(Protocol):
 
 
 class _Marked(Protocol):
-    """The same for its exceptions."""
+    """The part of its exceptions that is used here."""
 
     problem: str | None
     context: str | None
@@ -153,14 +153,14 @@ def _read_yaml(text: str) -> ParsedText:
 
 
 class _PlainYaml:
-    """YAML nodes -> plain data, with the lines of the keys on the way."""
+    """Turns YAML nodes into plain data and records the lines of the keys."""
 
     def __init__(self, budget: int) -> None:
         self.lines: Final = Lines()
         self._budget = budget
 
     def value(self, node: _Node, path: KeyPath) -> object:
-        """The data of a node at a key path."""
+        """Return the data of a node at a key path."""
         line = node.start_mark.line + 1
         self._budget -= 1
         if self._budget < 0:

@@ -1,8 +1,7 @@
-"""One document against the schema: what is right goes on, what is wrong becomes complaints in an operator's words.
+"""Validate one document against the schema; turn each mistake into a complaint in the operator's terms.
 
-A mistake must not hide the others: the offending value alone is taken out and the rest is validated again, so that the
-checks across records still see it. Tables from which something was taken are remembered as `flawed`: there, a missing
-value is no news.
+One mistake must not hide others. The wrong value alone is removed and the rest is validated again, so that later checks
+still see it. Records from which a value was removed are `flawed`: there, a missing value is not reported.
 """
 
 from __future__ import annotations
@@ -40,23 +39,23 @@ _EXPECTED: Final = {
 }
 _TRUE: Final = {"true", "yes", "on", "y"}
 _FALSE: Final = {"false", "no", "off", "n"}
-"""Words that YAML 1.1 and people take for booleans; YAML 1.2 takes most of them for text."""
+"""Words that YAML 1.1 and people use for booleans; most are text in YAML 1.2."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidatedDocument:
-    """What one document contributes."""
+    """One document after validation."""
 
     document: Document
     source: SourceDocument
     named: frozenset[KeyPath]
-    """Every record that the document names, also those too broken to be in `source`."""
+    """Every record that the document names, including removed ones."""
     flawed: frozenset[KeyPath]
-    """Records from which something was taken out."""
+    """Records from which a value was removed."""
 
 
 def validate(document: Document) -> tuple[ValidatedDocument, list[Complaint]]:
-    """Validate one document, mistake by mistake."""
+    """Validate one document; return it without wrong values, and one complaint for each mistake."""
     data = document.data
     named = frozenset(_records(data))
     complaints: list[Complaint] = []
@@ -76,7 +75,7 @@ def validate(document: Document) -> tuple[ValidatedDocument, list[Complaint]]:
             path = _existing(document.data if first else data, details["loc"])
             offending.add(path)
             flawed.add(path[:_NAMED])
-            # Later rounds see a document with holes: only our own rules still mean what they say.
+            # Later rounds validate a document with removed values: only complaints of our own rules are reliable.
             if first or details["type"] == RULE:
                 complaints.append(document.complaint(_reported(path, details), _sentence(details)))
         data = _without(data, offending)
@@ -84,7 +83,7 @@ def validate(document: Document) -> tuple[ValidatedDocument, list[Complaint]]:
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
-    """`; did you mean "x"?`, or what is allowed where that is short, or nothing."""
+    """Return `; did you mean "x"?`, or the allowed values if they are few, or an empty text."""
     choices = sorted(allowed)
     if close := get_close_matches(found, choices, 1):
         return f"; did you mean {rules.shown(close[0])}?"
@@ -100,7 +99,7 @@ def _records(data: object) -> Iterable[KeyPath]:
 
 
 def _existing(data: object, path: KeyPath) -> KeyPath:
-    """The part of an error's path that is in the document: long forms of shorthands and missing keys are not."""
+    """Return the part of an error's path that exists in the document: expanded shorthands and missing keys do not."""
     found: list[str | int] = []
     for part in path:
         if isinstance(data, dict) and part in data:
@@ -116,7 +115,7 @@ def _existing(data: object, path: KeyPath) -> KeyPath:
 
 
 def _without(data: object, paths: set[KeyPath]) -> object:
-    """The document without the values at these paths; what is below a removed value goes with it."""
+    """Return the document without the values at these paths and everything below them."""
     # List items last to first, so that positions stay right; `str` only orders keys against positions.
     for path in sorted(paths, key=lambda path: [(isinstance(part, int), part) for part in path], reverse=True):
         if not path:
@@ -129,12 +128,12 @@ def _without(data: object, paths: set[KeyPath]) -> object:
 
 
 def _reported(path: KeyPath, details: ErrorDetails) -> KeyPath:
-    """Where an operator looks for the mistake: a missing key at its own name."""
+    """Return the path that the complaint names; a missing key is named itself."""
     return (*path, details["loc"][-1]) if details["type"] == "missing" else path
 
 
 def _sentence(details: ErrorDetails) -> str:
-    """A validation error for people: what was found and what is allowed."""
+    """Return a validation error in plain words: what was found and what is allowed."""
     kind, found = details["type"], cast("object", details["input"])
     key = details["loc"][-1] if details["loc"] else ""
     if kind == RULE:
@@ -154,7 +153,7 @@ def _sentence(details: ErrorDetails) -> str:
 
 
 def _hint(kind: str, found: object) -> str:
-    """What to write instead, where that is plain."""
+    """Return what to write instead, if that is obvious."""
     if kind == "string_type" and isinstance(found, (bool, int, float)):
         return "; put it in quotes"
     if kind == "bool_type" and isinstance(found, str):
@@ -185,7 +184,7 @@ def _described(value: object) -> str:
 
 
 def _keys_at(path: KeyPath) -> list[str]:
-    """The keys that the table at a path of an error may have."""
+    """Return the keys that the table at an error's path may have."""
     annotation: object = SourceDocument
     for part in path:
         model = _model(annotation)
@@ -204,7 +203,7 @@ def _model(annotation: object) -> type[BaseModel] | None:
 
 
 def _plain(annotation: object) -> object:
-    """An annotation without what validation has added to it, and without `| None`."""
+    """Return an annotation without validators and without `| None`."""
     while (origin := get_origin(annotation)) in {Annotated, Union, UnionType}:
         arguments = get_args(annotation)
         annotation = arguments[0] if origin is Annotated else next(arg for arg in arguments if arg is not type(None))

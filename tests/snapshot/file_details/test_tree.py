@@ -219,7 +219,7 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     assert reading.files == {}
     messages = {Path(one.file).name: one.message for one in reading.complaints}
     assert messages.pop("b.db").startswith("cannot be read: ")
-    assert messages == {"Release": "is no regular file; skipped", "a.db": "is a symbolic link to nothing; skipped"}
+    assert messages == {"Release": "is not a regular file; skipped", "a.db": "is a symbolic link to nothing; skipped"}
 
 
 def test_what_cannot_be_read_is_a_warning() -> None:
@@ -369,7 +369,7 @@ def test_a_file_that_cannot_be_read_keeps_its_details(folder: Path) -> None:
     (folder / "listed/main/core.db").unlink()
     os.mkfifo(folder / "listed/main/core.db")
     result = run(folder, "-o", "a.mls", *BOTH, "--json", today=2)
-    assert "listed/main/core.db: warning: is no regular file; skipped" in result.stderr
+    assert "listed/main/core.db: warning: is not a regular file; skipped" in result.stderr
     (complaint,) = json.loads(result.stdout)["complaints"]
     assert (complaint["file"], complaint["warning"]) == ("listed/main/core.db", True)
     assert told(folder / "a.mls", "listed", "main/core.db") == before

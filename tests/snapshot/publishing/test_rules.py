@@ -124,7 +124,7 @@ def test_a_damaged_file_is_replaced(target: FileTarget, damage: bytes) -> None:
         publish(snapshot(7, 5), target, PublicationRules())
     done = publish(snapshot(7), target, PublicationRules())
     assert (done.replaced, done.losses[0].before) == (None, 10)
-    assert "what is in place is no good snapshot" in done.warnings[0]
+    assert "the file in place is no valid snapshot" in done.warnings[0]
     assert target.generations() == [5]
 
 
@@ -133,10 +133,10 @@ def test_signatures(target: FileTarget) -> None:
     done = publish(snapshot(5), target, PublicationRules(signer=KEY))
     trusted = TrustedKeys({KEY.key_id: KEY.private.public_key()})
     assert trusted.verify(target.path.read_bytes()) == KEY.key_id.hex() == done.header.key_id
-    with pytest.raises(PublishError, match="is signed, this is not; sign it with --sign-key"):
+    with pytest.raises(PublishError, match="is signed, this one is not; sign it with --sign-key"):
         publish(snapshot(6), target, PublicationRules())
     publish(snapshot(6, 11), target, PublicationRules(signer=KEY))
-    with pytest.raises(PublishError, match="is signed, this is not"):
+    with pytest.raises(PublishError, match="is signed, this one is not"):
         rollback(target, PublicationRules())
     rollback(target, PublicationRules(signer=KEY))
     assert trusted.verify(target.path.read_bytes())
@@ -203,7 +203,7 @@ def test_mode_and_group_stay(target: FileTarget) -> None:
 
 def test_only_one_at_a_time(target: FileTarget) -> None:
     """While somebody publishes, nobody else does: what was compared is what is replaced."""
-    with target.locked(), pytest.raises(PublishError, match="somebody else is publishing there; try again"):
+    with target.locked(), pytest.raises(PublishError, match="another process is publishing there; try again"):
         publish(snapshot(1), target, PublicationRules())
     publish(snapshot(1), target, PublicationRules())
 

@@ -40,7 +40,7 @@ def test_a_number_is_not_enough(tmp_path: Path, bystander: subprocess.Popen[byte
     """A pid file that nobody holds a lock on is a dead server's: whoever has its number now is left in peace."""
     pid_file = tmp_path / "pid"
     pid_file.write_text(f"{bystander.pid}\n")
-    with pytest.raises(ServingError, match="no running server holds it, nobody was signalled"):
+    with pytest.raises(ServingError, match="no running server holds it; no process was signalled"):
         send_sighup(pid_file)
     assert bystander.poll() is None
 
@@ -126,7 +126,7 @@ def answering(body: bytes) -> Generator[str]:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"status": "ok"}', b"\xff"])
 def test_who_else_answers(body: bytes) -> None:
     """Something else than mirrorlistd at that address is told apart, whatever it says."""
-    with answering(body) as url, pytest.raises(ServingError, match="cannot ask"):
+    with answering(body) as url, pytest.raises(ServingError, match="cannot query"):
         ReadyzEndpoint(url).ask()
 
 
@@ -141,7 +141,7 @@ def test_publish_and_roll_back_with_a_server(tmp_path: Path, workers: int) -> No
     with Server("--snapshot", str(served), *flags) as server:
         where = ("--signal", "pid", "--readyz", f"http://127.0.0.1:{server.port}/readyz")
         done = run(tmp_path, "publish", "two", "served.mls", *where)
-        assert "told process" in done.stderr
+        assert "sent SIGHUP to process" in done.stderr
         assert done.stderr.endswith("served: serial 2\n")
         assert "/s2/" in server.get("/mirrorlist?repo=r").text
         again = run(tmp_path, "publish", "two", "served.mls", "--signal", "pid", "--readyz", f"unix:{socket}", "--json")
@@ -152,7 +152,9 @@ def test_publish_and_roll_back_with_a_server(tmp_path: Path, workers: int) -> No
         write_snapshot(tmp_path / "four", stamped(4), serial=4)
         lost = run(tmp_path, "publish", "four", "served.mls", "--signal", "pid", "--readyz", f"unix:{tmp_path}/no",
                    "--wait", "0.2", "--json", code=3)  # fmt: skip
-        assert "served.mls is published, but the server does not serve serial 4 after 0.2 s: cannot ask" in lost.stderr
+        assert (
+            "served.mls is published, but the server does not serve serial 4 after 0.2 s: cannot query" in lost.stderr
+        )
         assert json_of(lost)["ok"] is False
     gone = run(tmp_path, "publish", "four", "served.mls", "--signal", "pid", code=3)
     assert "pid: cannot be read: No such file or directory; is the server running?" in gone.stderr

@@ -91,7 +91,7 @@ def test_who_judged_what_is_no_longer_there_is_refused(target: StoreTarget, *, b
     slower = again(target)
     assert slower.current() == target.current()
     target.replace(snapshot(3), 1 if begun else None, 5)
-    with pytest.raises(PublishError, match="somebody else wrote it since it was read"):
+    with pytest.raises(PublishError, match="another writer has replaced it since it was read"):
         slower.replace(snapshot(2), 1 if begun else None, 5)
     assert target.current() == snapshot(3)
 

@@ -219,7 +219,7 @@ def test_one_top_with_different_urls_is_two_categories(folder: Path) -> None:
         (
             directory("pub/epel/new", "new", {1: [11, 12]}, [1], {"FR": [1]}),
             "MirrorListCache.ByCountry",
-            "HostCountryCache, which holds",
+            "HostCountryCache, which wins",
         ),
         (
             directory("pub/epel/new", "new", {1: [11, 12], 9: [99]}, [1], {"DE": [1]}),

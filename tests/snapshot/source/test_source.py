@@ -160,7 +160,7 @@ MISTAKES = {
     # Netblocks
     MIRROR + 'netblocks = ["192.0.2.1/24"]': ("the netblock that holds it is 192.0.2.0/24",),
     MIRROR + 'netblocks = ["192.0.2.0/255.255.255.0"]': ("is not a netblock; write it as 192.0.2.0/24",),
-    MIRROR + 'netblocks = ["0.0.0.0/0"]': ('"0.0.0.0/0" is every client there is',),
+    MIRROR + 'netblocks = ["0.0.0.0/0"]': ('"0.0.0.0/0" holds every client',),
     MIRROR + 'netblocks = [{prefix = "::/0"}]': ("4: mirrors.x.netblocks[0].prefix: ",),
     MIRROR + 'netblocks = ["::ffff:192.0.2.0/120"]': ("is IPv4 written as IPv6; write 192.0.2.0/24",),
     MIRROR + 'netblocks = ["fe80::1%eth0"]': ("is not a netblock",),
@@ -230,10 +230,10 @@ MISTAKES = {
     '[repositories.r.arches]\na = "x"': ("2: repositories.r.arches.a: has no category",),
     '[repositories.r.arches]\na = {category = "y"}': ('2: repositories.r.arches.a.category: there is no category "y"',),
     '[repositories.r]\nalias = "debain"': ('2: repositories.r.alias: there is no repository "debain"; did you mean',),
-    '[repositories.r]\nalias = "debian"\ncategory = "debian"': ("an alias has nothing of its own, but there is cat",),
-    '[repositories.r]\nalias = "r"': ("2: repositories.r.alias: the aliases go round in a loop: r -> r",),
+    '[repositories.r]\nalias = "debian"\ncategory = "debian"': ("an alias has no other keys, but this one has cat",),
+    '[repositories.r]\nalias = "r"': ("2: repositories.r.alias: the aliases form a loop: r -> r",),
     '[repositories.c]\nalias = "a"\n[repositories.a]\nalias = "b"\n[repositories.b]\nalias = "a"': (
-        "4: repositories.a.alias: the aliases go round in a loop: a -> b -> a",
+        "4: repositories.a.alias: the aliases form a loop: a -> b -> a",
     ),
     # Files
     A_FILE + '[repositories.r]\ncategory = "debian"\nfiles = 5': ("is not valid TOML",),
@@ -242,7 +242,7 @@ MISTAKES = {
         '8: repositories.r.files[0].arch: there is no architecture "x68"; did you mean "x86"?',
     ),
     '[repositories.r]\ncategory = "debian"\npath = "{arch}"\narches = ["a", "b"]\n' + A_FILE: (
-        "5: repositories.r.files[0].arch: is missing; say whose file it is: a, b",
+        "5: repositories.r.files[0].arch: is missing; name the architecture of the file: a, b",
     ),
     '[repositories.r]\ncategory = "debian"\n' + A_FILE + A_FILE.replace("size = 2", "size = 3"): (
         '7: repositories.r.files[1]: "f" has other details in ',
@@ -255,7 +255,9 @@ MISTAKES = {
         "found 1700000000000; allowed are seconds since 1970",
     ),
     # Mirrors and overrides
-    MIRROR + "private = true\nfallback = true\nasns = [1]": ("cannot be everyone's last resort; decide on one",),
+    MIRROR + "private = true\nfallback = true\nasns = [1]": (
+        "a mirror cannot be both private and the last resort of all clients",
+    ),
     '[overrides.neighbours]\nSE = ["NO", ["DK"]]': ("mixes countries and groups",),
     '[overrides.neighbours]\nSE = ["NO", "XX"]': ('2: overrides.neighbours.SE[1]: "XX" is not a country code',),
     "[overrides.neighbours]\nSE = [[]]": ("2: overrides.neighbours.SE[0]: is empty",),
@@ -291,12 +293,15 @@ WARNINGS = {
         " will not be offered this mirror; make this one exclusive, too, or that one not"
     ),
     EXCLUSIVE + NEAR.format("192.0.2.128/25"): 'mirrors.y.netblocks[0]: clients in 192.0.2.0/24 get only "x"',
-    LISTED + '[repositories.r]\ncategory = "epel"\npath = "9"': "4: warning: repositories.r: nobody carries it: no act",
+    LISTED
+    + '[repositories.r]\ncategory = "epel"\npath = "9"': "4: warning: repositories.r: no mirror carries it: no act",
     LISTED + '[repositories.r]\ncategory = "epel"\npath = "8"': 'the category lists no directory "8"',
     LISTED
     + '[repositories.r]\ncategory = "epel"\npath = "{arch}"\narches = ["7"]': "warning: repositories.r.arches.7:",
-    "[categories.x]\n[repositories.r]\ncategory = 'x'\n" + MIRROR.replace("debian", "x") + "active = false": "nobody",
-    '[overrides.netblocks]\n"0.0.0.0/0" = "DE"': "0.0.0.0/0 is very wide: everyone in it counts as a client in DE",
+    "[categories.x]\n[repositories.r]\ncategory = 'x'\n"
+    + MIRROR.replace("debian", "x")
+    + "active = false": "no mirror carries it",
+    '[overrides.netblocks]\n"0.0.0.0/0" = "DE"': "0.0.0.0/0 is very wide: all clients in it count as clients in DE",
     '[overrides.neighbours]\nSE = ["SE", "NO"]': "2: warning: overrides.neighbours.SE: SE is its own neighbour",
     '[overrides.neighbours]\nSE = [["NO"], ["NO"]]': "overrides.neighbours.SE[1]: NO is listed twice",
 }

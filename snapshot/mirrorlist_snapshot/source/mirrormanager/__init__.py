@@ -3,18 +3,18 @@
     cache ─> framing ─> cache (schema) ─> placement ─> hosts, contents ─> Records
     CSV, netblocks ─> side_files ──────────────────────┘
 
-What a server that answers as MirrorManager does must know of such a snapshot:
+A server that answers like MirrorManager relies on these properties of the snapshot:
 
-- `Snapshot.built` is the cache's own time, which `time` tells.
+- `Snapshot.built` is the cache's own time.
 - Every category is listed: exactly the directories of the cache exist. Their carriers are the hosts of `ByHostId` that
   have a usable URL, so a directory may have none; the country tiers are those among them that are not private.
 - Private mirrors (in `ByHostId`, not in `Global`) are offered by their netblocks and autonomous systems only. A host
   that is private in some directories is two mirrors, so `Mirror.private` is all there is to ask.
-- A repository is one with architectures, always. A disabled one is kept, with `Repository.disabled`; a redirect is an
+- Every repository has architectures. A disabled one is kept, with `Repository.disabled`; a redirect is an
   alias, followed to its end, and there is no repository of its name.
-- `Snapshot.asn_netblocks` is the whole of `global_netblocks.txt` as far as it can matter: 0 where a client's system
-  has no mirrors.
-- Continent overrides name every country of the CSV, redirects applied: the databases' own continents do not count.
+- `Snapshot.asn_netblocks` has those lines of `global_netblocks.txt` that can matter: 0 if a client's system has no
+  mirrors.
+- Continent overrides name every country of the CSV, redirects applied: the continents of geo databases are not used.
 - `Mirror.bandwidth` is as in the cache; clamping it further is the server's choice.
 - A size or time of 0 in file details means that it is not known.
 """
@@ -54,17 +54,17 @@ MISSING_SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class ImportedCache:
-    """What was read of MirrorManager's files."""
+    """The contents of MirrorManager's files."""
 
     records: NetworkRecords
     time: int | None
-    """When the cache was made, in seconds since 1970 UTC; None where it says nothing usable."""
+    """The cache's own time, in seconds since 1970 UTC; None if it has no usable one."""
     skips: tuple[SkippedRows, ...]
-    """What was left out of each file."""
+    """The rows of each file that were left out."""
 
     @property
     def complaints(self) -> tuple[Complaint, ...]:
-        """What was left out, as warnings."""
+        """One warning for each kind of row that was left out."""
         return tuple(complaint for one in self.skips for complaint in one.complaints())
 
 
@@ -76,10 +76,10 @@ def read_mirrormanager(
     progress: Progress = lambda _path, _position: None,
     force: bool = False,
 ) -> ImportedCache:
-    """Read a cache and the files beside it; `progress` is told how many bytes of which file are read.
+    """Read a cache and the files beside it; `progress` gets a file and the number of bytes read from it.
 
-    Raises SourceError where the cache is cut off, is none, or describes nothing, and unless `force`, where it lacks a
-    repository's directory; OSError where a file cannot be read.
+    Raise SourceError if the cache is cut off, is no cache, or has no mirrors or repositories; also, unless `force`, if
+    it lacks a repository's directory. Raise OSError if a file cannot be read.
     """
     skips = SkippedRows(str(cache))
     read = _read(cache, skips, progress)
@@ -124,7 +124,7 @@ def _read(path: Path, skips: SkippedRows, progress: Progress) -> Cache:
 
 
 def _missing(path: Path, repositories: Repositories) -> Iterator[Complaint]:
-    """Say which repositories lack their directories: too many mean a cut, a single one a mistake in the database."""
+    """Yield complaints about repositories without their directories: many mean that the cache was cut off."""
     for key, directory in repositories.missing[:MISSING_SHOWN]:
         yield _mistake(path, f"{key}: the cache has no directory {rules.shown(directory)}", "RepoArchToDirectoryName")
     more = len(repositories.missing) - MISSING_SHOWN
@@ -137,7 +137,7 @@ def _mistake(path: Path, message: str, key: str = "") -> Complaint:
 
 
 def _continents(path: Path | None, cache: Cache, skips: SkippedRows) -> tuple[dict[str, str], list[SkippedRows]]:
-    """Continent overrides: the CSV's, and the cache's redirects on top of them."""
+    """Return continent overrides: those of the CSV, replaced by the cache's redirects."""
     table = "CountryContinentRedirectCache"
     mine: list[SkippedRows] = []
     found: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""What a MirrorManager cache says, row by row, as it says it: what it means is for `placement`, `hosts` and `contents`.
+"""Read the rows of a MirrorManager cache; `placement`, `hosts` and `contents` interpret them.
 
-A row that is no message of its type is left out and counted. So is a second row of the same key that says something
-else: the original searches its tables from the start and takes the first. Of netblocks it takes all that match.
+A row that is no message of its type is left out and counted. So is a second row of the same key with another value:
+MirrorManager searches its tables from the start and uses the first match. Of netblocks it uses all matches.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _UNUSED: Final = frozenset({3, 11})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HostSet:
-    """Who carries a directory. Directories with the same bytes here share one object; it is compared by identity.
+    """The hosts that carry a directory. Directories with equal bytes share one object, compared by identity.
 
-    At full size three thousand of these name two million hosts: equal numbers and tuples are one object throughout.
+    At full size, three thousand of these name two million hosts; equal numbers and tuples are therefore one object.
     """
 
     urls: dict[int, tuple[int, ...]]
     """Host -> ids of its URLs in this category, in order of preference."""
     private: frozenset[int]
-    """The hosts in `urls` that are not for everyone."""
+    """The hosts in `urls` that are private."""
     countries: dict[str, tuple[int, ...]]
     """Country -> public hosts: to be compared with `Cache.countries`."""
 
@@ -48,7 +48,7 @@ class CachedDirectory:
 
 @dataclass(slots=True)
 class CachedVersion:
-    """One version of a file; what is empty is not known."""
+    """One version of a file; empty values are not known."""
 
     timestamp: int
     size: int
@@ -61,7 +61,7 @@ class Cache:
     """The tables of a cache, by key."""
 
     time: int | None = None
-    """Seconds since 1970 UTC; None where there is no such record, which every cache begins with."""
+    """Seconds since 1970 UTC; None if that record, with which every cache begins, is missing."""
     netblock_countries: dict[str, str] = field(default_factory=dict[str, str])
     urls: dict[int, str] = field(default_factory=dict[int, str])
     files: dict[str, dict[str, list[CachedVersion]]] = field(default_factory=dict[str, dict[str, list[CachedVersion]]])
@@ -80,12 +80,12 @@ class Cache:
     directories: dict[str, CachedDirectory] = field(default_factory=dict[str, CachedDirectory])
 
     def host_sets(self) -> Iterator[HostSet]:
-        """Each distinct set of hosts once."""
+        """Yield each distinct set of hosts once."""
         yield from {id(directory.hosts): directory.hosts for directory in self.directories.values()}.values()
 
 
 def read_cache(file: BinaryIO, skips: SkippedRows, progress: Callable[[int], None]) -> Cache:
-    """Read a cache from its start; `progress` is told how many bytes are read. CutError where it is cut off."""
+    """Read a cache from its start; `progress` gets the number of bytes read. Raise CutError if it is cut off."""
     reader = _Reader(skips)
     records = FramedRecords(file)
     for number, value in records:
@@ -116,7 +116,7 @@ class _Reader:
         }
 
     def take(self, number: int, value: int | bytes | None) -> None:
-        """Add a record to the cache, or count it."""
+        """Add a record to the cache, or count it as skipped."""
         name, kind = _FIELDS.get(number, (f"field {number}", ""))
         if number in _UNUSED:
             return

@@ -1,4 +1,4 @@
-"""Repositories, redirects and file details of a cache -> records, by the places of their directories."""
+"""Turn repositories, redirects and file details of a cache into records, by the placement of their directories."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ MAX_VERSIONS: Final = 256
 
 @dataclass(slots=True)
 class Repositories:
-    """What clients may ask for by name."""
+    """The repositories of a cache and their aliases."""
 
     records: tuple[RepositoryRecord, ...]
     aliases: dict[str, str]
     """Alias -> name of a repository."""
     missing: list[tuple[str, str]]
-    """Repository and architecture, directory that the cache lacks: such a cache was cut off between two records."""
+    """Repository and architecture, and the directory that the cache lacks: it may be cut off between two records."""
 
 
 def repositories(cache: Cache, placement: Placement, skips: SkippedRows) -> Repositories:
-    """Find the repositories, and those that should be there but have no directory. Disabled ones need none."""
+    """Return the repositories, and those that lack their directory; disabled ones need none."""
     found: dict[str, dict[str, RepositoryDirectoryRecord]] = {}
     missing: list[tuple[str, str]] = []
     for key, directory in cache.repositories.items():
@@ -79,7 +79,7 @@ def _clean(directory: str) -> str:
 
 
 def _aliases(cache: Cache, names: set[str], skips: SkippedRows) -> dict[str, str]:
-    """Redirects, followed to repositories."""
+    """Return redirects as aliases of repositories."""
     table = "RepositoryRedirectCache"
     aliases: dict[str, str] = {}
     for alias, first in cache.redirects.items():
@@ -99,7 +99,7 @@ def _aliases(cache: Cache, names: set[str], skips: SkippedRows) -> dict[str, str
 
 
 def files(cache: Cache, placement: Placement, skips: SkippedRows) -> dict[tuple[str, str], FileDetails]:
-    """File details by category and path; the first version of a file is the current one."""
+    """Return file details by category and path; the first version of a file is the current one."""
     found: dict[tuple[str, str], FileDetails] = {}
     for directory, named in cache.files.items():
         place = placement.places.get(_clean(directory))
@@ -126,7 +126,7 @@ def _file_name(text: str) -> str:
 
 
 def _version(row: CachedVersion, skips: SkippedRows, file: str) -> FileVersion | None:
-    """Return a version with the hashes that are some; None where not even its size is."""
+    """Return a version with its valid hashes; None without a valid time and size."""
     hashes = {
         kind: apply_rule(skips, _FILES, f"no {kind}", partial(rules.digest, kind), row.hashes[kind])
         for kind in HASHES

@@ -1,7 +1,7 @@
-"""A protobuf message, one top-level record at a time: the runtime reads whole messages only.
+"""Read a protobuf message one top-level record at a time; the protobuf runtime reads only whole messages.
 
-A record is a varint of its field's number and wire type, then its value (protobuf.dev, "Encoding"). What does not end
-where the file ends was cut off; that is the one thing that can be wrong with a cache as such.
+A record is a varint of its field's number and wire type, then its value (protobuf.dev, "Encoding"). A file that ends
+within a record was cut off.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_RECORD: Final = 64 << 20
 _VARINT: Final = 0
 _LENGTH: Final = 2
 _FIXED: Final = {1: 8, 5: 4}
-"""Wire type -> bytes, of types that the cache does not use."""
+"""Wire type -> bytes, for types that the cache does not use."""
 _MAX_SHIFT: Final = 70
 """Bits in the ten bytes that 64 bits take, seven to a byte."""
 
@@ -34,11 +34,11 @@ class CutError(ValueError):
 class FramedRecords:
     """Iterates over (field number, value): an int, the bytes of a message or text, or None for other types.
 
-    Raises CutError where the file ends within a record, or goes on with what cannot be one.
+    Raise CutError if the file ends within a record, or continues with bytes that cannot be one.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        """Read from where the file stands, to its end."""
+        """Read from the current position of the file to its end."""
         self.position = 0
         """Bytes read."""
         self._file = file
@@ -60,7 +60,7 @@ class FramedRecords:
                 raise self._cut(f"a record of wire type {wire}, which cannot be")
 
     def _tag(self) -> int | None:
-        """Read the number that a record begins with; None at the end of the file."""
+        """Return the number with which a record begins; None at the end of the file."""
         self._start = self.position
         byte = self._file.read(1)
         self.position += len(byte)
@@ -72,7 +72,7 @@ class FramedRecords:
             if byte is None:
                 byte = self._read(1)[0]
             value |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - the bit that says that more follows
+            if byte < 0x80:  # noqa: PLR2004 - the continuation bit
                 return value
             byte = None
             shift += 7

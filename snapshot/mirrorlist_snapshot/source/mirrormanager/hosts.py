@@ -1,4 +1,4 @@
-"""Hosts of a cache -> mirrors: country, bandwidth, networks, and who may be offered them."""
+"""Turn the hosts of a cache into mirrors with country, bandwidth, networks and restrictions."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def country(text: str) -> str:
 
 
 def netblock(text: str) -> str:
-    """A netblock or an address -> canonical CIDR, bits behind the prefix cut; RuleError for anything else."""
+    """Return a netblock or an address as canonical CIDR, host bits cleared; raise RuleError for anything else."""
     try:
         network = ip_network(text.strip(), strict=False)
     except ValueError:
         raise RuleError(f"{rules.shown(text)} is no netblock") from None
     if isinstance(network, IPv6Network) and network.network_address.scope_id:
-        raise RuleError(f"{rules.shown(text)} means something on one machine only")
+        raise RuleError(f"{rules.shown(text)} has a zone, which is valid on one machine only")
     return str(network)
 
 
 def mirrors(cache: Cache, placement: Placement, skips: SkippedRows) -> tuple[MirrorRecord, ...]:
-    """Make a mirror, or two, of every host that carries something."""
+    """Return one or two mirrors for every host that carries something."""
     _compare_countries(cache, skips)
     asns: dict[int, list[int]] = {}
     for number, hosts in cache.asns.items():
@@ -64,7 +64,7 @@ def mirrors(cache: Cache, placement: Placement, skips: SkippedRows) -> tuple[Mir
             netblocks=tuple(
                 ClientNetblock(prefix=prefix, exclusive=False) for prefix in dict.fromkeys(netblocks.get(role.host, ()))
             ),
-            # Whose list of allowed countries allows none is left with its own networks.
+            # A host whose list of allowed countries allows none is offered to its own networks only.
             private=role.private or allowed.get(role.host) == (),
             fallback=False,
             active=True,
@@ -90,7 +90,7 @@ def _allowed(skips: SkippedRows, countries: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _contents(cache: Cache, placement: Placement, skips: SkippedRows) -> dict[HostRole, list[ContentRecord]]:
-    """What each mirror offers of each category in which it carries something."""
+    """Return the contents of each mirror, one for each category in which it carries something."""
     contents: dict[HostRole, list[ContentRecord]] = {}
     for category in placement.categories:
         for role in category.roles:
@@ -108,10 +108,12 @@ def _contents(cache: Cache, placement: Placement, skips: SkippedRows) -> dict[Ho
 
 
 def _compare_countries(cache: Cache, skips: SkippedRows) -> None:
-    """Count where the two places that say in which country a host is say different things."""
+    """Count the hosts whose country differs between the two tables that state it."""
     for hosts in cache.host_sets():
         found = {host: country for country, members in hosts.countries.items() for host in members}
         for host in hosts.urls.keys() - hosts.private:
             here, there = found.get(host), cache.countries.get(host)
             if (here or "").upper() != (there or "").upper():
-                skips.add(_BY_COUNTRY, "HostCountryCache, which holds, says otherwise", f"{host}: {here or 'nowhere'}")
+                skips.add(
+                    _BY_COUNTRY, "HostCountryCache, which wins, has another country", f"{host}: {here or 'nowhere'}"
+                )

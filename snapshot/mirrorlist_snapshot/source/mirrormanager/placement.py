@@ -1,9 +1,9 @@
-"""Where the directories of a cache lie: tops become categories, hosts become named mirrors with base URLs in them.
+"""Place the directories of a cache: tops become categories, hosts become named mirrors with base URLs in them.
 
-The cache knows hosts and URLs by number and categories not at all. A host's URL is the base of one category, so what a
-directory is below its `Subpath` is the category's top; and where one top gives a host different URLs for different
-directories, there are several categories with that top. A host that is private for some directories only is two
-mirrors, so that no directory offers it to more people than the cache does.
+The cache names hosts and URLs by number and has no categories. A host's URL is the base of one category. So a directory
+without its trailing `Subpath` is the top of a category. If a host has different URLs for different directories of one
+top, there are several categories with that top. A host that is private for some directories only becomes two mirrors,
+so that no directory offers it to more clients than the cache does.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 T = TypeVar("T")
 _PRIVATE_MARK: Final = "!"
-"""Ends the name of a mirror that is the private half of a host."""
+"""Last character of the name of the private one of a host's two mirrors."""
 
 
 class HostRole(NamedTuple):
-    """A mirror to be: a host, for everyone or for its own networks only."""
+    """One of a host's mirrors: for all clients, or for its own networks only."""
 
     host: int
     private: bool
@@ -36,24 +36,24 @@ class HostRole(NamedTuple):
 
 @dataclass(slots=True)
 class PlacedCategory:
-    """One top and the URLs that hosts have for it."""
+    """A category: a top, and the URLs that hosts have for it."""
 
     name: str
     top: str
     urls: dict[int, tuple[int, ...]] = field(default_factory=dict[int, tuple[int, ...]])
     """Host -> ids of its URLs."""
     roles: set[HostRole] = field(default_factory=set[HostRole])
-    """The mirrors that carry some directory of it."""
+    """The mirrors that carry at least one of its directories."""
     directories: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     """Path below the top -> names of the mirrors that carry it; equal sets are one object."""
 
 
 @dataclass(slots=True)
 class Placement:
-    """What directories say, in names."""
+    """The categories, mirrors and directories of a cache, by name."""
 
     bases: dict[int, str]
-    """URL id -> base URL, as `rules.url` has it."""
+    """URL id -> base URL in the canonical form of `rules.url`."""
     categories: list[PlacedCategory]
     places: dict[str, tuple[str, str]]
     """Directory -> category's name, path below its top."""
@@ -61,7 +61,7 @@ class Placement:
 
 
 def apply_rule(skips: SkippedRows, table: str, reason: str, rule: Callable[[V], T], value: V) -> T | None:
-    """Give what a rule makes of a value; count it and give None where the rule refuses it."""
+    """Return the canonical value that a rule gives; if the rule refuses it, count the row and return None."""
     try:
         return rule(value)
     except RuleError:
@@ -70,7 +70,7 @@ def apply_rule(skips: SkippedRows, table: str, reason: str, rule: Callable[[V], 
 
 
 def place_directories(cache: Cache, skips: SkippedRows) -> Placement:
-    """Find a place for every directory of a cache."""
+    """Assign every directory of a cache to a category."""
     bases: dict[int, str] = {}
     for number, url in cache.urls.items():
         if (base := apply_rule(skips, "HCUrlCache", "no base URL that clients could use", rules.url, url)) is not None:
@@ -100,7 +100,7 @@ class _DirectoryPlacer:
         self._carriers: dict[HostSet, frozenset[str]] = {}
 
     def add(self, path: str, below: str, hosts: HostSet) -> bool:
-        """Place a directory; False where it has a place already."""
+        """Place a directory; return False if it has been placed already."""
         if path in self.places:
             return False
         top = path[: len(path) - len(below)].rstrip("/")
@@ -116,13 +116,13 @@ class _DirectoryPlacer:
         return True
 
     def _choose(self, top: str, hosts: HostSet) -> PlacedCategory:
-        """The first category with this top that gives no host other URLs, or a new one."""
+        """Return the first category with this top in which every host has the same URLs, or a new one."""
         same = self._by_top.setdefault(top, [])
         for category in same:
             if all(category.urls.get(host, urls) == urls for host, urls in hosts.urls.items()):
                 break
         else:
-            name = (top or "/") + (f"//{len(same) + 1}" if same else "")  # which is no path, so no other top
+            name = (top or "/") + (f"//{len(same) + 1}" if same else "")  # `//` is in no path, so the name is unique
             category = PlacedCategory(name, top)
             same.append(category)
             self.categories.append(category)
@@ -132,7 +132,7 @@ class _DirectoryPlacer:
 
 
 def roles_of(hosts: HostSet, bases: dict[int, str]) -> list[HostRole]:
-    """Return the mirrors of a set of hosts: those that have a URL."""
+    """Return the mirrors of those hosts that have a URL."""
     return [
         HostRole(host, host in hosts.private)
         for host, urls in hosts.urls.items()
@@ -141,7 +141,7 @@ def roles_of(hosts: HostSet, bases: dict[int, str]) -> list[HostRole]:
 
 
 def _names(cache: Cache, bases: dict[int, str], skips: SkippedRows) -> dict[HostRole, str]:
-    """Name every mirror: by the host in its URL of the lowest number, the oldest, and by the host's own number."""
+    """Return the name of every mirror: the host in its oldest URL (of the lowest number), and the host's number."""
     oldest: dict[int, int] = {}
     roles: set[HostRole] = set()
     for hosts in cache.host_sets():

@@ -1,11 +1,11 @@
 """The schema of MirrorManager's cache: proto2 message `mirrormanager.MirrorList`, and readers of its records.
 
-The messages are built from the tables below when they are first needed. A generated module would say the same in bytes
-that nobody can read, and be tied to the version of the compiler that wrote it. This is the only user of `protobuf`.
-They are messages of edition 2023, which can say all that proto2 can, and one thing more: that text is UTF-8.
+The messages are built from the tables below on first use. A generated module would not be readable, and would be tied
+to the version of the compiler that wrote it. This is the only user of `protobuf`. The messages are of edition 2023,
+which has all features of proto2 and can also require that text is UTF-8.
 
-A directory (field 16) is read by two views of its message. What a view does not name stays the bytes that it was, in
-C: so a directory that shares its hosts with thousands of others costs a hash of these bytes and no object a host.
+A directory (field 16) is read through two views of its message. Fields that a view does not name stay bytes in C. So a
+directory that shares its hosts with thousands of others costs one hash of these bytes, and no object for each host.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def fields_of(name: str) -> dict[int, tuple[str, str]]:
 
 
 def parse(name: str, data: bytes) -> Any:  # noqa: ANN401 - its attributes are the fields in the table
-    """Read a message or view of the given name; RecordError where the bytes are none."""
+    """Read a message or view of the given name; raise RecordError for other bytes."""
     message = message_class(name)()
     try:
         message.ParseFromString(data)
@@ -102,14 +102,14 @@ def parse(name: str, data: bytes) -> Any:  # noqa: ANN401 - its attributes are t
 
 
 def rest_of(message: Any) -> bytes:  # noqa: ANN401 - see `parse`
-    """Return the bytes that a view did not name; the view is empty afterwards."""
+    """Return the bytes of the fields that a view does not name; the view is empty afterwards."""
     for field, _ in message.ListFields():
         message.ClearField(field.name)
     return bytes(message.SerializePartialToString())
 
 
 def _fields(name: str) -> list[tuple[int, str, str, str]]:
-    """The fields of a message or view: number, label, type, name."""
+    """Return the fields of a message or view: number, label, type, name."""
     message, shown = _VIEWS.get(name, (name, None))
     found = [part.split() for part in _MESSAGES[message].split("; ")]
     return [
@@ -121,7 +121,7 @@ def _fields(name: str) -> list[tuple[int, str, str, str]]:
 
 @cache
 def _pool() -> DescriptorPool:
-    """A pool of our own: whoever else has a file of this name in the process is not disturbed."""
+    """Return our own pool, so that a file of the same name elsewhere in the process does not collide."""
     pool = DescriptorPool()
     messages = [
         DescriptorProto(name=name, field=[_field(*field) for field in _fields(name)]) for name in (*_MESSAGES, *_VIEWS)

@@ -23,7 +23,7 @@ _MAX_ASN: Final = 0xFFFF_FFFF
 
 
 def read_continents(lines: Iterable[str], skips: SkippedRows) -> dict[str, str]:
-    """Read `CC,CONTINENT` lines: country -> continent, upper case. Countries that are nowhere (`--`) are left out.
+    """Read `CC,CONTINENT` lines: country -> continent, upper case. Countries without a continent (`--`) are left out.
 
     The first line may be a heading.
     """
@@ -50,8 +50,8 @@ def read_networks(
 ) -> dict[str, int]:
     """Read `CIDR ASN` lines: prefix -> AS number, of `wanted` systems and, as 0, of others nested in theirs.
 
-    The others matter because the longest prefix decides: who is in one is not a client of the system around it. There
-    are a million of them, most of them nested in nothing; so the file is read twice, and they are never kept.
+    The others matter because the longest prefix decides: a client in a nested network does not belong to the system
+    around it. There are a million of them, and few are nested; so the file is read twice and most are never kept.
     """
     around: dict[int, list[tuple[int, int]]] = {AF_INET: [], AF_INET6: []}
     for family, first, length, _ in _prefixes(file, wanted, None, progress):
@@ -85,7 +85,7 @@ class _Ranges:
 def _prefixes(
     file: BinaryIO, wanted: Collection[int] | None, skips: SkippedRows | None, progress: Callable[[int], None]
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Family, first address, length and AS number of each line; only of `wanted` systems, if they are given."""
+    """Yield family, first address, length and AS number of each line; only of `wanted` systems, if given."""
     position = 0
     for number, line in enumerate(file, 1):
         position += len(line)
@@ -104,14 +104,14 @@ def _prefixes(
 
 @lru_cache(maxsize=1 << 17)  # there are fewer systems than that, and twenty times as many lines
 def _asn(word: bytes) -> int:
-    """Return an AS number; 0 for a set of them or none, as routers announce some networks; -1 for anything else."""
+    """Return an AS number; 0 for a set or none, as some networks are announced; -1 for anything else."""
     if word.isdigit():
         return number if (number := int(word[:20])) <= _MAX_ASN else -1
     return 0 if word.startswith(b"{") or word == b"None" else -1
 
 
 def _prefix(word: bytes) -> tuple[int, int, int] | None:
-    """Family, first address and length of a netblock; None for anything else, and for the whole internet."""
+    """Return family, first address and length of a netblock; None for anything else, and for /0."""
     text, slash, digits = word.decode("ascii", "replace").partition("/")
     family = AF_INET6 if ":" in text else AF_INET
     bits = _bits(family)

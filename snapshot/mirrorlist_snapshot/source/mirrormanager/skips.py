@@ -1,4 +1,4 @@
-"""Rows that an import leaves out: counted by what is wrong with them, with a few examples of each."""
+"""Rows that an import leaves out: counted by reason, with a few examples each."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from mirrorlist_snapshot.errors import Complaint
 from mirrorlist_snapshot.source.rules import shown
 
 EXAMPLES: Final = 3
-"""Rows that are shown of each kind; the others are counted."""
+"""Rows shown for each reason; the others are counted."""
 
 
 class SkippedRows:
-    """What one file had that could not be used: (table, reason) -> rows."""
+    """The rows of one file that could not be used: (table, reason) -> rows."""
 
     def __init__(self, file: str) -> None:
-        """Count for `file`, as the user named it."""
+        """Start counting for `file`, named as the user wrote it."""
         self.file = file
         self._found: dict[tuple[str, str], list[str]] = {}
         self._counts: dict[tuple[str, str], int] = {}
         self._lines: dict[tuple[str, str], int | None] = {}
 
     def add(self, table: str, reason: str, row: str, line: int | None = None) -> None:
-        """Count a row of a table; `reason` is the same for all rows with the same mistake, `row` names this one."""
+        """Count a row of a table; `reason` is equal for equal mistakes, `row` identifies this row."""
         key = table, reason
         self._counts[key] = self._counts.get(key, 0) + 1
         self._lines.setdefault(key, line)
@@ -32,14 +32,14 @@ class SkippedRows:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Table -> rows left out."""
+        """Table -> number of rows left out."""
         found: dict[str, int] = {}
         for (table, _), count in sorted(self._counts.items()):
             found[table] = found.get(table, 0) + count
         return found
 
     def complaints(self) -> tuple[Complaint, ...]:
-        """One warning for each kind, in order of tables: how many, why, and the first of them."""
+        """Return one warning for each reason, by table: number of rows, reason, and examples."""
         return tuple(
             Complaint(file=self.file, line=self._lines[key], key=key[0], message=self._message(key), warning=True)
             for key in sorted(self._counts)
