@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from support.paths import ROOT
-from support.processes import Server
+from support.processes import SECONDS, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,3 +90,49 @@ def test_the_readme_shows_real_output(server: Server) -> None:
     assert reply.status == 302
     assert redirect[2].endswith("/debian/dists/stable/InRelease")
     assert any(redirect[2].startswith(url) for url in everything[1:])
+
+
+def run(command: str, folder: Path) -> str:
+    """Output of a documented command, run in a folder by the installed programs."""
+    programs = Path(sys.executable).parent
+    words = shlex.split(command.replace(".venv/bin/", f"{programs}/"))
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+
+
+def test_the_readmes_own_mirrors_work_as_written(tmp_path: Path) -> None:
+    """The source compiles, the campus sees its private mirror first, others never do, and the reload takes a change."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    section = readme[readme.index("## Your own mirrors") : readme.index("## Who gets what")]
+    source = re.search(r"```toml\n(.*?)```", section, re.DOTALL)
+    assert source
+    (tmp_path / "mirrors.toml").write_text(source[1])
+    compiles, serves, curl, explains, again = re.findall(r"^    (\S.*)$", section, re.MULTILINE)
+    run(compiles, tmp_path)
+    told = run(explains, tmp_path)
+    assert told.index("mirror.example.edu/epel/9/") < told.index("ftp.example.de/epel/9/")
+    words = shlex.split(serves.split("serve ")[1].removesuffix("&"))
+    flags = [word if word.startswith("--") else str(tmp_path / word) for word in words]
+    target = re.search(rf"{HOSTS}(/[^']*)'", curl)
+    assert target
+    with Server(*flags) as server:
+        listed = server.get(target[1]).text
+        assert "https://ftp.example.de/epel/9/Everything/x86_64/" in listed
+        assert "mirror.example.edu" not in listed
+        (tmp_path / "mirrors.toml").write_text(source[1].replace("ftp.example.de/epel", "ftp.example.de/moved"))
+        run(again.split(" && ")[0], tmp_path)
+        assert again.endswith("kill -HUP $(cat mirrors.pid)")
+        assert (tmp_path / "mirrors.pid").read_text().strip() == str(server.process.pid)
+        server.hang_up()
+        server.wait_for_log("reloaded")
+        assert "https://ftp.example.de/moved/9/Everything/x86_64/" in server.get(target[1]).text
+
+
+def test_the_commands_for_sources_work_as_written(tmp_path: Path) -> None:
+    """Compiling, inspecting and the JSON Schema, as docs/sources.md has them."""
+    page = (ROOT / "docs" / "sources.md").read_text("utf-8")
+    example = (ROOT / "snapshot" / "examples" / "pypi.toml").read_text("utf-8")
+    (tmp_path / "mirrors.toml").write_text(example)
+    commands = [line.strip() for line in page.splitlines() if line.startswith("    mirrorlist-snapshot ")]
+    assert len(commands) == 3
+    for command in commands:
+        run(f".venv/bin/{command.partition(' > ')[0]}", tmp_path)
