@@ -25,7 +25,7 @@ from mirrorlistd.geo.locate import Geo
 from mirrorlistd.request.client_address import Trust, client_address, parse_address
 from mirrorlistd.request.query import parse_query
 from mirrorlistd.selection.index import Index
-from mirrorlistd.state.state import load_state
+from mirrorlistd.state.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def main() -> None:
     """Run every benchmark."""
     runner = pyperf.Runner(processes=6)
     random = Random(20261122)
-    state = load_state(Config())
+    state = load(Config())
     decider = state.decider
     dutch = parse_address("193.0.6.139")
     texts = [".".join(str(random.randrange(1, 224)) for _ in range(4)) for _ in range(ADDRESSES)]

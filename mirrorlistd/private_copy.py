@@ -1,8 +1,8 @@
-"""Private copies of an operator's files: memory that no other program sees and that nobody can change any more.
+"""Private copies of input files: memory that no other program sees and that no process can change any more.
 
-No path that an operator can see is ever mapped: truncating a mapped file kills its readers with SIGBUS, and a file can
-change between being verified and being mapped. Where the system can, a copy is a sealed memfd, which can be handed to
-another process as a descriptor; every process that maps it uses the same memory.
+No input file is ever mapped: truncating a mapped file kills its readers with SIGBUS, and a file can change between
+being verified and being mapped. Where the system can, a copy is a sealed memfd, which can be handed to another process
+as a descriptor; every process that maps it uses the same memory.
 """
 
 from __future__ import annotations
@@ -14,17 +14,22 @@ import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO, Self
 
+from mirrorlist_snapshot.input_file import copy_file
+
 if sys.platform == "linux":
     import fcntl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from mirrorlist_snapshot.input_file import SizeLimit
 
 
 class PrivateCopy:
     """The bytes of one file, as they were when it was read. To be closed; views and mappings outlive that."""
 
-    __slots__ = ("file", "path")
+    __slots__ = ("file", "fingerprint", "path")
 
     def __init__(self, path: Path, file: BinaryIO | None = None) -> None:
         """Begin with an empty copy to be written to `file` and then sealed; or take one that another process sealed."""
@@ -32,6 +37,21 @@ class PrivateCopy:
         """The file that was copied."""
         self.file = file or _new_memory()
         """The copy."""
+        self.fingerprint: tuple[int, ...] = ()
+        """Differs between two files, and between two contents of one file; empty where there was no file."""
+
+    @classmethod
+    def read(cls, path: Path, limit: SizeLimit, inspect: Callable[[int, int], object] | None = None) -> PrivateCopy:
+        """Make a sealed copy of a file; see `copy_file` for `inspect` and for what is refused with InputFileError."""
+        copy = cls(path)
+        try:
+            status = copy_file(path, copy.file.write, limit, inspect=inspect)
+            copy.seal()
+        except BaseException:
+            copy.close()
+            raise
+        copy.fingerprint = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        return copy
 
     @classmethod
     def of(cls, path: Path, data: bytes) -> PrivateCopy:
@@ -48,11 +68,11 @@ class PrivateCopy:
 
     @property
     def descriptor(self) -> int | None:
-        """What another process can map; None where the system has no such memory."""
+        """The descriptor that another process can map; None where the system has no such memory."""
         return None if isinstance(self.file, io.BytesIO) else self.file.fileno()
 
     def seal(self) -> None:
-        """Let nobody change the copy any more, ourselves included."""
+        """Forbid every process, this one included, to change the copy."""
         self.file.flush()
         self.file.seek(0)
         if sys.platform == "linux" and self.descriptor is not None:
@@ -60,12 +80,12 @@ class PrivateCopy:
             fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, seals)
 
     def view(self) -> memoryview:
-        """Give the bytes without copying them again."""
+        """Return the bytes without copying them again."""
         if isinstance(self.file, io.BytesIO):
             return memoryview(self.file.getvalue())
         length = os.fstat(self.file.fileno()).st_size
         if not length:
-            return memoryview(b"")  # nothing cannot be mapped
+            return memoryview(b"")  # an empty file cannot be mapped
         # MAP_PRIVATE: kernels before 6.7 refuse a shared mapping of what is sealed. The pages are shared all the same.
         return memoryview(mmap.mmap(self.file.fileno(), length, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
 
@@ -88,7 +108,7 @@ def _new_memory() -> BinaryIO:
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether there is such a file; in a folder that cannot be looked into there is none, for all that we know."""
+    """Whether there is such a file; where that cannot be known there is none."""
     try:
         return path.exists()
     except OSError:  # pathlib lets some through: permission denied, a name too long

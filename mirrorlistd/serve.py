@@ -36,7 +36,8 @@ from mirrorlistd.process.sockets import Addresses, bind_tcp, bind_unix, url
 from mirrorlistd.process.systemd import activated_sockets, notify
 from mirrorlistd.process.uvicorn_server import UvicornServer
 from mirrorlistd.pull.watching import PullWatch
-from mirrorlistd.state.admission import LAST_GOOD, admit
+from mirrorlistd.state.inputs import LAST_GOOD
+from mirrorlistd.state.loading import load
 from mirrorlistd.state.service import Service
 from mirrorlistd.web.app import create_app
 from mirrorlistd.workers.cpu_count import cpu_count
@@ -105,31 +106,32 @@ def _first_state(config: Config, hangups: list[int]) -> State | None:
     if config.mirrormanager:
         return _first_import(config, hangups)
     try:
-        with admit(config) as (state, _files):
-            keep(config, state)
-            return state
+        state = load(config)
     except StateError as error:
         if not (config.pull and config.snapshot):
             raise
         if is_there(config.snapshot):
             logs.get_logger().error("what was pulled last cannot be served, waiting for the store", error=str(error))
         return None
+    keep(config, state)
+    return state
 
 
 def _first_import(config: Config, hangups: list[int]) -> State:
     """Load what was imported last, and ask for an import meanwhile; where nothing good is left of it, wait for one."""
     try:
-        with admit(config) as (state, _files):
-            hangups.append(signal.SIGHUP)
-            return state
+        state = load(config)
     except StateError as error:
         if config.snapshot and is_there(config.snapshot):
             logs.get_logger().error("what was imported last cannot be served", error=str(error))
+    else:
+        hangups.append(signal.SIGHUP)
+        return state
     logs.get_logger().info("importing", folder=str(config.mirrormanager))
     import_now(config)
-    with admit(config) as (state, _files):
-        keep(config, state)
-        return state
+    state = load(config)
+    keep(config, state)
+    return state
 
 
 def _prepare_folder(file: Path) -> None:

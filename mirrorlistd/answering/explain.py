@@ -259,7 +259,7 @@ def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: R
 
 def _said(decider: Decider, mirror: int) -> str | None:
     """Give what the status file says of a mirror."""
-    standing = decider.index.standings.get(decider.index.snapshot.mirrors[mirror].name)
+    standing = decider.index.statuses.get(decider.index.snapshot.mirrors[mirror].name)
     return f"{standing} (by the status file)" if standing is not None else None
 
 

@@ -88,7 +88,7 @@ def _check(options: argparse.Namespace) -> int:
         "preset": state.decider.settings.preset.name,
         "limit": state.decider.limit if state.decider.limit < UNLIMITED else None,
         "stale": state.stale(time()),
-        "status": state.overlay.counts(snapshot),
+        "status": state.status_file.counts(snapshot),
         "status_error": state.origin.status_error,
     }
     if options.json:

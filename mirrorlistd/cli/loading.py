@@ -11,7 +11,7 @@ from mirrorlistd import logs
 from mirrorlistd.config import load_config
 from mirrorlistd.private_copy import is_there
 from mirrorlistd.process.mirrormanager_import import imported_aside
-from mirrorlistd.state.admission import admit
+from mirrorlistd.state.loading import load as load_state
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +28,8 @@ def load(options: argparse.Namespace, *, afresh: bool = False) -> State:
     config = load_config(options, os.environ)
     logs.configure(config.log_format, config.log_level, sys.stderr)
     kept = not afresh and config.snapshot is not None and is_there(config.snapshot)
-    with imported_aside(config, kept=kept) as aside, admit(aside, fall_back=False) as (state, _files):
+    with imported_aside(config, kept=kept) as aside:
+        state = load_state(aside, fall_back=False)
         if aside is config:
             return state
         # The snapshot was imported into a folder that ends with this block: name MirrorManager's folder instead.

@@ -12,6 +12,7 @@ registered, which need not be where it is used.
 from __future__ import annotations
 
 import importlib.metadata
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
@@ -152,6 +153,12 @@ class Geo:
             raise_unless_reader_fault(error)
             return self._locate_by_record(address)
         return place if place is not None else self._new_place(country, continent, asn)
+
+    def again(self) -> Geo:
+        """Return the same databases with a counter of failures of their own."""
+        same = copy(self)
+        same.failures = 0
+        return same
 
     def close(self) -> None:
         """Give the copies back; lookups to come know nothing of them."""

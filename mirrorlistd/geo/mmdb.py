@@ -1,29 +1,28 @@
-"""Files of the operator's -> opened geo databases that cannot hurt later, or one GeoError.
+"""Open geo databases in MMDB format so that they cannot fail later, or raise one GeoError.
 
-The file is copied (see `copies`), because operators do overwrite these files in place. The copy is probed, because
-many corrupt files open well and fail on lookups.
+The file is copied (see `private_copy`), because operators do overwrite these files in place. The copy is probed,
+because many corrupt files open well and fail on lookups.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import maxminddb_rust
 
+from mirrorlist_snapshot.errors import FileProblem, InputFileError
+from mirrorlist_snapshot.input_file import GEO_DATABASE
 from mirrorlistd.errors import GeoError
 from mirrorlistd.private_copy import PrivateCopy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CHUNK: Final = 1 << 20
-"""Bytes copied at a time."""
 _GZIP: Final = b"\x1f\x8b"
 _WALK_STEPS: Final = 4096
 """Networks visited from a first address on, to find records in sparse databases (some 10 ms at most)."""
@@ -35,6 +34,19 @@ _SPREAD: Final = 128
 _SPREAD_V6: Final = (0x2001_0000, 0x2400_0000, 0x2600_0000, 0x2800_0000, 0x2A00_0000, 0x2C00_0000)
 """First 32 bits of the registries' blocks; /12 but for the first."""
 _AGAIN: Final = "download the database again"
+_METADATA_MARKER: Final = b"\xab\xcd\xefMaxMind.com"
+_METADATA_WITHIN: Final = 128 << 10
+"""Bytes at the end of a file, in which the format has its metadata."""
+_REFUSED: Final = {
+    FileProblem.UNREADABLE: ("a readable file", "check the path and its permissions"),
+    FileProblem.NOT_REGULAR: ("a regular file", "name the .mmdb file itself"),
+    FileProblem.TOO_LARGE: ("a file of a database's size", _AGAIN),
+    FileProblem.CHANGED: (
+        "a file that nobody is writing to",
+        "write the new database beside it, rename it over this one, then reload",
+    ),
+}
+"""What was expected, and the fix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,45 +135,25 @@ def _spread(family: int) -> Iterator[str]:
 
 
 def copy_mmdb(path: Path) -> PrivateCopy:
-    """Take a sealed copy of a file, to be closed by the caller; GeoError where it is no file or in motion."""
+    """Return a sealed copy of a file, to be closed by the caller; raise GeoError."""
+
+    def inspect(descriptor: int, size: int) -> None:
+        """Refuse what cannot be a database before gigabytes of it are copied."""
+        if os.pread(descriptor, len(_GZIP), 0) == _GZIP:
+            raise GeoError(path, "an MMDB database", "a gzip file", "unpack it first")
+        start = max(0, size - _METADATA_WITHIN)
+        if _METADATA_MARKER not in os.pread(descriptor, size - start, start):
+            raise GeoError(path, "a whole MMDB database", "a truncated file, or none at all (no metadata)", _AGAIN)
+
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise GeoError(path, "a regular file", "something else", "name the .mmdb file itself")
-        with path.open("rb") as file:
-            return _copy(path, file)
-    except (OSError, ValueError) as error:  # ValueError: NUL in the name
-        found = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise GeoError(path, "a readable file", found, "check the path and its permissions") from error
-
-
-def _copy(path: Path, file: BinaryIO) -> PrivateCopy:
-    """Read exactly what the file holds now; GeoError if somebody writes to it meanwhile.
-
-    A file renamed over this one is no concern: what is open stays the old file, whole.
-    """
-    before = os.fstat(file.fileno())
-    copy = PrivateCopy(path)
-    left = before.st_size
-    while left and (chunk := file.read(min(left, _CHUNK))):
-        copy.file.write(chunk)
-        left -= len(chunk)
-    after = os.fstat(file.fileno())
-    if left or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        copy.close()
-        raise GeoError(
-            path,
-            "a file that nobody is writing to",
-            f"one that changed while it was read ({before.st_size} bytes before, {after.st_size} after)",
-            "write the new database beside it, rename it over this one, then reload",
-        )
-    copy.seal()
-    return copy
+        return PrivateCopy.read(path, GEO_DATABASE, inspect)
+    except InputFileError as error:
+        expected, fix = _REFUSED[error.problem]
+        raise GeoError(path, expected, f"one that {error.found}", fix) from error
 
 
 def _open(copy: PrivateCopy) -> maxminddb_rust.Reader:
     """Open a copy."""
-    if bytes(copy.view()[: len(_GZIP)]) == _GZIP:
-        raise GeoError(copy.path, "an MMDB database", "a gzip file", "unpack it first")
     try:
         return _map(copy)
     except BaseException as error:

@@ -10,25 +10,33 @@ from __future__ import annotations
 import asyncio
 import os
 from time import perf_counter, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
 from mirrorlistd.config import changed_needing_restart
-from mirrorlistd.errors import MirrorlistdError
+from mirrorlistd.errors import ConfigError, MirrorlistdError
 from mirrorlistd.process.gc_policy import gc_paused
 from mirrorlistd.process.mirrormanager_import import import_meanwhile
 from mirrorlistd.process.systemd import notify
-from mirrorlistd.state.admission import admit, keep_last_good
 from mirrorlistd.state.handover import warm
+from mirrorlistd.state.last_good import keep_last_good
+from mirrorlistd.state.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mirrorlistd.config import Config
-    from mirrorlistd.state.retirement import RetiredState
+    from mirrorlistd.state.handover import RetiredState
     from mirrorlistd.state.service import Service
     from mirrorlistd.state.state import State
     from mirrorlistd.telemetry.counters import Counters
+
+
+_REFUSED: Final = {
+    "snapshot": "the snapshot is refused, the old one keeps serving",
+    "geo databases": "the geo databases are refused, the old ones stay in use",
+    "settings": "the settings are refused, the old ones stay in force",
+}
 
 
 class ReloadOutcomes:
@@ -62,7 +70,7 @@ class ReloadOutcomes:
         was = service.serial
         waiting = changed_needing_restart(self._started_with, config)
         remains = service.adopt(state)
-        self._count(clock, ok=state.origin.refused is None)
+        self._count(clock, ok=not state.origin.refused)
         self._reconfigure(config)
         self._log.info("reloaded", **facts(state), was=was, seconds=round(clock.seconds, 3))
         if was is not None and state.serial < was:
@@ -144,11 +152,11 @@ class Reloader:
         """Read configuration, snapshot and databases anew, and serve them, or keep the old ones."""
         clock = self._outcomes.begun()
         try:
-            config = await asyncio.to_thread(self._reread)
+            config, refused = await asyncio.to_thread(settings_for_reload, self._reread, self._service.state)
             for follow in self.followers:
                 follow(config)
             await import_meanwhile(config)
-            state = await asyncio.to_thread(self._load, config)
+            state = await asyncio.to_thread(self._load, config, refused)
             await warm(state, self._service.state, self._service.random)
         except Exception as error:  # noqa: BLE001 - a defect must not end the reloader: the next push may be fine
             self._outcomes.kept(error, clock)
@@ -157,9 +165,19 @@ class Reloader:
             await asyncio.to_thread(keep, config, state)
             await remains.free()
 
-    def _load(self, config: Config) -> State:
-        with gc_paused(), admit(config, self._service.state) as (state, _files):
-            return state
+    def _load(self, config: Config, refused: MirrorlistdError | None) -> State:
+        with gc_paused():
+            return load(config, self._service.state, refused_settings=refused)
+
+
+def settings_for_reload(reread: Callable[[], Config], before: State | None) -> tuple[Config, MirrorlistdError | None]:
+    """Return the configuration as it is now; where it is refused, the one in force, and why."""
+    try:
+        return reread(), None
+    except ConfigError as error:
+        if before is None:
+            raise
+        return before.config, error
 
 
 def keep(config: Config, state: State) -> None:
@@ -173,13 +191,13 @@ def keep(config: Config, state: State) -> None:
 def warn(state: State) -> None:
     """Say what is not as the configuration has it, of a State that is served all the same."""
     log = logs.get_logger()
-    if state.origin.refused is not None:
-        log.error("the snapshot is refused, the old one keeps serving", error=state.origin.refused)
+    for part, error in state.origin.refused.items():
+        log.error(_REFUSED[part], error=error)
     if state.origin.instead is not None:
         log.error("the last good copy is served instead of the snapshot", error=state.origin.instead)
     if state.origin.status_error is not None:
         log.error("the status file is not used, but what it said before", error=state.origin.status_error)
-    if unknown := state.overlay.unknown(state.published):
+    if unknown := state.status_file.unknown(state.published):
         log.warning("the status file names mirrors that the snapshot has not", count=len(unknown), mirrors=unknown[:10])
 
 
@@ -193,6 +211,6 @@ def facts(state: State) -> dict[str, object]:
         "mirrors": len(snapshot.mirrors),
         "repositories": len(snapshot.repositories),
         "directories": len(snapshot.directories),
-        "status": state.overlay.counts(state.published) if state.overlay else None,
+        "status": state.status_file.counts(state.published) if state.status_file else None,
         "geo": [f"{source.kind}: {source.database_type}" for source in state.decider.geo.sources],
     }

@@ -105,7 +105,7 @@ class Index:
         "_v6",
         "hashes",
         "snapshot",
-        "standings",
+        "statuses",
         "weights",
     )
 
@@ -113,15 +113,15 @@ class Index:
         self,
         snapshot: Snapshot,
         heaviest: int = BANDWIDTH_RANGE[1],
-        standings: Mapping[str, MirrorStatus] = MappingProxyType({}),
+        statuses: Mapping[str, MirrorStatus] = MappingProxyType({}),
     ) -> None:
         """Precompute; costs time in proportion to mirrors and repositories, not to directories.
 
-        No mirror weighs more than `heaviest` (Mbit/s). `standings` are of the overlay that has been laid over the
+        No mirror weighs more than `heaviest` (Mbit/s). `statuses` are of the overlay that has been laid over the
         snapshot, by name: why some mirrors are not as their sources have them.
         """
         self.snapshot = snapshot
-        self.standings = standings
+        self.statuses = statuses
         self.weights: Sequence[int] = tuple(min(mirror.bandwidth, heaviest) for mirror in snapshot.mirrors)
         self.hashes: Sequence[int] = tuple(
             int.from_bytes(blake2b(mirror.name.encode(), digest_size=8).digest(), "big") for mirror in snapshot.mirrors

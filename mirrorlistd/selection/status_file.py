@@ -76,32 +76,32 @@ class MirrorStatus:
 class StatusFile:
     """What is said of all mirrors, by name; of most, nothing."""
 
-    standings: Mapping[str, MirrorStatus]
+    statuses: Mapping[str, MirrorStatus]
 
     def __bool__(self) -> bool:
         """Whether anything is said."""
-        return bool(self.standings)
+        return bool(self.statuses)
 
     def document(self) -> bytes:
         """Write it as JSON that `parse` reads."""
-        return json.dumps({name: standing.document() for name, standing in self.standings.items()}).encode()
+        return json.dumps({name: standing.document() for name, standing in self.statuses.items()}).encode()
 
     def unknown(self, snapshot: Snapshot) -> list[str]:
         """Name, in order, the mirrors that a snapshot does not have: a probe may know more, or less, than it."""
-        return sorted(self.standings.keys() - {mirror.name for mirror in snapshot.mirrors})
+        return sorted(self.statuses.keys() - {mirror.name for mirror in snapshot.mirrors})
 
     def counts(self, snapshot: Snapshot) -> dict[str, int]:
         """Count the snapshot's mirrors that are `down`, `draining` or only `weighted`, and the `unknown` ones."""
         counts: dict[str, int] = dict.fromkeys((*_STATUSES, "weighted"), 0)
         for mirror in snapshot.mirrors:
-            if (standing := self.standings.get(mirror.name)) is not None:
+            if (standing := self.statuses.get(mirror.name)) is not None:
                 counts[standing.status or "weighted"] += 1
         return counts | {"unknown": len(self.unknown(snapshot))}
 
     def check(self, snapshot: Snapshot, limit: float) -> None:
         """Raise StatusError where more than `limit`, a fraction, of the active mirrors would be down or draining."""
         active = [mirror.name for mirror in snapshot.mirrors if mirror.active]
-        gone = [name for name in active if (one := self.standings.get(name)) is not None and one.status]
+        gone = [name for name in active if (one := self.statuses.get(name)) is not None and one.status]
         if active and len(gone) / len(active) > limit:
             raise StatusError(
                 [f"takes away {len(gone)} of {len(active)} active mirrors, more than --max-down {100 * limit:g} %"]
@@ -114,7 +114,7 @@ class StatusFile:
         return replace(snapshot, mirrors=tuple(self._applied(mirror) for mirror in snapshot.mirrors))
 
     def _applied(self, mirror: Mirror) -> Mirror:
-        standing = self.standings.get(mirror.name)
+        standing = self.statuses.get(mirror.name)
         if standing is None:
             return mirror
         hidden = standing.status == DOWN or (standing.status == DRAINING and mirror.private)
@@ -141,15 +141,15 @@ def parse(name: str, raw: bytes) -> StatusFile:
     if not isinstance(document, dict):
         raise StatusError([f"{name}: expected mirrors by name, found {type(document).__name__}"])
     problems: list[str] = []
-    standings: dict[str, MirrorStatus] = {}
+    statuses: dict[str, MirrorStatus] = {}
     for mirror, said in cast("dict[str, object]", document).items():
         complaints = list(_complaints(said))
         problems += [f"{name}: {json.dumps(mirror)}{complaint}" for complaint in complaints]
         if not complaints:
-            standings[mirror] = _standing(said)
+            statuses[mirror] = _standing(said)
     if problems:
         raise StatusError(problems)
-    return StatusFile(standings)
+    return StatusFile(statuses)
 
 
 def _complaints(said: object) -> Iterator[str]:

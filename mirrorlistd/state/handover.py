@@ -1,81 +1,98 @@
-"""What a reload would forget is worked out anew before the swap, a little in each turn of the loop.
+"""The handover from one State to the next: the new one is warmed before the swap, the old one freed after it.
 
-A State remembers what it has been asked; the next one begins with nothing, and then all clients who are there would
-wait for a thousand decisions and a thousand lookups. So the same questions are put to it before. Only questions are
-taken over: heads, addresses, queries. Every answer is the new State's own, as if a client had asked.
+Both take a little of each turn of the event loop, so that requests go on. Without warming all clients would wait for a
+thousand decisions after each reload; freed at once, the old State would hold them up for 16 ms.
 """
 
 from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mirrorlistd.answering.answer import Client
 from mirrorlistd.answering.plan import ResolvedQuery
-from mirrorlistd.state.state import CachedHead, Peer
+from mirrorlistd.state.state import Renewal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
+    from mirrorlistd.memo import Memo
     from mirrorlistd.selection.index import Place
     from mirrorlistd.state.state import State
 
-_SLICE: Final = 0.000_2
-"""Seconds of a turn of the loop that are spent; a turn under load takes a millisecond."""
-_LONGEST: Final = 5.0
-"""Seconds after which a State has to do with what it has."""
+SLICE: Final = 0.000_2
+"""Seconds of a turn of the loop that are spent on warming; a turn under load takes a millisecond."""
+LONGEST: Final = 5.0
+"""Seconds after which warming ends with what it has done."""
+_FREED_AT_ONCE: Final = 128
+"""Entries and values freed in one turn: a tenth of a millisecond or two."""
+_PAUSE: Final = 0.001
+"""Seconds between such turns."""
 
 
-async def warm(state: State, before: State | None, random: Random) -> None:
-    """Put the questions to `state` that `before` has answered; `random` is the only source of chance."""
+async def warm(
+    state: State, before: State | None, random: Random, *, slice_: float = SLICE, longest: float = LONGEST
+) -> None:
+    """Have `state` answer the questions that `before` remembers. Only questions are taken over, never an answer."""
     if before is None:
         return
-    end = perf_counter() + _LONGEST
+    end = perf_counter() + longest
     turn_ends = 0.0
-    for _ in _questions(state, before, random):
+    for _ in _renewals(state, before, random):
         now = perf_counter()
         if now > end:
             return
         if now > turn_ends:
             await asyncio.sleep(0)
-            turn_ends = perf_counter() + _SLICE
+            turn_ends = perf_counter() + slice_
 
 
-def _questions(state: State, before: State, random: Random) -> Iterator[None]:  # noqa: C901 - one loop for each memo
-    """Put them, one by one; requests go on meanwhile, and what they add to a memo is not waited for."""
+def _renewals(state: State, before: State, random: Random) -> Iterator[None]:
+    renewal = Renewal(state.decider)
+    yield from state.renew(before, renewal)
+    yield from _plans(state, before, renewal.places, random)
+
+
+def _plans(state: State, before: State, places: dict[Place, Place], random: Random) -> Iterator[None]:
+    """Plan anew for the renewed places; a plan whose lists were drawn in batches gets its batches at once."""
     decider, old = state.decider, before.decider
-    places: dict[Place, Place] = {}
-
-    def again(client: Client) -> Client:
-        fresh = Client.at(decider, client.address, failed=client.failed)
-        places[client.place] = fresh.place
-        return fresh
-
-    if state.trust == before.trust:
-        for value, client in [*before.named.items()]:
-            state.named.remember(value, again(client))
-            yield
-        for address, peer in [*before.peers.items()]:
-            state.peers.remember(address, Peer(peer.believed, again(peer.client)))
-            yield
-        if decider.settings.routes == old.settings.routes:
-            for target, list_request in [*before.list_requests.items()]:
-                state.list_requests.remember(target, list_request)
-            for heads, old_heads in ((state.heads, before.heads), (state.proxied, before.proxied)):
-                for raw, known in [*old_heads.items()]:
-                    heads.remember(raw, CachedHead.of(decider, known.head))
-                    yield
     texts = {resolved: text for text, resolved in old.queries.items() if isinstance(resolved, ResolvedQuery)}
     for (resolved, place), plan in [*old.plans.items()]:
-        text, there = texts.get(resolved) if resolved else None, places.get(place)
-        if text is None or there is None:
+        text, new_place = texts.get(resolved) if resolved else None, places.get(place)
+        if text is None or new_place is None:
             continue
         fresh = decider.resolve_query(text)
         if isinstance(fresh, ResolvedQuery):
-            lines = decider.plan(fresh, there, private=True).lines
+            lines = decider.plan(fresh, new_place, private=True).lines
             yield
             if plan.lines.hot and not lines.hot:
                 lines.heat(random)
                 yield
+
+
+class RetiredState:
+    """The parts of a State that has been replaced, to be freed one after the other."""
+
+    __slots__ = ("_memos", "_values")
+
+    def __init__(self, state: State | None) -> None:
+        """Take the parts; the caller must drop its reference to the State."""
+        self._memos: list[Memo[Any, Any]] = []
+        self._values: list[object] = []
+        if state is not None:
+            snapshot = state.decider.index.snapshot
+            self._memos += state.memos
+            self._values += [*snapshot.mirrors, *snapshot.netblock_chains]
+
+    async def free(self) -> None:
+        """Free all of them, some in each turn of the loop."""
+        for memo in self._memos:
+            while memo:
+                for _ in range(min(_FREED_AT_ONCE, len(memo))):
+                    memo.popitem()
+                await asyncio.sleep(_PAUSE)
+        self._memos.clear()
+        while self._values:
+            del self._values[-_FREED_AT_ONCE:]
+            await asyncio.sleep(_PAUSE)

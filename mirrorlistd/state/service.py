@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from mirrorlistd.state.retirement import RetiredState
+from mirrorlistd.state.handover import RetiredState
 from mirrorlistd.telemetry.counters import Counters
 from mirrorlistd.telemetry.statistics import StatisticsRecorder
 
@@ -68,7 +68,7 @@ class Service:
         if self.state is not None:
             self.geo_failures_before += self.state.decider.geo.failures
         self.state = state
-        self.reload_error = state.origin.refused
+        self.reload_error = "; ".join(state.origin.refused.values()) or None
         return remains
 
     def count_dropped_lines(self, lines: int) -> None:

@@ -1,50 +1,35 @@
-"""Paths -> one State, or an error: what the server answers from, and what a reload swaps by one reference.
+"""State: all that answers depend on at one moment. A reload replaces it by swapping one reference.
 
-Everything is read, verified and probed before a State exists; nothing is read afterwards. Whether it may be served
-instead of another one is not decided here (see `admission`).
+`loading` makes it. Everything is read, judged and probed before a State exists; nothing is read afterwards.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from random import Random
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from mirrorlist_snapshot.errors import SnapshotError
-from mirrorlist_snapshot.format import decode
-from mirrorlistd.answering.answer import answer
-from mirrorlistd.answering.decider import Decider
-from mirrorlistd.answering.plan import AnswerSettings, ResolvedQuery
-from mirrorlistd.errors import StateError
-from mirrorlistd.geo.locate import Geo
+from mirrorlistd.answering.answer import Client
+from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.memo import Memo
-from mirrorlistd.presets import MIRRORMANAGER, MIRRORMANAGER_AS_IT_WAS, PRESETS
-from mirrorlistd.request.client_address import NetworkSet, Trust, parse_address
-from mirrorlistd.request.routes import Routes, Template
-from mirrorlistd.selection.index import Index
-from mirrorlistd.selection.status_file import NO_STATUS, parse
-from mirrorlistd.state.input_files import InputFiles, SnapshotOrigin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from mirrorlist_snapshot.model import Snapshot
-    from mirrorlistd.answering.answer import Client
+    from mirrorlistd.answering.decider import Decider
     from mirrorlistd.config import Config
+    from mirrorlistd.request.client_address import NetworkSet, Trust
     from mirrorlistd.request.http_head import ListRequest, RequestHead
     from mirrorlistd.selection.index import Place
     from mirrorlistd.selection.status_file import StatusFile
 
-_PROBES: Final = ("193.0.6.139", "202.12.29.205", "2001:db8::1", "127.0.0.1")
-"""One address of each kind that must be answerable before a State serves."""
-_PROBED_AT_ONCE: Final = 32
-"""Repositories after which what was remembered is forgotten: what a process once needed it seldom gives back."""
 # Memo sizes, in entries. Heads: clients of one kind send the same bytes for a repository; up to 2 kB each.
 _HEADS: Final = 4_096
 _TARGETS: Final = 4_096
 # As many as the decider has plans: some 300 bytes each.
 _FAST_PLANS: Final = 16_384
-# Who asks: some 400 bytes each.
-_ASKERS: Final = 16_384
-
+# Clients: some 400 bytes each.
+_CLIENTS: Final = 16_384
 
 CONNECTION_CLOSE: Final = b"\r\nconnection: close"
 """The header of an answer after which the connection is closed, and the line break before it."""
@@ -52,17 +37,17 @@ CONNECTION_CLOSE: Final = b"\r\nconnection: close"
 
 @dataclass(frozen=True, slots=True)
 class CachedHead:
-    """A head, and what the decider has made of it."""
+    """A request head with the decider's reading of it."""
 
     head: RequestHead
     plain_query: ResolvedQuery | None
-    """What is asked, if that is a plain list (see `ResolvedQuery`) with its body; None for everything else."""
+    """The query, if it asks for a plain list (see `ResolvedQuery`) with its body; None for everything else."""
     connection_close: bytes
-    """What an answer says where the client wishes to close: a header, and the line break before it."""
+    """CONNECTION_CLOSE where the client asks for that; else nothing."""
 
     @classmethod
     def of(cls, decider: Decider, head: RequestHead) -> Self:
-        """Make of a head what is remembered of it."""
+        """Resolve the query of a head."""
         resolved = decider.resolve_query(head.list_request.query)
         plain_query = resolved if head.wants_body and isinstance(resolved, ResolvedQuery) and resolved.plain else None
         return cls(head, plain_query, b"" if head.keep_alive else CONNECTION_CLOSE)
@@ -75,50 +60,126 @@ class Peer:
     believed: bool
     """It is a trusted proxy."""
     client: Client
-    """Who asks where no proxy says so."""
+    """The client, where no trusted proxy names another one."""
+
+
+class Renewal:
+    """Computes a new State's values for the questions that an old State has answered."""
+
+    __slots__ = ("decider", "places")
+
+    def __init__(self, decider: Decider) -> None:
+        """Use the new State's decider."""
+        self.decider = decider
+        self.places: dict[Place, Place] = {}
+        """The new place of each old one, as far as clients were renewed."""
+
+    def client(self, client: Client) -> Client:
+        """Place a client anew."""
+        fresh = Client.at(self.decider, client.address, failed=client.failed)
+        self.places[client.place] = fresh.place
+        return fresh
+
+    def peer(self, peer: Peer) -> Peer:
+        """Place a peer anew."""
+        return Peer(peer.believed, self.client(peer.client))
+
+    def head(self, cached: CachedHead) -> CachedHead:
+        """Resolve a head anew."""
+        return CachedHead.of(self.decider, cached.head)
+
+    def list_request(self, list_request: ListRequest) -> ListRequest:
+        """Keep a list request, which depends on the settings alone."""
+        return list_request
+
+
+# How the entries of a memo are carried over to the next State: `renew` computes a value (None: they are not carried
+# over), `by_route`: the entries depend on the routes.
+_HEAD: Final[dict[str, Any]] = {"renew": Renewal.head, "by_route": True}
+_LIST_REQUEST: Final[dict[str, Any]] = {"renew": Renewal.list_request, "by_route": True}
+_PEER: Final[dict[str, Any]] = {"renew": Renewal.peer, "by_route": False}
+_CLIENT: Final[dict[str, Any]] = {"renew": Renewal.client, "by_route": False}
+_NOT_CARRIED_OVER: Final[dict[str, Any]] = {"renew": None, "by_route": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateOrigin:
+    """Where a State's parts came from, and what was refused."""
+
+    source: str
+    """Of the snapshot: a path, or `built-in`."""
+    instead: str | None = None
+    """Why, since the start, the last good snapshot is served instead of the configured one."""
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What a reload has refused (`snapshot`, `geo databases`, `settings`), and why: the old ones are in use."""
+    status_error: str | None = None
+    """Why the status file is not used; what it said before applies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """All that an answer depends on, of one moment; immutable but for the memos."""
+    """All that an answer depends on at one moment; immutable but for the memos."""
 
+    config: Config
     decider: Decider
     trust: Trust
-    """Whose forwarded addresses are believed."""
+    """The proxies whose forwarded addresses are believed."""
     explain_networks: NetworkSet
-    """Who may see full explanations."""
+    """The networks of insiders."""
     access_log: bool
     """Whether lists are logged."""
     count_countries: bool = False
     """Whether answers are counted by the client's country."""
-    origin: SnapshotOrigin
-    """Where the snapshot came from, and what could not be used."""
+    origin: StateOrigin
     data: memoryview
     """The snapshot's file, whose tables `published` looks into."""
     published: Snapshot
-    """The snapshot as it was published: the decider's has the overlay laid over it."""
-    overlay: StatusFile
+    """The snapshot as it was published; the status file is applied to the decider's."""
+    status_file: StatusFile
+    geo_fingerprint: object = None
+    """Changes with the files of the geo databases."""
     max_age: float
     """Seconds after its compilation from which the snapshot counts as stale; 0: never."""
-    heads: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS))
-    """The fast lane's: raw head -> what it asks for."""
-    proxied: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS))
+    heads: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS), metadata=_HEAD)
+    """The fast lane's: raw head -> its reading."""
+    proxied: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS), metadata=_HEAD)
     """The fast lane's: raw head with NUL in place of the forwarded address -> the same. No head has NUL, but bytes that
     claim to be one may: nobody can write a key of this memo into the other."""
-    fast_plans: Memo[tuple[ResolvedQuery | None, Place], Any] = field(default_factory=lambda: Memo(_FAST_PLANS))
+    fast_plans: Memo[tuple[ResolvedQuery | None, Place], Any] = field(
+        default_factory=lambda: Memo(_FAST_PLANS), metadata=_NOT_CARRIED_OVER
+    )
     """The fast lane's: plain query and place -> its `FastPlan`, a type of that room."""
-    list_requests: Memo[tuple[bytes, bytes], ListRequest] = field(default_factory=lambda: Memo(_TARGETS))
-    """The ASGI lane's: raw path and query string -> what they ask for, if that is a list."""
-    peers: Memo[str | None, Peer] = field(default_factory=lambda: Memo(_ASKERS))
-    """The lanes': address of a socket's other end (see `address.client_address`) -> what is known of it."""
-    named: Memo[bytes, Client] = field(default_factory=lambda: Memo(_ASKERS))
-    """The lanes': what a trusted proxy's forwarding header says, legibly -> who asks, and where they are."""
+    list_requests: Memo[tuple[bytes, bytes], ListRequest] = field(
+        default_factory=lambda: Memo(_TARGETS), metadata=_LIST_REQUEST
+    )
+    """The ASGI lane's: raw path and query string -> the list request, if they ask for a list."""
+    peers: Memo[str | None, Peer] = field(default_factory=lambda: Memo(_CLIENTS), metadata=_PEER)
+    """The lanes': address of a socket's other end (see `request.client_address`) -> the peer."""
+    named: Memo[bytes, Client] = field(default_factory=lambda: Memo(_CLIENTS), metadata=_CLIENT)
+    """The lanes': value of a trusted proxy's forwarding header, if it is valid -> the client."""
 
     @property
     def memos(self) -> list[Memo[Any, Any]]:
-        """All that this State and its decider remember, memo by memo."""
-        own = (getattr(self, each.name) for each in fields(self))
-        return [*(value for value in own if isinstance(value, Memo)), *self.decider.memos]
+        """All memos, the decider's included."""
+        own = [getattr(self, each.name) for each in fields(self) if "renew" in each.metadata]
+        return [*own, *self.decider.memos]
+
+    def renew(self, before: State, renewal: Renewal) -> Iterator[None]:
+        """Fill the memos with new values for the questions in those of `before`, one question for each step.
+
+        Where the trusted proxies differ every client may be another one, and where the routes differ a head may mean
+        something else: such questions are left out. Requests may add to the memos between two steps.
+        """
+        if self.trust != before.trust:
+            return
+        same_routes = self.decider.settings.routes == before.decider.settings.routes
+        for each in fields(self):
+            renew: Callable[[Renewal, Any], object] | None = each.metadata.get("renew")
+            if renew is not None and (same_routes or not each.metadata["by_route"]):
+                memo: Memo[Any, Any] = getattr(self, each.name)
+                for question, value in [*getattr(before, each.name).items()]:
+                    memo.remember(question, renew(renewal, value))
+                    yield
 
     @property
     def serial(self) -> int:
@@ -133,66 +194,3 @@ class State:
     def stale(self, now: float) -> bool:
         """Whether the snapshot is too old at a time (seconds since 1970 UTC); it is served all the same."""
         return bool(self.max_age) and now - self.published.built > self.max_age
-
-
-def load_state(config: Config, files: InputFiles | None = None, snapshot: Snapshot | None = None) -> State:
-    """Make a State of `files`, which stay open, or of what `config` names, whatever it loses (see `admission`).
-
-    `snapshot` is what is in the files, where it has been decoded already. Raises StateError, GeoError or ConfigError
-    and changes nothing otherwise.
-    """
-    if files is None:
-        with InputFiles.read(config) as own:
-            return load_state(config, own)
-    origin = files.origin or SnapshotOrigin(source=str(files.snapshot.path))
-    data = files.snapshot.view()
-    snapshot = snapshot or decode_snapshot(origin.source, data)
-    overlay = parse(files.overlay.path.name, bytes(files.overlay.view())) if files.overlay else NO_STATUS
-    preset = PRESETS[config.preset]
-    if preset is MIRRORMANAGER and config.original_statuses:
-        preset = MIRRORMANAGER_AS_IT_WAS
-    index, geo = Index(overlay.apply(snapshot), preset.heaviest, overlay.standings), Geo.open(files.geo, files.asn)
-    settings = AnswerSettings(
-        preset=preset,
-        minimum=config.minimum,
-        limit=config.limit,
-        sticky=config.sticky,
-        public_url=config.public_url or "",
-        routes=Routes(tuple(Template.parse(text) for text in config.url_templates)),
-    )
-    _probe(Decider(index, geo, settings))  # a twin: what chance put into its memos must not be served
-    return State(
-        decider=Decider(index, geo, settings),
-        trust=Trust.parse(config.trusted_proxies, config.forwarded_header),
-        explain_networks=NetworkSet.parse(config.explain_networks),
-        access_log=config.access_log,
-        count_countries=config.count_countries,
-        origin=origin,
-        data=data,
-        published=snapshot,
-        overlay=overlay,
-        max_age=config.max_age,
-    )
-
-
-def decode_snapshot(source: str, data: memoryview) -> Snapshot:
-    """Decode a snapshot from somewhere; raise StateError."""
-    try:
-        return decode(data)
-    except SnapshotError as error:
-        raise StateError(f"{source}: {error}") from error
-
-
-def _probe(decider: Decider) -> None:
-    """Ask for every repository once and from each kind of address: whatever would fail, fails here."""
-    random = Random(0)  # noqa: S311 - a throw-away shuffle, not a secret
-    addresses = [parse_address(text) for text in _PROBES]
-    for number, repository in enumerate(decider.index.snapshot.repositories):
-        if number % _PROBED_AT_ONCE == 0:
-            for memo in decider.memos:
-                memo.clear()
-        query = f"repo={repository.name}&arch={repository.directories[0].arch}".encode()
-        try:
-            answer(decider, query, addresses[number % len(addresses)], random)
-        except Exception as error:  # a defect of ours or of a reader: better a refused reload than a 500 for everyone
-            raise StateError(f"the snapshot fails on repository {repository.name}: {error!r}") from error

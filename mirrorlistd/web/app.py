@@ -25,7 +25,7 @@ from mirrorlistd.lanes.respond import peer_at, respond
 from mirrorlistd.render import Rendered
 from mirrorlistd.request.http_head import ListRequest, is_redirect, over_https
 from mirrorlistd.request.routes import Routes
-from mirrorlistd.state.admission import admit
+from mirrorlistd.state.loading import load
 from mirrorlistd.state.service import Service
 from mirrorlistd.web.client import client_in, peer_of
 from mirrorlistd.web.operations import Operations
@@ -114,8 +114,7 @@ class App:
             config = self._config or load_config({}, os.environ)
             if config.snapshot is None and not config.demo:  # unlike `serve`, it cannot see which addresses are bound
                 raise StateError("no MIRRORLISTD_SNAPSHOT: name one, or serve the built-in with MIRRORLISTD_DEMO=1")
-            with admit(config) as (state, _files):
-                self.service.state = state
+            self.service.state = load(config)
             with self.service.recording(config):
                 yield
         else:

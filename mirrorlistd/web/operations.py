@@ -107,7 +107,7 @@ def _facts(state: State | None) -> Facts | None:
         stale=state.stale(time()),
         max_age=state.max_age,
         last_good=state.origin.instead is not None,
-        status=state.overlay.counts(state.published),
+        status=state.status_file.counts(state.published),
         status_failed=state.origin.status_error is not None,
     )
 
@@ -124,7 +124,7 @@ def _served(state: State, now: float) -> dict[str, object]:
         "stale": state.stale(now),
         "max_age_seconds": state.max_age or None,
         "last_good": state.origin.instead is not None,
-        "status": {**state.overlay.counts(state.published), "failed": state.origin.status_error is not None},
+        "status": {**state.status_file.counts(state.published), "failed": state.origin.status_error is not None},
     }
 
 

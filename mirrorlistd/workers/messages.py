@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mirrorlistd.config import Config
     from mirrorlistd.pull.watching import Pulls
-    from mirrorlistd.state.input_files import SnapshotOrigin
+    from mirrorlistd.state.loading import SentVerdict
 
 PACKET: Final = 1 << 14
 """Bytes of a message that are sent as a packet; some ten of this size fit what a socket holds by default."""
@@ -32,12 +31,11 @@ _INLINE, _IN_FILE = b"I", b"F"
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """To a worker: load the files that come along (see `state.InputFiles`), and answer Ready."""
+    """To a worker: build what the supervisor has decided, of the files that come along, and answer Ready."""
 
     load: int
     """Number of the load: an answer to an earlier load has another one."""
-    config: Config
-    origin: SnapshotOrigin
+    verdict: SentVerdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,13 @@ from mirrorlistd.errors import MirrorlistdError, StateError
 from mirrorlistd.process.file_watch import TICK
 from mirrorlistd.process.gc_policy import freeze_heap
 from mirrorlistd.process.mirrormanager_import import ImportProcess
-from mirrorlistd.process.reload import ReloadOutcomes, keep
+from mirrorlistd.process.reload import ReloadOutcomes, keep, settings_for_reload
 from mirrorlistd.process.systemd import notify
 from mirrorlistd.pull.watching import PullWatch
-from mirrorlistd.state.admission import admit
+from mirrorlistd.state.inputs import read
+from mirrorlistd.state.loading import SentVerdict, build
 from mirrorlistd.state.service import Service
+from mirrorlistd.state.verdict import judge
 from mirrorlistd.telemetry.scoreboard import Scoreboard
 from mirrorlistd.workers.messages import Adopt, Done, Keep, Prepare, Pulled, Ready, Reopen, Stop, Up
 from mirrorlistd.workers.pool import SIGNALS, WorkerPool
@@ -86,6 +88,8 @@ class _Pending:
     """A reload that has begun and waits for an import."""
 
     config: Config
+    refused: MirrorlistdError | None
+    """Why `config` is still the one in force."""
     clock: Clock
     run: ImportProcess | None
     """The import, which has to end first; None where there is none."""
@@ -259,14 +263,14 @@ class Supervisor:
             self._reload_wanted = False
             clock = self._outcomes.begun()
             try:
-                config = self._parts.reread()
+                config, refused = settings_for_reload(self._parts.reread, self._service.state)
                 if self._puller:
                     self._puller.follow(config)
                 run = ImportProcess(config) if config.mirrormanager else None
             except Exception as error:  # noqa: BLE001 - as in `_reload`
                 self._keep(error, clock)
                 return
-            self._pending = _Pending(config, clock, run)
+            self._pending = _Pending(config, refused, clock, run)
             self._pool.private += [run] if run else []
         pending, run = self._pending, self._pending.run
         if run and not run.ended:
@@ -281,7 +285,7 @@ class Supervisor:
         try:
             if pending.run:
                 pending.run.result()
-            state = self._prepare(pending.config)
+            state = self._prepare(pending.config, pending.refused)
         except Exception as error:  # noqa: BLE001 - a defect must not end the supervisor: the next push may be good
             self._keep(error, pending.clock)
         else:
@@ -296,11 +300,15 @@ class Supervisor:
         self._outcomes.kept(error, clock)
         self._loading = False
 
-    def _prepare(self, config: Config) -> State:
-        """Load, have all workers load, and return the State; raise where one of them cannot."""
+    def _prepare(self, config: Config, refused: MirrorlistdError | None) -> State:
+        """Load, and have all workers build the same State; raise where one of them cannot."""
         self._loads += 1
-        with admit(config, self._service.state) as (state, files):
-            silent = self._order(Prepare(self._loads, config, state.origin), files.descriptors, READY_SECONDS)
+        before = self._service.state
+        with read(config, start=before is None, refused_settings=refused) as inputs:
+            verdict = judge(inputs, before)
+            state = build(verdict, before)
+            sent, descriptors = SentVerdict.of(verdict)
+            silent = self._order(Prepare(self._loads, sent), descriptors, READY_SECONDS)
         for slot in silent:
             why = "was stopped meanwhile" if self._stopping else f"did not get ready in {READY_SECONDS:.0f} s"
             raise StateError(f"worker {slot.number} {why}")

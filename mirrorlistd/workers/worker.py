@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Final
 from mirrorlistd import logs
 from mirrorlistd.process.gc_policy import gc_paused
 from mirrorlistd.state.handover import warm
-from mirrorlistd.state.input_files import InputFiles
-from mirrorlistd.state.state import load_state
 from mirrorlistd.workers.messages import Adopt, Done, GiveBack, Keep, Lend, Prepare, Pulled, Ready, Reopen, Stop, Up
 
 if TYPE_CHECKING:
@@ -130,14 +128,14 @@ class Worker:
     async def _prepare(self, order: Prepare, descriptors: list[int]) -> None:
         error = None
         try:
-            with InputFiles.received(order.config, descriptors, order.origin) as files, gc_paused():
-                state = await asyncio.to_thread(load_state, order.config, files)
+            with gc_paused():
+                state = await asyncio.to_thread(order.verdict.build, descriptors, self._service.state)
             await warm(state, self._service.state, self._service.random)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the supervisor reports it
             error = str(failure) or repr(failure)
         else:
             if order.load == self._load:
-                self._prepared = order.config, state
+                self._prepared = order.verdict.config, state
         self._channel.send(Ready(order.load, error))
 
     def _end_load(self, order: Adopt | Keep) -> None:

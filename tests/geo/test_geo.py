@@ -302,6 +302,8 @@ def test_a_file_that_somebody_writes_to_is_refused_as_such(tmp_path: Path) -> No
     path = tmp_path / "busy.mmdb"
     with path.open("wb") as file:
         file.truncate(64 << 20)  # reading takes longer than the clock of modification times needs to tick
+        file.seek(0, os.SEEK_END)
+        file.write(b"\xab\xcd\xefMaxMind.com")  # as every database has near its end
     with subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE) as writer:
         try:
             assert writer.stdout is not None

@@ -41,7 +41,7 @@ def overlay(**said: Any) -> StatusFile:
 def decider(said: StatusFile) -> Decider:
     """A decider with the overlay laid over the world, as a State has it."""
     geo: Any = Map(PLACES)
-    return Decider(Index(said.apply(WORLD), standings=said.standings), geo, AnswerSettings(minimum=1))
+    return Decider(Index(said.apply(WORLD), statuses=said.statuses), geo, AnswerSettings(minimum=1))
 
 
 def listed(said: StatusFile, address: str = DE) -> list[str]:
@@ -94,7 +94,7 @@ def test_both_syntaxes() -> None:
     in_toml = b'"ftp.example.de" = "down"\nb = { status = "draining", weight = "50%", reason = "moves" }\n'
     in_json = b'{"ftp.example.de": {"status": "down"}, "b": {"weight": "50%", "status": "draining", "reason": "moves"}}'
     assert parse("s.toml", in_toml) == parse("s.json", in_json) == parse("s", in_toml)
-    assert str(parse("s.json", in_json).standings["b"]) == "draining, weight 50 %: moves"
+    assert str(parse("s.json", in_json).statuses["b"]) == "draining, weight 50 %: moves"
 
 
 def test_what_the_snapshot_does_not_have() -> None:
@@ -191,10 +191,10 @@ _STANDINGS = st.builds(
 )
 
 
-@given(standings=st.dictionaries(st.text(min_size=1, max_size=5), _STANDINGS, max_size=4))
-def test_documents_come_back(standings: dict[str, MirrorStatus]) -> None:
+@given(statuses=st.dictionaries(st.text(min_size=1, max_size=5), _STANDINGS, max_size=4))
+def test_documents_come_back(statuses: dict[str, MirrorStatus]) -> None:
     """What is handed over to workers is what was accepted."""
-    assert parse("overlay.json", StatusFile(standings).document()) == StatusFile(standings)
+    assert parse("overlay.json", StatusFile(statuses).document()) == StatusFile(statuses)
 
 
 @pytest.mark.slow
@@ -206,10 +206,10 @@ def test_only_what_is_said_changes(snapshot: Any, data: st.DataObject) -> None:
     said = StatusFile(data.draw(st.dictionaries(keys, _STANDINGS, max_size=3)))
     after = said.apply(snapshot)
     for old, new in zip(snapshot.mirrors, after.mirrors, strict=True):
-        assert old.name in said.standings or new is old
+        assert old.name in said.statuses or new is old
         assert old.active or not new.active
-    Index(after, standings=said.standings)
-    assert sum(said.counts(snapshot).values()) == len(said.standings)
+    Index(after, statuses=said.statuses)
+    assert sum(said.counts(snapshot).values()) == len(said.statuses)
 
 
 def test_strangers_are_not_told() -> None:

@@ -11,7 +11,9 @@ from mirrorlist_snapshot.format import encode, reissue
 from mirrorlist_snapshot.signing import SigningKey
 from mirrorlistd.config import Config
 from mirrorlistd.errors import ConfigError, StateError
-from mirrorlistd.state.admission import LAST_GOOD, admit, keep_last_good
+from mirrorlistd.state.inputs import LAST_GOOD
+from mirrorlistd.state.last_good import keep_last_good
+from mirrorlistd.state.loading import load
 from support.processes import stamped
 from support.worlds import compiled
 
@@ -42,12 +44,6 @@ def trusting(config: Config, tmp_path: Path) -> Config:
     _, public = KEY.write(tmp_path / "one")
     put(tmp_path / "s.mls", 5, key=KEY)
     return replace(config, trusted_keys=(public,))
-
-
-def load(config: Config, before: State | None = None) -> State:
-    """Load, as a reload instead of `before` or as a start."""
-    with admit(config, before) as (state, _):
-        return state
 
 
 def refused(config: Config, before: State | None, complaint: str) -> None:
@@ -133,8 +129,8 @@ def test_the_last_good_copy(config: Config, tmp_path: Path, damage: Any) -> None
     assert (state.serial, state.source) == (5, str(tmp_path / "state" / LAST_GOOD))
     assert str(state.origin.instead).startswith(f"{tmp_path}/s.mls: ")
     refused(config, state, r"s\.mls: ")
-    with pytest.raises(StateError, match=r"s\.mls: "), admit(config, fall_back=False):
-        pass
+    with pytest.raises(StateError, match=r"s\.mls: "):
+        load(config, fall_back=False)
     keep_last_good(config, state)
     (tmp_path / "state" / LAST_GOOD).write_bytes(b"damaged, too")
     refused(config, None, r"s\.mls: .*; and the last good copy cannot be served, either: .*last-good\.mls: ")
@@ -179,8 +175,8 @@ def test_an_overlay_that_cannot_be_used_holds_nothing_up(config: Config, tmp_pat
     status = tmp_path / "status.toml"
     braked = replace(config, status=status)
     state = load(braked)
-    assert "status.toml: is missing" in str(state.origin.status_error)
-    assert not state.overlay
+    assert "status.toml: cannot be read: No such file" in str(state.origin.status_error)
+    assert not state.status_file
     status.write_text('"m0.example" = "down"\n')
     good = load(braked, state)
     assert good.origin.status_error is None
@@ -199,10 +195,10 @@ def test_an_overlay_that_cannot_be_used_holds_nothing_up(config: Config, tmp_pat
         assert state.serial == 10 + number
         assert f"{status}: " in str(state.origin.status_error)
         assert complaint in str(state.origin.status_error)
-        assert state.overlay == good.overlay
+        assert state.status_file == good.status_file
     status.write_text(mad)
-    assert len(load(replace(braked, max_down=60), good).overlay.standings) == 6
-    assert not load(replace(braked, status=None), good).overlay
+    assert len(load(replace(braked, max_down=60), good).status_file.statuses) == 6
+    assert not load(replace(braked, status=None), good).status_file
 
 
 def test_stale(config: Config) -> None:
@@ -226,8 +222,8 @@ def test_a_bad_push_does_not_block_the_brake(config: Config, tmp_path: Path) -> 
         refusal = content is None or content == b"damaged"
         if refusal:
             refused(braked, state, r"s\.mls: ")
-        status.write_text(f'"m{len(state.overlay.standings)}.example" = "down"\n' + status.read_text())
+        status.write_text(f'"m{len(state.status_file.statuses)}.example" = "down"\n' + status.read_text())
         state = load(braked, state)
         assert (state.serial, bool(state.origin.refused)) == (5, refusal)
-    assert state.overlay.counts(state.published)["down"] == 3
+    assert state.status_file.counts(state.published)["down"] == 3
     assert not state.origin.refused

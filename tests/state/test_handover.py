@@ -14,7 +14,6 @@ from mirrorlistd.request.client_address import Trust
 from mirrorlistd.request.routes import Routes, Template
 from mirrorlistd.selection.batches import HOT
 from mirrorlistd.selection.index import Index
-from mirrorlistd.state import handover as warming
 from mirrorlistd.state.handover import warm
 from mirrorlistd.state.service import Service
 from support.wires import WORLD, converse
@@ -119,23 +118,21 @@ def test_other_settings_make_old_questions_meaningless(other: dict[str, str]) ->
 
 
 @pytest.mark.slow
-def test_it_lets_requests_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_lets_requests_go_on() -> None:
     """The loop turns between small pieces of the work; where it takes too long the rest is left."""
     before = asked(state(WORLD))
-    monkeypatch.setattr(warming, "_SLICE", 0.0)
 
-    async def turns() -> tuple[int, State]:
+    async def turns(longest: float) -> tuple[int, State]:
         after, count = state(WORLD), 0
-        working = asyncio.create_task(warm(after, before, Random(2)))
+        working = asyncio.create_task(warm(after, before, Random(2), slice_=0.0, longest=longest))
         while not working.done():
             count += 1
             await asyncio.sleep(0)
         return count, after
 
-    count, _ = asyncio.run(turns())
+    count, _ = asyncio.run(turns(5.0))
     assert count >= len(before.heads) + len(before.named) + len(before.decider.plans)
-    monkeypatch.setattr(warming, "_LONGEST", -1.0)
-    count, after = asyncio.run(turns())
+    count, after = asyncio.run(turns(-1.0))
     assert count < 10
     assert not after.decider.plans
 

@@ -13,16 +13,17 @@ from mirrorlistd.config import Config
 from mirrorlistd.lanes.respond import client_of
 from mirrorlistd.selection.batches import HOT
 from mirrorlistd.selection.draw import Tier
-from mirrorlistd.state.retirement import RetiredState
+from mirrorlistd.state.handover import RetiredState
+from mirrorlistd.state.loading import load
 from mirrorlistd.state.service import Service
-from mirrorlistd.state.state import State, load_state
+from mirrorlistd.state.state import State
 
 ASKED = 1_000
 
 
 def worked() -> Service:
     """A service whose state has answered a thousand clients."""
-    state = load_state(Config())
+    state = load(Config())
     for number in range(ASKED):
         asker = client_of(state, f"193.0.{number >> 8}.{number & 255}", ())
         prepared = state.decider.resolve_query(b"repo=debian&limit=%d" % (1 + number % 100))
@@ -41,7 +42,7 @@ def test_a_replaced_state_is_freed_in_small_parts() -> None:
     sizes: list[int] = []
 
     async def reload() -> None:
-        freeing = asyncio.create_task(service.adopt(load_state(Config())).free())
+        freeing = asyncio.create_task(service.adopt(load(Config())).free())
         while not freeing.done():
             sizes.append(len(peers) + sum(map(len, memos)))
             await asyncio.sleep(0)
@@ -71,7 +72,7 @@ def test_nothing_of_a_replaced_state_stays() -> None:
     del plan, plans, tiers
 
     async def reload() -> None:
-        await service.adopt(load_state(Config())).free()
+        await service.adopt(load(Config())).free()
 
     gc.collect()
     gc.disable()

@@ -13,12 +13,12 @@ from mirrorlist_snapshot.source import read_sources
 from mirrorlistd.answering.answer import Answer, answer
 from mirrorlistd.answering.decider import Decider
 from mirrorlistd.answering.plan import AnswerSettings
+from mirrorlistd.config import Config
 from mirrorlistd.geo.locate import Geo, Location
 from mirrorlistd.request.client_address import Address, NetworkSet, Trust, parse_address
 from mirrorlistd.selection.index import Index
 from mirrorlistd.selection.status_file import NO_STATUS
-from mirrorlistd.state.input_files import SnapshotOrigin
-from mirrorlistd.state.state import State
+from mirrorlistd.state.state import State, StateOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,14 +38,15 @@ def compiled(source: Mapping[str, Any], *, serial: int = 1, built: int = 1_700_0
 def state_of(decider: Decider, trust: Trust, insiders: Sequence[str], *, access_log: bool = False) -> State:
     """A State around a decider of a test's own."""
     return State(
+        config=Config(),
         decider=decider,
         trust=trust,
         explain_networks=NetworkSet.parse(insiders),
         access_log=access_log,
-        origin=SnapshotOrigin(source="tests"),
+        origin=StateOrigin(source="tests"),
         data=memoryview(b""),
         published=decider.index.snapshot,
-        overlay=NO_STATUS,
+        status_file=NO_STATUS,
         max_age=0,
     )
 

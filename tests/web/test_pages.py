@@ -245,10 +245,10 @@ def test_firewalls_stay_open_for_a_mirror_that_is_down_for_a_night() -> None:
     published = USING.state
     assert published is not None
     decider = Decider(
-        Index(said.apply(published.published), standings=said.standings), published.decider.geo, AnswerSettings()
+        Index(said.apply(published.published), statuses=said.statuses), published.decider.geo, AnswerSettings()
     )
     now = service(source=SOURCE)
-    now.state = replace(published, decider=decider, overlay=said)
+    now.state = replace(published, decider=decider, status_file=said)
     for query in ("", "?repo=r", "?repo=x", "?country=DE"):
         for form in ("html", "json", "text"):
             assert get(f"/mirrors{query}", form, using=now).text == get(f"/mirrors{query}", form).text
