@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from mirrorlist_snapshot.source.schema import json_schema
+from mirrorlist_snapshot.tiers import TIER_NAMES
+from mirrorlistd.render import FORMATS
+from mirrorlistd.request.query import PARAMETERS
+from mirrorlistd.request.routes import PAGES
 from support import rooms
 from support.paths import ROOT
 
@@ -192,3 +196,37 @@ def test_dated_measurements_stand_in_one_document() -> None:
         if path not in allowed
     }
     assert {path: dates for path, dates in found.items() if dates} == {}
+
+
+def first_cells(document: str, heading: str) -> list[str]:
+    """The first cell of each row of the tables below a heading, up to the next heading."""
+    text = (ROOT / "docs" / document).read_text("utf-8")
+    section = re.split(r"^#", text.partition(f"{heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    return [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")][2:]
+
+
+def test_the_interface_page_has_every_parameter_and_format() -> None:
+    """docs/http-api.md has each parameter that the server reads and each format that it writes, and no other."""
+    parameters = {name for cell in first_cells("http-api.md", "### Parameters of a list") for name in names_in(cell)}
+    assert parameters == PARAMETERS
+    assert [cell.strip("`") for cell in first_cells("http-api.md", "### Formats of a list")] == list(FORMATS)
+
+
+def names_in(cell: str) -> list[str]:
+    """The parameters in a cell such as `repo=NAME` `arch=ARCH`."""
+    return re.findall(r"`(\w+)=", cell)
+
+
+def test_the_interface_page_has_every_page() -> None:
+    """docs/http-api.md has each path that is never a list."""
+    found = {
+        cell.strip("`") for heading in ("## Pages", "## Monitoring") for cell in first_cells("http-api.md", heading)
+    }
+    assert found | {"/explain"} == {*PAGES, "/", "/repos/NAME"}
+
+
+def test_the_tables_of_tiers_are_the_same() -> None:
+    """README and docs/selection.md have the same tiers, in the server's order and words."""
+    for document in (ROOT / "README.md", ROOT / "docs" / "selection.md"):
+        rows = re.findall(r"^\| (\d) \| (\w+) \|", document.read_text("utf-8"), re.MULTILINE)
+        assert rows == [(str(number), name) for number, name in enumerate(TIER_NAMES, start=1)]
