@@ -1,7 +1,6 @@
-"""Everything the server can raise on purpose, under one root.
+"""Errors that the server raises on purpose, under one root.
 
-A message names what was expected, what was found and what to do about it; the same facts are attributes, so
-that another program need not parse the message.
+A message has what was expected, what was found and how to mend it. The same facts are attributes, for programs.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class MirrorlistdError(Exception):
-    """Root of every error that this package raises on purpose."""
+    """Root of the errors that this package raises on purpose."""
 
 
 class ConfigError(MirrorlistdError):
-    """Settings the server cannot start with: carries every problem of every source, not just the first.
+    """Settings with which the server cannot start: every problem of every source.
 
-    Each of `problems` is one line that names its source: the flag, the environment variable, or file and key.
+    Each of `problems` is one line that begins with its source: the flag, the environment variable, or file and line.
     """
 
     def __init__(self, problems: str | Iterable[str]) -> None:
@@ -30,7 +29,7 @@ class ConfigError(MirrorlistdError):
 
 
 class GeoError(MirrorlistdError):
-    """A geo database that cannot be served from: `expected` of `file`, what was `found`, and the `fix`."""
+    """A geo database that cannot be used: what was `expected` of `file`, what was `found`, and the `fix`."""
 
     def __init__(self, file: Path | str, expected: str, found: str, fix: str) -> None:
         super().__init__(f"{file}: expected {expected}, found {found}; {fix}")
@@ -41,7 +40,7 @@ class GeoError(MirrorlistdError):
 
 
 class Reason(Enum):
-    """Why a request gets no list; the value is its HTTP status, and a word that makes it distinct."""
+    """Why a request gets no list; the value is the HTTP status, and words that make it distinct."""
 
     MALFORMED = 400, "malformed"
     NOT_NAMED = 400, "nothing named, or not precisely enough"
@@ -60,8 +59,7 @@ class Reason(Enum):
 class RequestError(MirrorlistdError):
     """A request that gets no list, and why.
 
-    `message` is one line for people. It is made of our own words and the snapshot's only, never of request bytes, so
-    that it can be sent back and logged as it is.
+    `message` is one line for people. It has no bytes of the request, so that it can be sent and logged as it is.
     """
 
     def __init__(self, reason: Reason, message: str) -> None:
@@ -71,7 +69,7 @@ class RequestError(MirrorlistdError):
 
 
 class QueryError(RequestError):
-    """A request that asks for nothing this server understands: the message has an example of the right form."""
+    """A request that this server does not understand; the message has an example of the right form."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Reason.MALFORMED, message)
@@ -82,13 +80,14 @@ class NotServedError(RequestError):
 
 
 class StateError(MirrorlistdError):
-    """What the server needs cannot be had: the message names the file or socket and what is wrong with it."""
+    """A file or socket that the server needs cannot be used; the message names it and the reason."""
 
 
 class PullError(MirrorlistdError):
-    """A store has nothing good for us, or cannot be asked; the file in place is what it was.
+    """A store has no good snapshot, or cannot be read; the file is unchanged.
 
-    `kind` says where to look: `unreachable` and `missing` at the store, `refused` at the publisher, `local` here.
+    `kind` is where to look for the cause: `unreachable` and `missing` at the store, `refused` at the publisher, `local`
+    on this machine.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -97,7 +96,7 @@ class PullError(MirrorlistdError):
 
 
 class StatusError(MirrorlistdError):
-    """An overlay that is not to be used: carries every problem of the file, each with the key that it is about."""
+    """A status file that is not used: every problem of the file, each with its key."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -107,4 +106,4 @@ class StatusError(MirrorlistdError):
 
 
 _PROBLEMS_SHOWN = 10
-"""In a message: a mad probe makes one for each mirror."""
+"""In a message: a broken probe may make one problem for each mirror."""

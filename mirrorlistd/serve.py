@@ -222,7 +222,7 @@ async def _run(
     if start.config.pull:
         puller = PullWatch(start.config, partial(setattr, service, "pulls"), reloader.request, lambda: service.serial)
         reloader.followers.append(puller.follow)
-        beside.append(asyncio.create_task(puller.attend()))
+        beside.append(asyncio.create_task(puller.run()))
     if start.watch is not None:
         beside.append(asyncio.create_task(_watch(start.watch, reloader)))
     serving = asyncio.create_task(server.serve(sockets=sockets))

@@ -1,6 +1,6 @@
-"""What a monitoring system is told of a running server, from what its /readyz says. Pure.
+"""The result of a monitoring check, from the facts of a server's /readyz. Pure.
 
-States and their numbers are those of the Monitoring Plugins' guidelines, which Nagios, Icinga and others read.
+Levels and their numbers are those of the Monitoring Plugins' guidelines, for Nagios, Icinga and others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 MANY_FAILURES: Final = 5
-"""Pulls in a row; fewer are a store's bad moment. The alert for Prometheus has the same number."""
+"""Failed pulls in a row that make a warning. The alert for Prometheus has the same number."""
 
 
 class Level(IntEnum):
@@ -22,26 +22,26 @@ class Level(IntEnum):
 
     OK = 0
     WARNING = 1
-    """It serves, and somebody should look."""
+    """The server answers, and an operator should look."""
     CRITICAL = 2
-    """It does not serve."""
+    """The server does not answer, or is not ready."""
     UNKNOWN = 3
-    """It could not be asked as it was to be."""
+    """The check itself is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How a server is."""
+    """Level, problems, and the line that a plugin prints."""
 
     level: Level
     problems: tuple[str, ...]
-    """One clause each; none where all is well."""
+    """One clause each; empty where all is well."""
     line: str
-    """All of it in one line, with performance data."""
+    """One line, with performance data."""
 
 
 def judge(facts: Mapping[str, Any], max_age: float | None = None) -> CheckResult:
-    """Judge what /readyz says; `max_age` (seconds) instead of the server's own --max-age."""
+    """Judge the facts of /readyz; `max_age`, in seconds, replaces the server's own --max-age."""
     warnings = list(_warnings(facts, max_age))
     down = [] if facts.get("ready") else ["draining" if facts.get("draining") else "not ready"]
     level = Level.CRITICAL if down else Level.WARNING if warnings else Level.OK
@@ -54,7 +54,7 @@ def judge(facts: Mapping[str, Any], max_age: float | None = None) -> CheckResult
 
 
 def unreachable(error: str) -> CheckResult:
-    """Judge a server that gives no answer."""
+    """Return the result for a server that does not answer."""
     return CheckResult(Level.CRITICAL, (error,), f"MIRRORLISTD CRITICAL - {error}")
 
 
@@ -81,6 +81,6 @@ def _part(facts: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _because(facts: Mapping[str, Any], key: str) -> str:
-    """The reason, in one line and without what would begin the performance data; only insiders are told it."""
+    """Return the reason in one line, without `|`, which would begin performance data; only insiders see reasons."""
     reason = str(facts.get(key) or "").replace("\n", "; ").replace("|", "/")
     return f" ({reason})" if reason else ""

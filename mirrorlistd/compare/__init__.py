@@ -1,5 +1,5 @@
-"""Two servers, the same requests: do clients get the same? What an operator wants to know before a change of servers.
+"""Comparing two servers: the same requests to both, and the differences between their answers.
 
-`requests` reads what to ask, `asking` asks, within bounds, `answers` reads what comes back, `judging` says what differs
-and what is chance. Only the servers that are named are asked, and no redirect is followed.
+`requests` reads the requests, `comparer` sends them within bounds, `answers` reads what comes back, `judging` tells
+differences from chance. Only the two named servers are asked, and no redirect is followed.
 """

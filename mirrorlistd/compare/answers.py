@@ -1,6 +1,6 @@
-"""What came back, as far as it is compared: the status, the URLs in their order, what is said of the file. Pure.
+"""The part of an answer that is compared: status, URLs in their order, and facts about the file. Pure.
 
-A list is told by its bytes, not by its name: text (a URL in a line), JSON, metalink. A redirect is a list of one.
+The format of a list is recognised by its bytes: text (a URL per line), JSON, metalink. A redirect is a list of one URL.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
 
 
 class SeenAnswer(NamedTuple):
-    """One answer."""
+    """One answer, as far as it is compared."""
 
     status: int
     urls: tuple[str, ...]
@@ -27,12 +27,12 @@ class SeenAnswer(NamedTuple):
 
     @property
     def is_redirect(self) -> bool:
-        """Whether it sends the client to one mirror, which was drawn."""
+        """Whether it sends the client to one mirror, which the server drew."""
         return 300 <= self.status < 400  # noqa: PLR2004 - RFC 9110, 15.4
 
 
-def see(status: int, location: str | None, body: bytes) -> SeenAnswer:
-    """Read an answer; whatever cannot be read is a list without URLs."""
+def read_answer(status: int, location: str | None, body: bytes) -> SeenAnswer:
+    """Read an answer; a body that cannot be read is a list without URLs."""
     if location is not None:
         return SeenAnswer(status, (location,), frozenset())
     text = body.decode("utf-8", "replace")
@@ -59,7 +59,7 @@ def _json(text: str) -> list[str]:
 
 
 def _metalink(body: bytes) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Read version 3 or 4: whatever is a URL, a size, a time or a hash, wherever it stands."""
+    """Read every URL, size, time and hash of version 3 or 4."""
     try:
         root = ET.fromstring(body)  # noqa: S314 - expat bounds expansion, and the servers are the operator's own
     except ET.ParseError:
@@ -79,7 +79,7 @@ def _metalink(body: bytes) -> tuple[tuple[str, ...], frozenset[str]]:
                 facts.add(f"{name}:{text}")
             case _:
                 pass
-    ranked.sort(key=lambda pair: pair[0])  # stable: equal ones as they stand
+    ranked.sort(key=lambda pair: pair[0])  # stable: equal ones keep their order
     return tuple(dict.fromkeys(url for _, url in ranked)), frozenset(facts)
 
 

@@ -1,6 +1,6 @@
-"""Asking two servers the same, within bounds: so many at once, so many a second, for so long, and then it is over.
+"""Sends the same requests to two servers, within bounds: so many at once, so many a second, for so long.
 
-By the standard library's client: it sends a target as it stands in the file and follows no redirect.
+The standard library's client sends a target exactly as it is in the file, and follows no redirect.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from mirrorlistd import __version__
-from mirrorlistd.compare.answers import SeenAnswer, see
+from mirrorlistd.compare.answers import SeenAnswer, read_answer
 from mirrorlistd.compare.judging import Comparison, judge
 from mirrorlistd.errors import MirrorlistdError
 
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 FEW: Final = 8
 """Answers of each server after which most requests are judged."""
 MANY: Final = 60
-"""Answers of each server after which chance is ruled out; see `judging.OFTEN`."""
+"""Answers of each server after which chance is improbable; see `judging.OFTEN`."""
 LONGEST_BODY: Final = 16 << 20
 """Bytes of an answer that are read."""
 _IN_A_ROW: Final = 5
-"""Requests that could not be compared, one after the other: the rest could not be, either."""
+"""Requests in a row that could not be compared, after which the comparison ends."""
 
 
 class ComparisonError(MirrorlistdError):
-    """A server that cannot be asked, or an address that is none: names it, and why."""
+    """A server that cannot be asked, or an address that is not one; the message names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerUrl:
-    """Where a server is."""
+    """The URL of a server, taken apart."""
 
     url: str
-    """As it was named."""
+    """As the operator wrote it."""
     secure: bool
     host: str
     port: int | None
     path: str
-    """What stands before each target."""
+    """Put before each target."""
 
     @classmethod
     def parse(cls, url: str) -> ServerUrl:
-        """Read `http://host:port/prefix`; AskError says what is wrong with it."""
+        """Read `http://host:port/prefix`; raise ComparisonError where it is wrong."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -66,47 +66,47 @@ class ServerUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBounds:
-    """How hard to ask."""
+    """The load on the servers."""
 
     asks: int = FEW
-    """Answers of each server to begin with, 1 to MANY."""
+    """Answers of each server before the first judgement, 1 to MANY."""
     concurrency: int = 4
     """Requests that are compared at once."""
     rate: float = 50.0
-    """Questions a second to each server, all together."""
+    """Requests a second to each server."""
     timeout: float = 10.0
     """Seconds to wait for a connection, and for each piece of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What comparing one request came to."""
+    """The comparison of one request."""
 
     request: Request
     lines: int
-    """How many lines ask so."""
+    """Lines of the file with this request."""
     asks: int
-    """Answers had of each server."""
+    """Answers that each server gave."""
     verdict: Comparison | None
     """None where it could not be compared."""
     trouble: str = ""
-    """Why not."""
+    """Why it could not be compared."""
 
 
 class Comparer:
     """Compares two servers, in threads."""
 
     def __init__(self, ours: ServerUrl, other: ServerUrl, header: str, bounds: LoadBounds) -> None:
-        """`header` is what names the client to both servers."""
+        """`header` names the client to both servers."""
         self._bounds = bounds
         self._header = header
         self._bases = ours, other
-        self._paces = _Pace(bounds.rate), _Pace(bounds.rate)
+        self._rate_limits = _RateLimit(bounds.rate), _RateLimit(bounds.rate)
         self._mine = threading.local()
         self._stopped = threading.Event()
 
     def run(self, wanted: Mapping[Request, int]) -> Iterator[Result]:
-        """Compare request by request, in their order; AskError where several in a row could not be."""
+        """Compare the requests in their order; raise ComparisonError where several in a row could not be compared."""
         failed = 0
         with ThreadPoolExecutor(self._bounds.concurrency, "compare") as pool:
             try:
@@ -114,7 +114,7 @@ class Comparer:
                     yield result
                     failed = failed + 1 if result.trouble else 0
                     if failed >= _IN_A_ROW:
-                        raise ComparisonError(f"given up after {failed} requests in a row: {result.trouble}")
+                        raise ComparisonError(f"stopped after {failed} requests in a row: {result.trouble}")
             finally:
                 self._stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -126,8 +126,8 @@ class Comparer:
             verdict = Comparison((), suspicious=True)
             for goal in sorted({self._bounds.asks, MANY}):
                 while len(answers[0]) < goal:
-                    for connection, seen, pace in zip(connections, answers, self._paces, strict=True):
-                        pace.wait(self._stopped)
+                    for connection, seen, rate_limit in zip(connections, answers, self._rate_limits, strict=True):
+                        rate_limit.wait(self._stopped)
                         seen.append(connection.ask(request))
                 verdict = judge(*answers, sure=goal == MANY)
                 if not verdict.suspicious:
@@ -137,7 +137,7 @@ class Comparer:
         return Result(request, lines, len(answers[1]), verdict)
 
     def _connections(self) -> tuple[_Connection, _Connection]:
-        """Both servers' connections of this thread."""
+        """Return this thread's connections to both servers."""
         if not hasattr(self._mine, "connections"):
             one, two = (_Connection(base, self._header, self._bounds.timeout) for base in self._bases)
             self._mine.connections = one, two
@@ -145,8 +145,8 @@ class Comparer:
         return connections
 
 
-class _Pace:
-    """Lets so many pass in a second, evenly."""
+class _RateLimit:
+    """Spreads requests evenly: at most so many in a second."""
 
     def __init__(self, rate: float) -> None:
         self._between = 1 / rate
@@ -163,7 +163,7 @@ class _Pace:
 
 
 class _Connection:
-    """A connection to one server, made anew when it is gone."""
+    """A connection to one server, opened again when it was closed."""
 
     def __init__(self, base: ServerUrl, header: str, timeout: float) -> None:
         self._base = base
@@ -185,7 +185,7 @@ class _Connection:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise self._trouble(error) from error
-        try:  # a server may close a connection that was idle; a new one is another matter
+        try:  # a server may close an idle connection: try once more with a new one
             return self._ask(request)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
@@ -198,9 +198,9 @@ class _Connection:
         self._connection.request("GET", self._base.path + request.target, headers=headers)
         response = self._connection.getresponse()
         body = response.read(LONGEST_BODY)
-        if not response.isclosed():  # there is more, or it was just as long: either way this connection is over
+        if not response.isclosed():  # longer than is read, or exactly so long: do not use the connection again
             self._connection.close()
-        return see(response.status, response.getheader("location"), body)
+        return read_answer(response.status, response.getheader("location"), body)
 
     def _trouble(self, error: Exception) -> ComparisonError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What comparing came to, for people and for programs. Pure."""
+"""The results of a comparison, for people and for programs. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from mirrorlistd.compare.requests import RequestList
 
 _SHOWN: Final = 5
-"""Names in a row of text; JSON has them all."""
+"""Names in a row of text; JSON has all."""
 
 
 def outcome(result: Result) -> str:
-    """Give one of `same`, `different`, `unclear` (rare things may be chance), `failed`."""
+    """Return one of `same`, `different`, `unclear` (a rare difference may be chance), `failed`."""
     if result.verdict is None:
         return "failed"
     if result.verdict.differences:
@@ -27,9 +27,9 @@ def outcome(result: Result) -> str:
 
 
 def as_text(result: Result) -> str:
-    """Several lines about a request that did not come to the same."""
-    asker = f" for {result.request.address}" if result.request.address else ""
-    lines = [f"{outcome(result)}: {result.request.target}{asker} (lines: {result.lines:,}, asks: {result.asks})"]
+    """Return several lines about a request whose answers differ."""
+    client = f" for {result.request.address}" if result.request.address else ""
+    lines = [f"{outcome(result)}: {result.request.target}{client} (lines: {result.lines:,}, asks: {result.asks})"]
     if result.verdict is None:
         lines.append(f"  {result.trouble}")
     else:
@@ -39,12 +39,12 @@ def as_text(result: Result) -> str:
 
 
 def _rows(difference: Difference) -> Iterator[str]:
-    for name, things in (("ours", difference.ours), ("other", difference.other)):
+    for name, items in (("ours", difference.ours), ("other", difference.other)):
         if difference.kind == "tiers":
-            tiers = [f"({_some(tier, ' ')})" for tier in things if isinstance(tier, list)]
+            tiers = [f"({_some(tier, ' ')})" for tier in items if isinstance(tier, list)]
             yield f"  tiers    {name:<5} {_some(tiers, ', then ')}"
-        elif things:
-            yield f"  {difference.kind:<8} {name:<5} {_some([str(thing) for thing in things], ' ')}"
+        elif items:
+            yield f"  {difference.kind:<8} {name:<5} {_some([str(item) for item in items], ' ')}"
 
 
 def _some(names: Sequence[str], between: str) -> str:
@@ -53,19 +53,21 @@ def _some(names: Sequence[str], between: str) -> str:
 
 
 def summary(results: Sequence[Result], plan: RequestList) -> str:
-    """One line for all."""
+    """Return one line about all requests."""
     counts: dict[str, int] = dict.fromkeys(("same", "different", "unclear", "failed"), 0)
     for result in results:
         counts[outcome(result)] += 1
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name in ("same", "different"))
+    outcomes = ", ".join(
+        f"{count:,} {name}" for name, count in counts.items() if count or name in ("same", "different")
+    )
     lines = sum(plan.lines.values())
     more = f"; {plan.left_out:,} lines with others were left out (--most)" if plan.left_out else ""
-    return f"{len(results):,} requests of {lines:,} lines: {told}{more}\n"
+    return f"{len(results):,} requests of {lines:,} lines: {outcomes}{more}\n"
 
 
 def as_json(results: Sequence[Result], plan: RequestList, stopped: str) -> str:
-    """Everything; `stopped` says why there is no more, where there should be."""
-    told: dict[str, Any] = {
+    """Return everything as JSON; `stopped` is why the comparison ended early, if it did."""
+    facts: dict[str, Any] = {
         "requests": len(results),
         "lines": sum(plan.lines.values()),
         "lines_left_out": plan.left_out,
@@ -78,10 +80,12 @@ def as_json(results: Sequence[Result], plan: RequestList, stopped: str) -> str:
                 "lines": result.lines,
                 "asks": result.asks,
                 "outcome": outcome(result),
-                "differences": [asdict(one) for one in result.verdict.differences] if result.verdict else [],
+                "differences": [asdict(difference) for difference in result.verdict.differences]
+                if result.verdict
+                else [],
                 "trouble": result.trouble or None,
             }
             for result in results
         ],
     }
-    return json.dumps(told, indent=2) + "\n"
+    return json.dumps(facts, indent=2) + "\n"

@@ -1,18 +1,18 @@
-"""Answers of two servers to one request -> what differs, and what is only chance. Pure.
+"""Answers of two servers to one request -> their differences, told from chance. Pure.
 
-Lists are shuffled within each tier, so neither can be told from one answer. Both servers are asked several times, and:
+Lists are shuffled within each tier, so one answer shows neither the tiers nor all mirrors. Both servers are asked
+several times, and:
 
-- **statuses** that were given, and **what is said of the file**, must be the same;
-- **mirrors**: where neither server's answers vary, the sets must be the same. Where they do (a list is cut at a limit),
-  a mirror that one gives often and the other never is a difference;
-- **redirects** name one mirror, which was drawn, and which a server may keep for a client: two that never name the same
-  one are in doubt, no more;
-- **tiers**: after how many mirrors have the same ones always come first? There a tier ends. Of the mirrors that
-  every answer has, where one server always ends a tier and the other often does not, they differ.
+- **statuses**, and **facts about the file**, must be the same;
+- **mirrors**: where neither server's answers vary, the sets must be the same. Where they vary (a list is cut at a
+  limit), a mirror that one server gives often and the other never is a difference;
+- **redirects** name one mirror, which the server drew and may keep for a client: two servers that never name the same
+  mirror are suspicious, but not different;
+- **tiers**: a tier ends where the same mirrors always come first. Of the mirrors that every answer has, a difference
+  is where one server always ends a tier and the other often does not.
 
-What may still be chance makes a verdict *suspicious*: ask more often, and judge again, `sure`. What then remains rare
-(less than OFTEN) is a doubt, not a difference: two mirrors of which one has a hundred times the bandwidth stand in
-the same order nearly always, whether in one tier or in two.
+A comparison that may be chance is *suspicious*: more answers are needed, and then it is judged again with `sure`. What
+is rare even then (less than OFTEN) stays a suspicion.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mirrorlistd.compare.answers import SeenAnswer
 
 OFTEN: Final = 0.2
-"""Share of the answers. What happens so often by chance happens never in sixty with a probability of 2 in a million."""
+"""Share of the answers. An event of this probability is absent from sixty answers twice in a million times."""
 
 Rows = list[tuple[str, ...]]
 
@@ -40,13 +40,13 @@ class Difference:
     kind: str
     """`status`, `mirrors`, `urls` (of the same hosts), `tiers` or `file`."""
     ours: list[str] | list[list[str]]
-    """What only ours has; for tiers, all of them, of what both have."""
+    """What only ours has; for tiers, all tiers of the mirrors that both have."""
     other: list[str] | list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What comparing came to."""
+    """The judgement of one request."""
 
     differences: tuple[Difference, ...]
     suspicious: bool
@@ -54,7 +54,7 @@ class Comparison:
 
 
 def judge(ours: Sequence[SeenAnswer], other: Sequence[SeenAnswer], *, sure: bool) -> Comparison:
-    """Compare what two servers have answered, each at least once; `sure` says that there will be no more answers."""
+    """Compare the answers of two servers, at least one each; `sure`: there will be no more answers."""
     found: list[Difference] = []
     for kind, mine, theirs in (
         ("status", {str(seen.status) for seen in ours}, {str(seen.status) for seen in other}),
@@ -72,15 +72,15 @@ def judge(ours: Sequence[SeenAnswer], other: Sequence[SeenAnswer], *, sure: bool
 
 
 def _mirrors(ours: Rows, other: Rows, *, sure: bool) -> tuple[Difference | None, bool]:
-    steady = all(len({frozenset(row) for row in rows}) == 1 for rows in (ours, other))
+    constant = all(len({frozenset(row) for row in rows}) == 1 for rows in (ours, other))
     counts = [Counter(url for row in rows for url in row) for rows in (ours, other)]
     only: list[list[str]] = []
     doubts = 0
     for mine, theirs, rows in ((counts[0], counts[1], ours), (counts[1], counts[0], other)):
         missing = [url for url in mine if url not in theirs]
-        told = [url for url in missing if steady or (sure and mine[url] >= OFTEN * len(rows))]
-        doubts += len(missing) - len(told)
-        only.append(sorted(told))
+        certain = [url for url in missing if constant or (sure and mine[url] >= OFTEN * len(rows))]
+        doubts += len(missing) - len(certain)
+        only.append(sorted(certain))
     if not any(only):
         return None, doubts > 0
     same_hosts = {_host(url) for url in only[0]} == {_host(url) for url in only[1]}
@@ -97,7 +97,7 @@ def _tiers(ours: Rows, other: Rows, *, sure: bool) -> tuple[Difference | None, b
 
 
 def _broken(rows: Rows, others: Rows) -> float:
-    """How often the others break an end of a tier that all the rows keep: the largest share."""
+    """Return the largest share of the others that break an end of a tier which all the rows keep."""
     first = rows[0]
     worst = 0
     for end in ends_of(rows):
@@ -107,7 +107,7 @@ def _broken(rows: Rows, others: Rows) -> float:
 
 
 def ends_of(rows: Rows) -> list[int]:
-    """After how many of the same URLs, in whatever order, all rows have had the same; never the last place."""
+    """Return the places, except the last, before which all rows have the same URLs in any order."""
     times: Counter[str] = Counter()
     unfinished = 0
     ends: list[int] = []
@@ -121,7 +121,7 @@ def ends_of(rows: Rows) -> list[int]:
 
 
 def tiers_of(rows: Rows) -> list[list[str]]:
-    """The URLs between two ends, in the order of the alphabet."""
+    """Return the URLs between two ends, sorted."""
     ends = [0, *ends_of(rows), len(rows[0])]
     return [sorted(rows[0][begin:end]) for begin, end in pairwise(ends) if end > begin]
 

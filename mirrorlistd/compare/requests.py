@@ -1,6 +1,6 @@
-"""What to ask: lines of a file -> requests. Pure.
+"""Lines of a file -> the requests to send. Pure.
 
-A line is a target, a target with the address that asks, a line of a web server's log (common or combined), or an access
+A line is a target, a target after the client's address, a line of a web server's log (common or combined), or an access
 line of the statistics:
 
     /mirrorlist?repo=epel-9&arch=x86_64
@@ -26,51 +26,49 @@ _LOGGED: Final = re.compile(r"[^\"]*\"(?:GET|HEAD) (/[\x21-\x7e]*) HTTP/[\d.]+\"
 
 
 class Request(NamedTuple):
-    """One question."""
+    """One request."""
 
     target: str
-    """As it stands after GET: printable ASCII, beginning with a slash."""
+    """As it is written after GET: printable ASCII that begins with a slash."""
     address: str | None
-    """Who is said to ask; None: whoever compares."""
+    """The client's address; None: that of the machine which compares."""
 
 
 class RequestList(NamedTuple):
-    """What a file asks for."""
+    """The requests of a file."""
 
     lines: dict[Request, int]
-    """Distinct requests in the order of their first lines -> how many lines ask so."""
+    """Distinct requests, in the order of their first lines -> the number of their lines."""
     left_out: int
-    """Lines beyond the most requests that were wanted."""
+    """Lines with further requests than were wanted."""
     bad: int
-    """Lines that are no request."""
+    """Lines without a request."""
 
 
 def read_request(line: str) -> Request | None:
-    """Read a line; None where it is no request of any of these forms."""
+    """Read a line; None where it has none of these forms."""
     text = line.strip()
     if match := _TARGET.fullmatch(text):
-        asker = match[1]
-        known = parse_address(asker) if asker else None
-        return Request(match[2], known.text if known else None) if known or not asker else None
+        address = parse_address(match[1]) if match[1] else None
+        return Request(match[2], address.text if address else None) if address or not match[1] else None
     if match := _LOGGED.match(text):
-        known = parse_address(text.partition(" ")[0])
-        return Request(match[1], known.text if known else None)
+        address = parse_address(text.partition(" ")[0])
+        return Request(match[1], address.text if address else None)
     try:
         access = read(text.encode() + b"\n")
     except LineError:
         return None
-    known = parse_address(access.address or "")
+    address = parse_address(access.address or "")
     wanted = {"repo": access.repo} | ({"arch": access.arch} if access.arch else {})
-    return Request(f"/mirrorlist?{urlencode(wanted)}", known.text if known else None)
+    return Request(f"/mirrorlist?{urlencode(wanted)}", address.text if address else None)
 
 
 def read_requests(
-    lines: Iterable[str], most: int, askers: Sequence[str], complain: Callable[[int], None]
+    lines: Iterable[str], most: int, addresses: Sequence[str], complain: Callable[[int], None]
 ) -> RequestList:
-    """Gather distinct requests, `most` at most; those that name nobody are asked for each of `askers`, if any.
+    """Read at most `most` distinct requests; one without an address is sent for each of `addresses`, if there are any.
 
-    `complain` is told the number of each line that is no request; empty lines and those that begin with `#` are none
-    and no fault.
+    `complain` gets the number of each line without a request. Empty lines and comments (`#`) are skipped.
     """
     wanted: dict[Request, int] = {}
     left_out = bad = 0
@@ -82,10 +80,10 @@ def read_requests(
             bad += 1
             complain(number)
             continue
-        named = request.address is not None or not askers
-        for one in [request] if named else [request._replace(address=asker) for asker in askers]:
-            if one in wanted or len(wanted) < most:
-                wanted[one] = wanted.get(one, 0) + 1
+        has_address = request.address is not None or not addresses
+        for each in [request] if has_address else [request._replace(address=address) for address in addresses]:
+            if each in wanted or len(wanted) < most:
+                wanted[each] = wanted.get(each, 0) + 1
             else:
                 left_out += 1
     return RequestList(wanted, left_out, bad)

@@ -1,4 +1,4 @@
-"""Kinds of values: which texts an option takes, and what they mean. Pure."""
+"""Kinds of values: the texts that an option takes, and the values that they become. Pure."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MAX_WORKERS: Final = 256
 
 SHORTEST_PULL: Final = 0.1
 LONGEST_PULL: Final = 86400.0
-"""Seconds between two questions to a store."""
+"""Seconds between two requests to a store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a value is read: from text always; a TOML value must first be of one of the `native` types."""
+    """How a value is read from text. A TOML value must be of one of the `native` types before it becomes text."""
 
     allowed: str
     native: tuple[type, ...]
     parse: Callable[[str], object]
-    """Raises ValueError where the text is not allowed."""
+    """Raises ValueError or KeyError where the text is not allowed."""
 
 
 def whole(low: int, high: int) -> Kind:
@@ -70,7 +70,7 @@ def _network(text: str) -> str:
 
 def _header(text: str) -> str:
     name = text.lower()
-    # Forwarded (RFC 7239) has a grammar of its own: read as a list of addresses it would name nobody.
+    # Forwarded (RFC 7239) has a grammar of its own: it is not a list of addresses.
     if name == "forwarded" or not re.fullmatch(r"[a-z0-9!#$%&'*+.^_`|~-]+", name):
         raise ValueError(text)
     return name

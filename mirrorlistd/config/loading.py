@@ -1,7 +1,7 @@
 """Flags, variables and the TOML file -> one Config, or every problem of every source at once.
 
-A flag wins over a variable, a variable over the file, the file over the default. An overridden value's problem counts,
-too: a configuration that is right only by accident is a mistake that waits.
+A flag wins over a variable, a variable over the file, the file over the default. A bad value is a problem even where
+another one wins over it.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     from mirrorlistd.config.option import Option
 
 KUBERNETES_LINK: Final = re.compile(r"(.*_)?(SERVICE_(HOST|PORT(_.*)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
-"""Kubernetes gives each pod such variables for every service: one called `mirrorlistd` must not stop us."""
+"""Variables that Kubernetes gives each pod for every service: a service called `mirrorlistd` must do no harm."""
 KUBERNETES_PORT: Final = re.compile(r"(tcp|udp|sctp)://")
-"""What Kubernetes puts into MIRRORLISTD_PORT and MIRRORLISTD_..._PORT for such a service."""
+"""The start of MIRRORLISTD_PORT and MIRRORLISTD_..._PORT that Kubernetes sets for such a service."""
 
 PULLED: Final = "pulled.mls"
 IMPORTED: Final = "mirrormanager.mls"
-"""What --pull has installed, in the state folder."""
+"""Snapshots in the state folder: what --pull has copied, and what --mirrormanager has imported."""
 
 _BY_NAME: Final = {option.name: option for option in OPTIONS}
 _BY_VARIABLE: Final = {option.variable: option for option in OPTIONS}
 _CONFIG: Final = _BY_NAME["config"]
 _UNWRITTEN: Final = "a number of thousands of digits"
-"""In place of what TOML's hexadecimal can say and Python will not write in decimal; no option takes it."""
+"""Stands for a TOML number in hexadecimal that Python does not write in decimal; no option takes it."""
 
 
 def load_config(
     flags: argparse.Namespace | Mapping[str, object], environ: Mapping[str, str], toml: Path | None = None
 ) -> Config:
-    """Judge and merge the flags (by Config field; None is absent), the variables and the TOML file.
+    """Read and merge the flags (by Config field; None is absent), the variables and the TOML file.
 
-    `toml` is the file to read; without it, the one that --config or MIRRORLISTD_CONFIG names, if any. Raises
-    ConfigError with every problem found.
+    `toml` is the file to read; by default the one that --config or MIRRORLISTD_CONFIG names, if any. Raises ConfigError
+    with every problem.
     """
     given: Mapping[str, object] = vars(flags) if isinstance(flags, argparse.Namespace) else flags
     problems: list[str] = []
@@ -67,8 +67,8 @@ def load_config(
 
 
 def _place_state(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
-    """Find the state folder, and the snapshot in it that --pull or --mirrormanager keeps."""
-    # systemd gives a list, separated by colons, where a unit has several.
+    """Set the state folder, and the snapshot in it that --pull or --mirrormanager keeps."""
+    # systemd sets a list, separated by colons, where a unit has several folders.
     if folder := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
         values.setdefault("state_dir", Path(folder))
     if "mirrormanager" in values:
@@ -85,26 +85,26 @@ def _place_state(values: dict[str, Any], environ: Mapping[str, str], problems: l
 
 
 def _place_import(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
-    """Find the snapshot that --mirrormanager keeps, and answer as MirrorManager does unless told otherwise."""
+    """Set the snapshot that --mirrormanager keeps, and MirrorManager's preset unless another one is set."""
     problems += [
         f"--mirrormanager: found --{other}, too: the snapshot comes from one of them; give one"
         for other in ("snapshot", "pull")
         if other in values
     ]
     if "state_dir" not in values and (home := _state_home(environ)):
-        # Whoever serves two of them by hand must not mix them up.
+        # One folder for each MirrorManager that is served by hand.
         values["state_dir"] = home / "mirrorlistd" / quote(str(values["mirrormanager"].absolute()), safe="")
     if "state_dir" in values:
         values["snapshot"] = values["state_dir"] / IMPORTED
     else:
         problems.append("--mirrormanager: expected --state-dir, too: a folder for what was imported last")
     if values.get("trusted_keys"):
-        problems.append("--mirrormanager: found --trusted-key, too: nobody signs what is imported here; leave it out")
+        problems.append("--mirrormanager: found --trusted-key, too: an imported snapshot is not signed; leave it out")
     values.setdefault("preset", "mirrormanager")
 
 
 def _state_home(environ: Mapping[str, str]) -> Path | None:
-    """Where a user's programs keep their state: https://specifications.freedesktop.org/basedir-spec/latest/."""
+    """Return the folder for the state of a user's programs: https://specifications.freedesktop.org/basedir-spec/latest/."""
     if home := environ.get("XDG_STATE_HOME"):
         return Path(home)
     return Path(home, ".local", "state") if (home := environ.get("HOME")) else None
@@ -119,7 +119,7 @@ def _from_flags(given: Mapping[str, object], problems: list[str]) -> Iterator[tu
 def _from_environ(environ: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, Any]]:
     for variable, raw in environ.items():
         name = variable.removeprefix(ENV_PREFIX)
-        # An empty variable is what a template leaves behind when there is nothing to say.
+        # Templates leave an empty variable where there is no value.
         if name == variable or not raw.strip() or KUBERNETES_LINK.fullmatch(name):
             continue
         if KUBERNETES_PORT.match(raw) and (name == "PORT" or name.endswith("_PORT")):
@@ -151,7 +151,7 @@ def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, Any]]:
             problems.append(_complaint(where, option, raw))
         else:
             for field, value in _read(option, raw, where, problems):
-                # A file is moved with its neighbours, and is read from whatever folder the server starts in.
+                # Relative to the file: it may be moved with its neighbours, and the server starts in any folder.
                 yield field, _beside(file, value)
 
 
@@ -164,7 +164,7 @@ def _beside(file: Path, value: object) -> object:
 
 
 def _read(option: Option, raw: object, where: str, problems: list[str]) -> Iterator[tuple[str, Any]]:
-    """Yield the value, under its field; or nothing, and note a problem for each item that is not allowed."""
+    """Yield the field and its value; or nothing, and add a problem for each item that is not allowed."""
     texts = [_text(item) for item in _items(raw, option)]
     if option.many and texts == ["none"]:
         texts = []
@@ -181,7 +181,7 @@ def _read(option: Option, raw: object, where: str, problems: list[str]) -> Itera
 
 
 def _text(item: object) -> str:
-    """Write a TOML value as a flag would have it."""
+    """Return a TOML value as the text of a flag."""
     try:
         return str(item).lower() if isinstance(item, bool) else str(item)
     except ValueError:
@@ -204,7 +204,7 @@ def _complaint(where: str, option: Option, found: object) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    """Nobody should write passwords and signatures into a URL; who does is not shown them again, in a log."""
+    """Remove what may be a password or a signature from a URL: the text goes into logs."""
     return re.sub(r"://[^/@]*@", "://...@", re.sub(r"(://[^?#]*[?#]).*", r"\1...", text))
 
 

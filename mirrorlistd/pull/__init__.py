@@ -1,1 +1,1 @@
-"""Snapshots from a store: asked for by version, verified before anything is replaced, never an older one."""
+"""Copying snapshots from a store: verified before a file is replaced, and never an older one."""

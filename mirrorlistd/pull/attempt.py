@@ -1,8 +1,8 @@
-"""One attempt to have what the store has: fetch, check, install; whatever fails leaves the file that is there.
+"""One attempt to copy the store's object: fetch, check, install. A failure leaves the file as it is.
 
-The order is the point: the signature is checked before the content is looked at, the content before anything is
-written, and a serial that is not newer is refused, so that nobody who can write to the store, or play an old object
-again, makes a server go back. What is in place is judged, too: a file that is damaged counts as none.
+The signature is checked before the content is read, and the content before anything is written. A serial that is not
+newer is refused, so that an old object in the store, or on the way from it, does not make a server go back. A damaged
+file counts as no file.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.signing import TrustedKeys
 
 A_SECOND: Final = 1.1
-"""By which two ETags differ that are times."""
+"""Seconds after which two ETags that are made of times differ."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
-    """What an attempt has led to."""
+class PullOutcome:
+    """The result of an attempt that succeeded."""
 
     installed: bool
-    """False where the file is already what the store has."""
+    """False where the file already was the store's object."""
     serial: int
     """Of the file."""
 
 
 class Puller:
-    """Keeps one file as a store has it."""
+    """Keeps a file equal to an object of a store."""
 
     def __init__(
         self,
@@ -57,48 +57,48 @@ class Puller:
         trusted: Callable[[], TrustedKeys | None] = lambda: None,
         max_loss: float = DEFAULT_LIMIT,
     ) -> None:
-        """`trusted` gives the keys of the moment, for key files are replaced; what none of them has signed is refused.
+        """`trusted` reads the keys at each attempt, because key files are replaced; None accepts unsigned snapshots.
 
-        So is what takes away more than `max_loss`, a fraction, of the mirrors, repositories or directories in place:
-        the file is what a server starts from, so it must not get there at all.
+        A snapshot that lacks more than `max_loss`, a fraction, of the mirrors, repositories or directories in the file
+        is refused: a server starts from this file.
         """
         self._source = source
         self._target = target
         self._trusted = trusted
         self._max_loss = max_loss
         self.installing = threading.Lock()
-        """Held while the file is being replaced: who ends the process at any moment waits for it."""
-        self._known: tuple[ObjectVersion, Pulled, tuple[int, ...]] | None = None
-        """The version that was installed or met last, and the file then."""
+        """Held while the file is being replaced. Whatever ends the process waits for it."""
+        self._last: tuple[ObjectVersion, PullOutcome, tuple[int, ...]] | None = None
+        """The version that was installed or found last, its outcome, and the stamp of the file then."""
         self._first: tuple[ObjectVersion, float] | None = None
-        """The version that was read last and when that was first, by the monotonic clock."""
+        """The version that was read last, and the monotonic time at which it was first read."""
 
-    def pull(self) -> Pulled:
-        """Ask once; raise PullError where the store has nothing good, or where it cannot be had."""
-        known = self._known
-        if known and known[2] != self._stamp():
-            known = None  # somebody else has been at the file
+    def pull(self) -> PullOutcome:
+        """Ask once; raise PullError where the store has no good snapshot or cannot be read."""
+        last = self._last
+        if last and last[2] != self._stamp():
+            last = None  # something else has changed the file
         try:
-            found = self._source.fetch(known[0] if known else None)
+            found = self._source.fetch(last[0] if last else None)
         except StoreError as error:
             raise PullError("missing" if isinstance(error, NoObjectError) else "unreachable", str(error)) from error
         if found is None:
-            if known is None:
+            if last is None:
                 raise PullError(
-                    "unreachable", f"{self._source.url}: the store says that what nobody knows is unchanged"
+                    "unreachable", f"{self._source.url}: the store answers `not modified` to an unconditional request"
                 )
-            return Pulled(installed=False, serial=known[1].serial)
-        self._known = None
-        pulled = self._take(found.data)
-        if (stamp := self._stamp()) and self._settled(found.version, pulled):
-            self._known = found.version, pulled, stamp
+            return PullOutcome(installed=False, serial=last[1].serial)
+        self._last = None
+        pulled = self._install(found.data)
+        if (stamp := self._stamp()) and self._is_stable(found.version, pulled):
+            self._last = found.version, pulled, stamp
         return pulled
 
-    def _settled(self, version: ObjectVersion, pulled: Pulled) -> bool:
-        """Whether the version can be asked by from now on.
+    def _is_stable(self, version: ObjectVersion, pulled: PullOutcome) -> bool:
+        """Whether the next request may be conditional on this version.
 
-        Where ETags are times, it must have been read before, more than a second ago, and have been the same: what is
-        written from now on has another second. This costs a second reading of each new object.
+        Where ETags are made of times, the version must have been read more than a second ago: an object that is written
+        from now on has another time. Each new object is therefore read twice.
         """
         if not self._source.etags_are_times:
             return True
@@ -107,7 +107,7 @@ class Puller:
             self._first = version, now
         return now - self._first[1] > A_SECOND
 
-    def _take(self, data: bytes) -> Pulled:
+    def _install(self, data: bytes) -> PullOutcome:
         try:
             if (trusted := self._trusted()) is not None:
                 trusted.verify(data)
@@ -116,35 +116,35 @@ class Puller:
             raise PullError("local", f"--trusted-key: {error}") from error
         except MirrorlistSnapshotError as error:
             raise PullError("refused", f"{self._source.url}: {error}") from error
-        here = self._here()
-        if here == data:
-            return Pulled(installed=False, serial=new.serial)
-        if here is not None:
-            self._compare(here, data, new)
+        current = self._current()
+        if current == data:
+            return PullOutcome(installed=False, serial=new.serial)
+        if current is not None:
+            self._check_successor(current, data, new)
         try:
             with self.installing:
                 write_snapshot(data, self._target)
         except MirrorlistSnapshotError as error:
             raise PullError("local", str(error)) from error
-        return Pulled(installed=True, serial=new.serial)
+        return PullOutcome(installed=True, serial=new.serial)
 
-    def _compare(self, here: bytes, data: bytes, new: Snapshot) -> None:
-        """Refuse what must not replace the good file that is here."""
-        old, found = snapshot_format.header(here), snapshot_format.header(data)
+    def _check_successor(self, current: bytes, data: bytes, new: Snapshot) -> None:
+        """Raise PullError where the new snapshot must not replace the current one."""
+        old, found = snapshot_format.header(current), snapshot_format.header(data)
         signed_again = (found.serial, found.digest) == (old.serial, old.digest)
         if found.serial <= old.serial and not signed_again:
             raise PullError(
                 "refused",
-                f"{self._source.url}: expected a serial above {old.serial}, which is in place, found {found.serial} "
-                "with other content; publish under a new serial; going back is a rollback",
+                f"{self._source.url}: expected a serial above {old.serial}, that of the file, found {found.serial} "
+                "with other content; publish under a new serial; to go back, use `mirrorlist-snapshot rollback`",
             )
         try:
-            check_loss(snapshot_format.decode(here), new, self._max_loss)
+            check_loss(snapshot_format.decode(current), new, self._max_loss)
         except LossError as error:
             raise PullError("refused", f"{self._source.url}: {error}; if meant, raise --max-loss") from error
 
-    def _here(self) -> bytes | None:
-        """What is in place and good."""
+    def _current(self) -> bytes | None:
+        """Return the bytes of the file, or None where there is none or a damaged one."""
         try:
             data = self._target.read_bytes()
         except FileNotFoundError:

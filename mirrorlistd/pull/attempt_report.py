@@ -1,4 +1,4 @@
-"""How an attempt went, as one value: what `mirrorlistd pull --json` prints a line of, and what a server shows."""
+"""The report of one attempt: a line of `mirrorlistd pull --json`, and what a server shows in /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ class AttemptReport:
     result: str
     """One of RESULTS."""
     serial: int | None = None
-    """Of the file now; None where the attempt failed."""
+    """Of the file after the attempt; None where the attempt failed."""
     failures: int = 0
     """Failed attempts in a row, this one included."""
     wait: float = 0.0
-    """Seconds until the next one; 0 where there is to be none."""
+    """Seconds until the next attempt; 0 where there is none."""
     error: str | None = None
-    """What went wrong; names objects and files, no secrets."""
+    """Why it failed; names objects and files, never secrets."""
 
     @property
     def good(self) -> bool:
-        """Whether the file is what the store has."""
+        """Whether the file is equal to the store's object."""
         return self.result in GOOD
 
     def line(self) -> str:
-        """Write it as a line of JSON."""
+        """Return it as a line of JSON."""
         return json.dumps(asdict(self)) + "\n"
 
     @classmethod
     def parse(cls, line: str | bytes) -> Self:
-        """Read what `line` has written; ValueError for anything else."""
+        """Read what `line` has written; raise ValueError for anything else."""
         try:
             report = cls(**json.loads(line))
         except TypeError as error:

@@ -12,11 +12,11 @@ from mirrorlistd.pull.attempt_report import AttemptReport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mirrorlistd.pull.attempt import Pulled
+    from mirrorlistd.pull.attempt import PullOutcome
     from mirrorlistd.pull.pace import Pace
 
 
-def attempt(pull: Callable[[], Pulled]) -> AttemptReport:
+def attempt(pull: Callable[[], PullOutcome]) -> AttemptReport:
     """Pull once and report the result; a PullError becomes part of the report."""
     started = time.perf_counter()
     try:
@@ -33,7 +33,7 @@ def attempt(pull: Callable[[], Pulled]) -> AttemptReport:
     )
 
 
-def attempts(pull: Callable[[], Pulled], pace: Pace) -> Iterator[AttemptReport]:
+def attempts(pull: Callable[[], PullOutcome], pace: Pace) -> Iterator[AttemptReport]:
     """Pull for ever, the first time at once; sleep between two reports."""
     while True:
         report = attempt(pull)

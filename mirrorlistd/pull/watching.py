@@ -1,6 +1,6 @@
-"""What a server knows of its pulls, and what it says about them: counts for metrics, a line for each change of state.
+"""The server's side of pulling: it runs the child, counts its attempts, and logs each change of state.
 
-A store that is away for a night is one line when it goes and one when it comes back, not a line for each attempt.
+A store that is down for a night is one line in the log when it goes and one when it returns.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulls:
-    """All attempts so far; replaced, not changed, so that another process can be handed it."""
+    """All attempts so far: an immutable value, which is sent to other processes."""
 
     url: str
     """Of the store's object."""
     last: AttemptReport | None = None
     """The latest attempt; None before the first has ended."""
     succeeded_at: float = 0.0
-    """When the store was last found good, Unix time; 0 for never."""
+    """Unix time of the last attempt that succeeded; 0: none has."""
     good: int = 0
+    """Attempts that succeeded, since the start of the server."""
     failed: int = 0
-    """Attempts, since the server was started."""
+    """Attempts that failed, since the start of the server."""
 
     def after(self, report: AttemptReport) -> Self:
-        """Count one more."""
+        """Return the counts with one more attempt."""
         if report.good:
             return replace(self, last=report, succeeded_at=report.at, good=self.good + 1)
         return replace(self, last=report, failed=self.failed + 1)
 
 
 class PullWatch:
-    """The child that pulls, seen from the server."""
+    """Runs the child that pulls, and acts on its reports."""
 
     def __init__(
         self,
@@ -53,10 +54,10 @@ class PullWatch:
     ) -> None:
         """For a configuration with `pull`.
 
-        `show` is told of every attempt; `reload` is called when the file has another serial than the one that `served`
-        gives, and again, ever more rarely, while that is so: a reload can fail for reasons of a moment.
+        `show` gets the counts after each attempt. `reload` is called when the serial of the file is not the one that
+        `served` returns, and is called again at growing intervals while that is so: a reload may fail only once.
         """
-        assert config.pull is not None, "there is something to pull"  # noqa: S101 - for the type checkers
+        assert config.pull is not None, "the configuration has a URL"  # noqa: S101 - for the type checkers
         self._started_with = config
         self.child = ChildProcess("puller", _arguments(config, config))
         self.pulls = Pulls(url=config.pull)
@@ -64,22 +65,22 @@ class PullWatch:
         self._reload = reload
         self._served = served
         self._behind = 0
-        """Attempts in a row after which the file was not what is served."""
+        """Attempts in a row after which the file was not the snapshot that is served."""
         self._log = logs.get_logger()
         show(self.pulls)
         if config.pull.startswith("http://") and not config.trusted_keys:
-            self._log.warning("plain HTTP and no --trusted-key: whoever is on the way can replace the snapshot")
+            self._log.warning("plain HTTP and no --trusted-key: anyone on the network path can replace the snapshot")
 
     def follow(self, config: Config) -> None:
-        """Pull as another configuration has it, as far as that needs no restart: keys are rotated so.
+        """Apply what a new configuration can change without a restart, such as rotated keys.
 
-        Not only where the reload succeeds: with a stolen key gone, what is in place is no longer trusted, and what ends
-        that has to be pulled.
+        This happens even where the reload fails: when a stolen key is removed, the current snapshot is no longer
+        trusted, and only a new one from the store ends that.
         """
-        self.child.give(_arguments(self._started_with, config))
+        self.child.set_arguments(_arguments(self._started_with, config))
 
-    async def attend(self) -> None:
-        """Keep the child running and listen to it, in an event loop, until cancelled."""
+    async def run(self) -> None:
+        """Keep the child running and read its reports, in an event loop, until cancelled."""
         loop = asyncio.get_running_loop()
         child = self.child
         try:
@@ -90,7 +91,7 @@ class PullWatch:
                     continue
                 ended = asyncio.Event()
                 descriptor = child.fileno()
-                loop.add_reader(descriptor, self._hear_until, ended)
+                loop.add_reader(descriptor, self._read_until_end, ended)
                 try:
                     await ended.wait()
                 finally:
@@ -98,24 +99,24 @@ class PullWatch:
         finally:
             child.stop()
 
-    def _hear_until(self, ended: asyncio.Event) -> None:
+    def _read_until_end(self, ended: asyncio.Event) -> None:
         descriptor = self.child.fileno()
-        self.hear()
+        self.read_reports()
         if not self.child.pid:
             asyncio.get_running_loop().remove_reader(descriptor)
             ended.set()
 
-    def hear(self) -> None:
-        """Take note of what the child has said."""
-        for line in self.child.hear():
+    def read_reports(self) -> None:
+        """Read the reports that the child has written."""
+        for line in self.child.read_lines():
             try:
                 report = AttemptReport.parse(line)
             except ValueError as error:
-                self._log.error("the puller cannot be understood", error=str(error))
+                self._log.error("a line of the puller is not a report", error=str(error))
             else:
-                self._heard(report)
+                self._take(report)
 
-    def _heard(self, report: AttemptReport) -> None:
+    def _take(self, report: AttemptReport) -> None:
         before = self.pulls.last
         self.pulls = self.pulls.after(report)
         self._show(self.pulls)
@@ -125,7 +126,7 @@ class PullWatch:
                 self._log.info("pulling works", url=self.pulls.url, serial=report.serial)
             else:
                 self._log.error(
-                    "pulling fails, what was pulled before stays",
+                    "pulling fails, the snapshot pulled before stays",
                     url=self.pulls.url,
                     result=report.result,
                     error=report.error,
@@ -141,7 +142,7 @@ class PullWatch:
 
 
 def _arguments(fixed: Config, config: Config) -> list[str]:
-    """What the child is told: what a reload cannot change, and what it can."""
+    """Return the child's arguments: what only a restart changes from `fixed`, the rest from `config`."""
     where = [str(fixed.pull), str(fixed.snapshot), f"--every={fixed.every}"]
     keys = [f"--trusted-key={key}" for key in config.trusted_keys]
     return ["pull", *where, f"--max-loss={config.max_loss}", *keys, "--json", "--until-eof"]

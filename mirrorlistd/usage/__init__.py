@@ -1,5 +1,5 @@
-"""Statistics of use: who asked for which repository, from where, on which day.
+"""Statistics of use: a line for each list, in MirrorManager's form, with repository, country and day.
 
-A line per list, in MirrorManager's own form: written beside the answers by a `writer`, and summed up later (`reading`,
-`summary`, `report`, `plot`). `line` is the form itself, the only place that knows it.
+`writer` appends lines beside the answers; `reading`, `summary`, `summary_report` and `plot` sum them up later. Only
+`line` knows the form of a line.
 """

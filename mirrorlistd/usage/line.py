@@ -1,12 +1,12 @@
-"""The access line: one list given to one client. Written and read here, and nowhere else. Pure.
+"""The access line: one list that was sent to one client. Pure.
 
     IP: 192.0.2.1; DATE: 2026-11-24; COUNTRY: DE; REPO: epel-9; ARCH: x86_64
     IP: -; DATE: 2026-11-24; COUNTRY: N/A; REPO: fedora-43; ARCH: x86_64; COUNTME: 2
 
-It is what mirrorlist-server writes (`do_mirrorlist`) and what MirrorManager's `mirrorlist_statistics` reads: words
-between white space, the values at the even places, each with a semicolon after it that is stripped. So a value is one
-word: semicolons, percent signs and whatever is not printable ASCII are percent-encoded. A sixth field stands where the
-client took part in Fedora's count of systems; the script, which reads no further than the tenth word, ignores it.
+mirrorlist-server writes this form (`do_mirrorlist`), and MirrorManager's `mirrorlist_statistics` reads it: words with
+white space between, the values at the even places, each with a semicolon. So a value is one word: semicolons, percent
+signs and characters other than printable ASCII are percent-encoded. The sixth field is present where the client took
+part in Fedora's count of systems; the script reads only the first ten words and ignores it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 HIDDEN: Final = "-"
-"""Stands for what is missing or not to be seen."""
+"""Stands for a value that is missing or not to be shown."""
 NOWHERE: Final = "N/A"
-"""Stands for an unknown country, as mirrorlist-server has it."""
+"""Stands for an unknown country, as in mirrorlist-server's files."""
 COUNTME: Final = ("1", "2", "3", "4")
 """Ages of a system: its first week, first month, first half year, older (`countme` of dnf.conf)."""
 
 ADDRESS: Final = "IP: "
-"""How a line begins; a word follows, which an address in canonical form is."""
+"""The start of a line, before the address."""
 
 _PLAIN: Final = punctuation.replace(";", "").replace("%", "")
-"""What stands for itself, besides letters and digits."""
+"""Characters that are not encoded, besides letters and digits."""
 _LINE: Final = re.compile(
     rb"IP: ([^\s;]+); DATE: (\d{4}-\d\d-\d\d); COUNTRY: ([^\s;]+); REPO: ([^\s;]+); ARCH: ([^\s;]+)"
     rb"(?:; COUNTME: ([1-4]))?",
@@ -38,14 +38,14 @@ _LINE: Final = re.compile(
 
 
 class Access(NamedTuple):
-    """What a line says."""
+    """The content of a line."""
 
     address: str | None
-    """None: not known, or not to be written."""
+    """None: unknown, or not to be written."""
     day: str
     """UTC, as 2026-11-24."""
     country: str | None
-    """Two letters, as far as those who wrote them knew; None: unknown."""
+    """Two letters; None: unknown."""
     repo: str
     arch: str | None
     """None: the repository has no architectures."""
@@ -54,11 +54,11 @@ class Access(NamedTuple):
 
 
 class LineError(ValueError):
-    """Bytes that are no access line; the message says what was expected."""
+    """Bytes that are not an access line; the message has what was expected."""
 
 
 def token(value: str | None, absent: str = HIDDEN) -> str:
-    """Make one word of a value; a value that looks like what stands for nothing is told from it."""
+    """Return a value as one word; a value that equals HIDDEN or NOWHERE is encoded."""
     if not value:
         return absent
     if value in (HIDDEN, NOWHERE):
@@ -67,17 +67,17 @@ def token(value: str | None, absent: str = HIDDEN) -> str:
 
 
 def tail(repo: str, arch: str | None, countme: str | None) -> str:
-    """Write the part of a line that says what was asked for, with the line's end."""
+    """Return the last part of a line: what was asked for, and the end of the line."""
     return f"; REPO: {token(repo)}; ARCH: {token(arch)}" + (f"; COUNTME: {countme}\n" if countme else "\n")
 
 
 def middle(day: str, country: str | None) -> str:
-    """Write the part of a line that stands between the others."""
+    """Return the middle part of a line: day and country."""
     return f"; DATE: {day}; COUNTRY: {token(country, NOWHERE)}"
 
 
 def write(access: Access) -> bytes:
-    """Write a whole line."""
+    """Return a whole line."""
     parts = (
         ADDRESS,
         token(access.address),
@@ -88,9 +88,9 @@ def write(access: Access) -> bytes:
 
 
 def read(line: bytes) -> Access:
-    """Read a line, ours or mirrorlist-server's; raise LineError where it is none.
+    """Read a line, of this server or of mirrorlist-server; raise LineError where it is not an access line.
 
-    A line without its end was cut off, or is still being written: who knows what its last value would have been.
+    A line without its end was cut off or is still being written: its last value may be incomplete.
     """
     if not line.endswith(b"\n"):
         raise LineError("the line is cut off")

@@ -1,4 +1,4 @@
-"""A summary as a picture: requests per day, and who makes most of them. The only user of matplotlib."""
+"""A summary as a picture: requests per day, and the names with most requests. Only this module uses matplotlib."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Drawn = Any
 """matplotlib's figures and axes, whose own types leave too much open for a strict checker."""
 _BARS: Final = 12
-"""Names in a panel: more cannot be read."""
+"""Names in a panel: more would be unreadable."""
 _LONGEST_NAME: Final = 24
 """Characters of a name, before it pushes the bars out of the picture."""
 

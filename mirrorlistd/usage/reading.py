@@ -1,4 +1,4 @@
-"""Files of access lines, plain or compressed by gzip, or standard input: read as they come, in bounded memory."""
+"""Read files of lines, plain or compressed by gzip, or standard input, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 STDIN: Final = "-"
 LONGEST_LINE: Final = 65_536
-"""Bytes: far more than any access line; a longer one is read, and complained of, in pieces."""
+"""Bytes: far more than any access line; a longer line is read in pieces, each of which is a bad line."""
 _MAGIC: Final = b"\x1f\x8b"
-"""How gzip begins: what is compressed is told by that, not by its name, and so also on standard input."""
+"""The first bytes of gzip: they show that a file is compressed, also on standard input."""
 _LINES_A_TICK: Final = 20_000
 
 
 class ReadingError(MirrorlistdError):
-    """A file that cannot be read, or no further; the message names it."""
+    """A file that cannot be read to its end; the message names it."""
 
 
 @contextlib.contextmanager
 def lines_of(name: str, progress: Callable[[int, int], None]) -> Generator[Iterator[bytes]]:
-    """Give the lines of a file, each with its end; raise ReadingError where it cannot be read (on).
+    """Yield the lines of a file, each with its end; raise ReadingError where it cannot be read.
 
-    `progress` is told now and then how many bytes of how many have been read; 0 of 0 where there is no telling.
+    `progress` is called now and then with the bytes that were read and the size; both are 0 where the size is unknown.
     """
     try:
         with contextlib.ExitStack() as stack:

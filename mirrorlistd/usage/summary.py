@@ -1,7 +1,7 @@
 """Access lines -> sums per day, country, architecture and repository, and systems per week. Pure.
 
-Names are the words that stand in the lines: printable ASCII, so that no file can steer a terminal or break a table.
-Whatever is read, the sums stay small: a table that has its fill of names counts further ones together.
+Names are the words of the lines: printable ASCII, so that no file can steer a terminal or break a table. The sums stay
+small for any input: a full table counts further names together.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 COUNTRY, ARCH, REPOSITORY = "country", "architecture", "repository"
 TABLES: Final = (COUNTRY, ARCH, REPOSITORY)
-"""What requests are summed by, within each day."""
+"""By what requests are summed, within each day."""
 OTHERS: Final = "(others)"
-"""Stands for all names that came after a table was full."""
+"""Stands for all names that were found after the table was full."""
 MOST_ROWS: Final = 200_000
-"""Rows of a table: 400 repositories on each day of a year are less."""
-_MOST_KNOWN: Final = 50_000
-"""Distinct ends of lines that are counted before they are understood."""
+"""Rows of a table: 400 repositories on each day of a year are fewer."""
+_MOST_ENDS: Final = 50_000
+"""Distinct ends of lines that are counted before they are parsed."""
 _HEAD: Final = re.compile(rb"IP: [^\s;]+")
 
 
 class Systems(NamedTuple):
-    """What Fedora's count tells apart: each system that takes part says so once a week, for each repository."""
+    """A key of Fedora's count: each system that takes part is counted once a week for each repository."""
 
     week: str
     """Its Monday."""
@@ -40,21 +40,21 @@ class Systems(NamedTuple):
 
 
 class Summary:
-    """Everything summed so far."""
+    """The sums so far."""
 
     def __init__(self, since: str = "0001-01-01", until: str = "9999-12-31") -> None:
-        """Take lines of these days alone, both included; text in the form of the lines."""
+        """Count only lines of these days, both included, as 2026-11-24."""
         self._since, self._until = since, until
         self.requests = 0
         self.bad = 0
-        """Lines that could not be read; they are in no sum."""
+        """Bad lines; they are in no sum."""
         self.days: dict[str, int] = {}
         self.tables: dict[str, dict[tuple[str, str], int]] = {name: {} for name in TABLES}
         """For each of TABLES: day and name -> requests."""
         self.systems: dict[Systems, int] = {}
 
     def add(self, access: Access, times: int = 1) -> None:
-        """Count an access, as often as it occurred."""
+        """Count an access so many times."""
         day = access.day
         if not self._since <= day <= self._until:
             return
@@ -72,16 +72,16 @@ class Summary:
             self.systems[counted] = self.systems.get(counted, 0) + times
 
     def add_lines(self, lines: Iterable[bytes], complain: Callable[[int, str], None]) -> None:
-        """Count lines, each with its end; `complain` is told the number and the fault of each that is none.
+        """Count lines, each with its end; `complain` gets the number and the fault of each bad line.
 
-        Millions of lines differ in little more than the address, so what follows it is counted as bytes and understood
-        once.
+        Millions of lines differ in little more than the address, so the bytes after the address are counted first and
+        parsed once.
         """
-        known: dict[bytes, int] = {}
+        ends: dict[bytes, int] = {}
         for number, line in enumerate(lines, 1):
             head, _, rest = line.partition(b"; ")
-            if rest in known and _HEAD.fullmatch(head):
-                known[rest] += 1
+            if rest in ends and _HEAD.fullmatch(head):
+                ends[rest] += 1
                 continue
             try:
                 read(line)
@@ -89,32 +89,32 @@ class Summary:
                 self.bad += 1
                 complain(number, str(error))
                 continue
-            if len(known) >= _MOST_KNOWN:
-                self._understand(known)
-                known.clear()
-            known[rest] = 1
-        self._understand(known)
+            if len(ends) >= _MOST_ENDS:
+                self._add_ends(ends)
+                ends.clear()
+            ends[rest] = 1
+        self._add_ends(ends)
 
-    def _understand(self, known: dict[bytes, int]) -> None:
-        for rest, times in known.items():
+    def _add_ends(self, ends: dict[bytes, int]) -> None:
+        for rest, times in ends.items():
             self.add(read(b"IP: -; " + rest), times)
 
     def totals(self, table: str) -> dict[str, int]:
-        """The names of one of TABLES with their requests on all days, the most frequent first."""
+        """Return the names of one of TABLES with their requests on all days, the most frequent first."""
         sums: dict[str, int] = {}
         for (_, name), times in self.tables[table].items():
             sums[name] = sums.get(name, 0) + times
         return ranked(sums)
 
     def on_days(self, table: str) -> dict[str, dict[str, int]]:
-        """The same for each day, days in their order."""
+        """Return the same for each day, in the order of the days."""
         found: dict[str, dict[str, int]] = {day: {} for day in sorted(self.days)}
         for (day, name), times in self.tables[table].items():
             found[day][name] = times
         return {day: ranked(names) for day, names in found.items()}
 
     def weeks(self) -> dict[str, dict[str, int]]:
-        """Week -> age of systems -> how many took part, all repositories together."""
+        """Return week -> age of systems -> the number of systems, all repositories together."""
         found: dict[str, dict[str, int]] = {}
         for counted, times in sorted(self.systems.items()):
             buckets = found.setdefault(counted.week, {})
@@ -123,7 +123,7 @@ class Summary:
 
 
 def ranked(sums: dict[str, int]) -> dict[str, int]:
-    """Put the largest first, equal ones by name."""
+    """Sort by number, the largest first, and then by name."""
     return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -21,7 +21,7 @@ _AGES: Final = ("first week", "first month", "first half year", "older")
 
 
 def as_text(summary: Summary, top: int) -> str:
-    """Tables, each with at most `top` names (0: all) and the rest in one row."""
+    """Return tables, each with at most `top` names (0: all) and the rest in one row."""
     days = sorted(summary.days)
     span = f" from {days[0]} to {days[-1]}" if days else ""
     bad = f"; bad lines left out: {summary.bad:,}" if summary.bad else ""
@@ -51,9 +51,9 @@ def _table(heading: str, rows: Iterable[tuple[str, int]], total: int) -> str:
 
 
 def as_json(summary: Summary) -> str:
-    """Everything: totals, days, systems."""
+    """Return all sums as JSON: totals, days, systems."""
     by_day = {table: summary.on_days(table) for table in TABLES}
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "requests": summary.requests,
         "bad_lines": summary.bad,
         **{_PLURALS[table]: summary.totals(table) for table in TABLES},
@@ -63,11 +63,11 @@ def as_json(summary: Summary) -> str:
         ],
         "systems": [counted._asdict() | {"count": times} for counted, times in sorted(summary.systems.items())],
     }
-    return json.dumps(told, indent=2) + "\n"
+    return json.dumps(facts, indent=2) + "\n"
 
 
 def as_csv(summary: Summary) -> str:
-    """One row a sum: what a column says nothing about is summed over; `countme` rows have a week's Monday as day."""
+    """Return a row for each sum, over the columns that are empty; the day of a `countme` row is the week's Monday."""
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n").writerow
     write(("sum", "day", "repository", "architecture", "country", "countme", "count"))

@@ -1,9 +1,8 @@
-"""Lines to a file, without the event loop ever waiting for a disk.
+"""Write lines to a file without making the event loop wait for a disk.
 
-The loop appends to a queue; a thread writes what is there, once a second or when it is many lines. A write is of whole
-lines, in append mode and under a lock of the file, so several processes share one file; what a full disk cuts off is
-taken back. A file that cannot be written costs lines, in the end, and never an answer: they are kept for the next try
-as long as there is room, then counted as lost.
+The loop appends lines to a queue. A thread writes them once a second, or sooner where there are many. It writes whole
+lines, in append mode and under a lock of the file, so several processes can share one file; a line that a full disk cut
+off is removed. Lines that cannot be written stay in the queue while there is room, and then are counted as lost.
 """
 
 from __future__ import annotations
@@ -22,28 +21,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FLUSH_SECONDS: Final = 1.0
-"""How long a line may wait: what a killed process loses."""
+"""How long a line may wait; a killed process loses these lines."""
 FLUSH_LINES: Final = 1_000
-"""So many are written at once: some 80 kB."""
+"""Lines that are written at once: some 80 kB."""
 MAX_LINES: Final = 100_000
-"""As many may wait, some 10 MB with Python's overhead, before more are lost: a few seconds of full load."""
+"""Lines that may wait before further ones are lost: some 10 MB, a few seconds of full load."""
 CLOSE_SECONDS: Final = 5.0
-"""How long an exit waits for a disk that hangs."""
+"""How long an exit waits for a disk that does not answer."""
 
 
 class Writer:
-    """Appends lines to one file, in a thread of its own, until it is closed."""
+    """Appends lines to one file, in a thread, until it is closed."""
 
     def __init__(self, path: Path) -> None:
-        """Start the thread: in the process that is to write, after the last fork."""
+        """Start the thread; call this in the process that writes, after the last fork."""
         self.lost = 0
-        """Lines that found no room; counted where lines come from."""
+        """Lines for which there was no room; counted by the caller of `append`."""
         self.failures = 0
         """Writes that failed; counted by the thread."""
         self._file = _File(path)
         self._lines: deque[bytes] = deque()
         self._held: list[bytes] = []
-        """Taken from the queue and not written yet; the thread's."""
+        """Taken from the queue by the thread and not written yet."""
         self._failing = False
         self._reopen = True
         self._closing = False
@@ -52,7 +51,7 @@ class Writer:
         self._thread.start()
 
     def append(self, line: bytes) -> None:
-        """Take one line, its end included."""
+        """Add one line, with its end."""
         lines = self._lines
         waiting = len(lines)
         if waiting >= MAX_LINES:
@@ -63,12 +62,12 @@ class Writer:
             self._wake.set()
 
     def reopen(self) -> None:
-        """Leave the file to whoever has moved it away, and go on in a new one of the same name."""
+        """Close the file, which was renamed, and continue in a new one of the same name."""
         self._reopen = True
         self._wake.set()
 
     def close(self) -> None:
-        """Write what is there and end; what cannot be written by then is lost."""
+        """Write the queue and end the thread; lines that cannot be written are lost."""
         self._closing = True
         self._wake.set()
         self._thread.join(CLOSE_SECONDS)
@@ -95,7 +94,7 @@ class Writer:
             if self._reopen:
                 self._reopen = False
                 self._file.close()
-                self._file.open()  # at once: whoever looks should see the new file
+                self._file.open()  # at once, so that the new file is there
             while self._hold():
                 self._held = self._held[self._file.append(self._held) :]
                 self._succeeded()
@@ -104,7 +103,7 @@ class Writer:
             self._failed(error)
 
     def _hold(self) -> bool:
-        """Take what is to be written next; whether there is anything."""
+        """Take the lines to write next; return whether there are any."""
         lines = self._lines
         if not self._held:
             self._held = [lines.popleft() for _ in range(min(len(lines), FLUSH_LINES))]
@@ -112,7 +111,7 @@ class Writer:
 
     def _failed(self, error: OSError) -> None:
         self.failures += 1
-        if not self._failing:  # said once, not every second
+        if not self._failing:  # logged once, not every second
             self._failing = True
             why = error.strerror or str(error)
             logs.get_logger().error("statistics cannot be written", file=str(self._file.path), error=why)
@@ -124,7 +123,7 @@ class Writer:
 
 
 class _File:
-    """A file to append to, which other processes append to as well."""
+    """A file to which other processes append, too."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -132,7 +131,7 @@ class _File:
 
     def open(self) -> int:
         if self._descriptor is None:
-            # Not for everybody: addresses are personal data.
+            # Not readable for everyone: addresses are personal data.
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             self._descriptor = os.open(self.path, flags | os.O_NONBLOCK, 0o640)  # opening a FIFO must not wait
             if stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
@@ -141,7 +140,7 @@ class _File:
         return self._descriptor
 
     def append(self, lines: list[bytes]) -> int:
-        """Write lines, at least one or OSError; give how many: fewer where the disk has become full."""
+        """Write lines and return their number, fewer where the disk becomes full; raise OSError if none was written."""
         descriptor = self.open()
         data = b"".join(lines)
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -190,7 +190,7 @@ class Supervisor:
         }
         listening[self._alarmed.fileno()] = partial(self._alarmed.recv, 4096)
         if self._puller and self._puller.child.pid:
-            listening[self._puller.child.fileno()] = self._puller.hear
+            listening[self._puller.child.fileno()] = self._puller.read_reports
         for descriptor in listening:
             poll.register(descriptor, select.POLLIN)
         wait = None if until == inf else max(0, ceil((until - monotonic()) * 1000))

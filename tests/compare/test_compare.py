@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirrorlistd.compare.answers import SeenAnswer, see
+from mirrorlistd.compare.answers import SeenAnswer, read_answer
 from mirrorlistd.compare.comparer import MANY, ComparisonError, ServerUrl
 from mirrorlistd.compare.judging import Comparison, ends_of, judge, tiers_of
 from mirrorlistd.compare.requests import Request, read_request, read_requests
@@ -144,8 +144,8 @@ V3 = b"""<?xml version="1.0"?><metalink xmlns="http://www.metalinker.org/"><file
 )
 def test_lists_of_every_kind_are_read(location: str | None, body: bytes, urls: list[str]) -> None:
     """URLs in the order of preference, whatever the format; what cannot be read has none."""
-    assert see(200, location, body).urls == tuple(urls)
-    assert see(200, None, V3).facts == {"size:7", "sha256:ab"}
+    assert read_answer(200, location, body).urls == tuple(urls)
+    assert read_answer(200, None, V3).facts == {"size:7", "sha256:ab"}
 
 
 @given(
@@ -154,7 +154,7 @@ def test_lists_of_every_kind_are_read(location: str | None, body: bytes, urls: l
 )
 def test_no_answer_is_too_strange(body: bytes) -> None:
     """Whatever bytes a server sends are an answer."""
-    assert see(200, None, body).status == 200
+    assert read_answer(200, None, body).status == 200
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_a_server_that_is_not_there_ends_it(servers: tuple[str, str, str]) -> No
     many = "".join(f"/mirrorlist?repo=r{number}\n" for number in range(5000))
     done = compare(servers[0], "http://127.0.0.1:1", many, "--json", "--most", "5000")
     assert done.returncode == 2
-    assert "given up after 5 requests in a row: http://127.0.0.1:1 cannot be asked: Connection refused" in done.stderr
+    assert "stopped after 5 requests in a row: http://127.0.0.1:1 cannot be asked: Connection refused" in done.stderr
     assert len(json.loads(done.stdout)["results"]) == 5
 
 

@@ -258,7 +258,7 @@ def test_one_source_is_enough(other: dict[str, str]) -> None:
     """Two sources of snapshots are a mistake that is named; so is no place for what was imported."""
     with pytest.raises(ConfigError, match="--mirrormanager: found --"):
         load_config({"mirrormanager": "/mm", "state_dir": "/s"} | other, {})
-    with pytest.raises(ConfigError, match="nobody signs what is imported"):
+    with pytest.raises(ConfigError, match="an imported snapshot is not signed"):
         load_config({"mirrormanager": "/mm", "state_dir": "/s", "trusted_keys": ["/k.pub"]}, {})
     with pytest.raises(ConfigError, match="expected --state-dir"):
         load_config({"mirrormanager": "/mm"}, {})

@@ -80,7 +80,7 @@ def test_a_first_start_without_a_store(nginx: Nginx, tmp_path: Path, workers: st
         serves(server, 2)
         eventually(lambda: nginx.statuses()[-3:] == [304] * 3, "nothing is read twice")
         said = [event["event"] for event in server.events() if event["event"].startswith("pull")]
-        assert said == ["pulling fails, what was pulled before stays"] * 2 + ["pulling works", "pulled", "pulled"]
+        assert said == ["pulling fails, the snapshot pulled before stays"] * 2 + ["pulling works", "pulled", "pulled"]
     assert server.process.returncode == 0
 
 
