@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -136,3 +137,56 @@ def test_the_commands_for_sources_work_as_written(tmp_path: Path) -> None:
     assert len(commands) == 3
     for command in commands:
         run(f".venv/bin/{command.partition(' > ')[0]}", tmp_path)
+
+
+PROGRAMS: Final = {
+    "mirrorlistd": "mirrorlistd",
+    "mirrorlist-snapshot": "mirrorlist_snapshot",
+    "mirrorlist-fetch": "mirrorlistd.fetch",
+}
+VERBS: Final = {
+    "mirrorlistd": ("serve", "check", "explain", "pull", "stats", "compare"),
+    "mirrorlist-snapshot": ("compile", "verify", "inspect", "diff", "publish", "rollback", "keygen"),
+    "mirrorlist-fetch": ("",),
+}
+PAGES: Final = [*DOCUMENTS, ROOT / "CHANGELOG.md", ROOT / "ARCHITECTURE.md", ROOT / "deploy" / "mirrorlistd.toml"]
+
+
+@cache
+def flags_of(program: str, verb: str) -> frozenset[str]:
+    """Every flag that the help of a command names, and the opposite of its switches."""
+    command = [sys.executable, "-m", PROGRAMS[program], *filter(None, [verb]), "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+    found = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
+    return frozenset(found | {f"--no-{flag.removeprefix('--')}" for flag in found if f"[{flag} |" in text})
+
+
+def commands(text: str) -> Iterator[tuple[str, str, list[str]]]:
+    """(program, verb, flags) of each command of ours in the code of a document."""
+    code = [*re.findall(r"`([^`\n]+)`", text), *re.findall(r"^ {4,}(.*)$", text, re.MULTILINE)]
+    code += [
+        line
+        for block in re.findall(r"^```\w*[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+        for line in block.splitlines()
+    ]
+    for line in code:
+        found = re.search(r"(?:^|[\s/])(mirrorlistd|mirrorlist-snapshot|mirrorlist-fetch) +([a-z]*)([^|;#&]*)", line)
+        if found and found[2] in (*VERBS[found[1]], *([found[2]] if found[1] == "mirrorlist-fetch" else [])):
+            verb = "" if found[1] == "mirrorlist-fetch" else found[2]
+            yield found[1], verb, re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", found[3])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_flag_in_a_documented_command_exists(page: Path) -> None:
+    """A command in a document has no flag that the command does not know."""
+    found = [(program, verb, flag) for program, verb, flags in commands(page.read_text("utf-8")) for flag in flags]
+    assert [(program, verb, flag) for program, verb, flag in found if flag not in flags_of(program, verb)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_flag_named_alone_exists(page: Path) -> None:
+    """A flag in backticks is one of some command of ours, or of mirrorlist-server (docs/mirrormanager.md)."""
+    known = {flag for program, verbs in VERBS.items() for verb in verbs for flag in flags_of(program, verb)}
+    named = set(re.findall(r"`(--[a-z][a-z0-9_-]*)[^`]*`", page.read_text("utf-8")))
+    foreign = {"--cache", "--cccsv", "--geoip", "--global_netblocks", "--internet2_netblocks", "--listen", "--log"}
+    assert named - known - foreign == set()
