@@ -1,17 +1,18 @@
-"""Which paths are lists, and what each says before any parameter: path + query -> one canonical query. Pure.
+"""Which paths are lists, and which parameters each implies: path and query -> one canonical query. Pure.
 
-Every way of asking ends in the same parameters, so nothing behind this module knows of paths:
+Everything behind this module works on the canonical query and never on a path:
 
     /mirrorlist?repo=debian                the query as it is; any path that ends so
     /metalink?repo=epel-9&arch=x86_64      format=metalink; any path that ends so
     /mirrors/debian.txt                    repo=debian, format=apt: for clients that take no query
     /mirrors/debian/amd64.txt              the same with arch=amd64
-    /r/debian/dists/stable/InRelease       repo=debian, file=dists/stable/InRelease, format=redirect
+    /r/debian/dists/stable/InRelease       repo=debian, file=dists/stable/InRelease, redirect=1
     /r/epel-9:x86_64/repodata/repomd.xml   the same with arch=x86_64
-    /r/debian/dists/stable/InRelease.meta4 format=metalink4 of that file (.metalink: version 3)
+    /r/debian/dists/stable/InRelease.meta4 format=metalink4 of that file (.metalink: version 3, .mirrorlist: text)
+    /r/debian/dists/stable/?mirrorlist     format=text of that file or directory (also ?meta4, ?metalink)
 
-and paths of an operator's own, by templates: what other networks already gave their clients. A path's own words
-cannot be overridden by parameters, but its format can.
+and an operator's own paths, by templates: URLs that clients already have. A parameter of the client cannot override
+what the path says, except for the format.
 """
 
 from __future__ import annotations
@@ -23,16 +24,17 @@ from typing import Final
 from mirrorlistd.errors import ConfigError
 from mirrorlistd.request.query import MAX_QUERY, PARAMETERS
 
-_METALINK_SUFFIXES: Final = ((b".meta4", b"metalink4"), (b".metalink", b"metalink"))
-"""What stands after a file's path to ask for its metalink, as MirrorBrain and mirrorbits have it."""
+_FORMAT_NAMES: Final = ((b"meta4", b"metalink4"), (b"metalink", b"metalink"), (b"mirrorlist", b"text"))
+"""Name -> format: below /r/ `FILE.NAME` and `FILE?NAME` ask for it, as with MirrorBrain and mirrorbits."""
+_FORMAT_SUFFIXES: Final = tuple((b"." + name, format_name) for name, format_name in _FORMAT_NAMES)
 PAGES: Final = ("/repos", "/mirrors", "/explain", "/healthz", "/readyz", "/metrics")
-"""Paths that are never lists: a template that swallowed one would blind whoever watches the server."""
+"""Paths that are never lists: a template must not hide them from monitoring."""
 _VARIABLE: Final = re.compile(r"\{([a-z]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One rule of an operator's own: a path, and query names, to our parameters.
+    """One rule of an operator: a path and query names -> parameters of a list.
 
     Written `/mirrorlist/{version}/{repo} -> repo={repo}-{version}`, or with query names on the left:
     `/?release={version}&arch={arch}&repo={name} -> repo={name}-{version}&arch={arch}`. A variable in a path is one
@@ -48,7 +50,7 @@ class Template:
 
     @classmethod
     def parse(cls, text: str) -> Template:
-        """Read a template; ConfigError says what is wrong with it."""
+        """Parse a template; raise ConfigError with the mistake."""
         left, arrow, right = text.partition("->")
         path, _, names = left.strip().partition("?")
         example = "write it as /mirrorlist/{version}/{repo} -> repo={repo}-{version}"
@@ -86,7 +88,7 @@ class Template:
         )
 
     def apply(self, path: bytes, query: bytes) -> bytes | None:
-        """Give our parameters for a request, or None where it does not fit."""
+        """Return the parameters for a request; None where the template does not match."""
         match = self._path.fullmatch(path)
         if match is None:
             return None
@@ -119,12 +121,12 @@ class Routes:
         for template in self.templates:
             if (fixed := template.apply(path, query)) is not None:
                 return query + b"&" + fixed
+        if path.startswith(b"/r/"):  # first: below it files may have any name
+            return _redirect(path[3:], query)
         if path.endswith(b"/mirrorlist"):
             return query
         if path.endswith(b"/metalink"):
             return b"format=metalink&" + query
-        if path.startswith(b"/r/"):
-            return _redirect(path[3:], query)
         if path.startswith(b"/mirrors/") and path.endswith(b".txt"):
             repo, _, arch = path[9:-4].partition(b"/")
             return b"format=apt&%b&repo=%b&arch=%b" % (query, _escape(repo), _escape(arch))
@@ -134,13 +136,17 @@ class Routes:
 def _redirect(rest: bytes, query: bytes) -> bytes:
     repository, _, file = rest.partition(b"/")
     repo, _, arch = repository.partition(b":")  # a colon in a name is written as %3A
-    shape = b"redirect"
-    for suffix, metalink in _METALINK_SUFFIXES:
-        if file.endswith(suffix):
-            file, shape = file.removesuffix(suffix), metalink
+    wanted = b""
+    for suffix, format_name in _FORMAT_SUFFIXES:
+        if file.endswith(suffix) and not file.endswith(b"/" + suffix):
+            file, wanted = file.removesuffix(suffix), format_name
             break
-    parts = (shape, query, *map(_escape, (repo, arch, file)))
-    return b"format=%b&%b&repo=%b&arch=%b&file=%b" % parts
+    else:
+        names = {part.partition(b"=")[0] for part in query.split(b"&")}
+        wanted = next((format_name for name, format_name in _FORMAT_NAMES if name in names), b"")
+    # `redirect` and not `format=redirect`: a format that the client names must be recognisable.
+    shape = b"format=%b&%b" % (wanted, query) if wanted else b"%b&redirect=1" % query
+    return b"%b&repo=%b&arch=%b&file=%b" % (shape, *map(_escape, (repo, arch, file)))
 
 
 def _escape(value: bytes) -> bytes:

@@ -21,15 +21,17 @@ from mirrorlistd.request.routes import Routes, Template
         ("/mirrors/a.txt", {"repo": "a", "format": "apt"}),
         ("/mirrors/a/b.txt", {"repo": "a", "arch": "b", "format": "apt"}),
         ("/mirrors/a.txt?format=text&repo=other", {"repo": "a", "format": "text"}),
-        ("/r/a/x/y.iso", {"repo": "a", "file": b"x/y.iso", "format": "redirect"}),
-        ("/r/a:b/x/y.iso", {"repo": "a", "arch": "b", "file": b"x/y.iso", "format": "redirect"}),
-        ("/r/a%3Ac:b/x", {"repo": "a:c", "arch": "b", "file": b"x", "format": "redirect"}),
-        ("/r/a/", {"repo": "a", "format": "redirect"}),
-        ("/r/a/x/", {"repo": "a", "file": b"x", "directory": True, "format": "redirect"}),
-        ("/r/a/x%2By+z&repo=evil=1", {"repo": "a", "file": b"x+y+z&repo=evil=1", "format": "redirect"}),
+        ("/r/a/x/y.iso", {"repo": "a", "file": b"x/y.iso", "redirect": True}),
+        ("/r/a:b/x/y.iso", {"repo": "a", "arch": "b", "file": b"x/y.iso", "redirect": True}),
+        ("/r/a%3Ac:b/x", {"repo": "a:c", "arch": "b", "file": b"x", "redirect": True}),
+        ("/r/a/", {"repo": "a", "redirect": True}),
+        ("/r/a/x/", {"repo": "a", "file": b"x", "directory": True, "redirect": True}),
+        ("/r/a/x%2By+z&repo=evil=1", {"repo": "a", "file": b"x+y+z&repo=evil=1", "redirect": True}),
         ("/r/a/x.meta4", {"repo": "a", "file": b"x", "format": "metalink4"}),
         ("/r/a/x.metalink", {"repo": "a", "file": b"x", "format": "metalink"}),
-        ("/r/a/x?repo=other&file=evil&limit=3", {"repo": "a", "file": b"x", "limit": 3, "format": "redirect"}),
+        ("/r/a/x?repo=other&file=evil&limit=3", {"repo": "a", "file": b"x", "limit": 3, "redirect": True}),
+        ("/r/a/x?redirect=0", {"repo": "a", "file": b"x", "redirect": True}),
+        ("/r/a/x?format=redirect", {"repo": "a", "file": b"x", "redirect": True, "format": "redirect"}),
     ],
 )
 def test_paths(target: str, expected: dict[str, object]) -> None:
@@ -44,6 +46,32 @@ def test_paths(target: str, expected: dict[str, object]) -> None:
         name for name in plain.__slots__ if name not in expected and getattr(parsed, name) != getattr(plain, name)
     }
     assert (found, others) == (expected, set())
+
+
+@pytest.mark.parametrize("directory", ["", "d/", "d/e/"])
+@pytest.mark.parametrize(("word", "name"), [("mirrorlist", "text"), ("metalink", "metalink"), ("meta4", "metalink4")])
+def test_a_word_behind_a_file_or_directory_asks_for_a_format(directory: str, word: str, name: str) -> None:
+    """As with MirrorBrain: `x.iso?mirrorlist`, `x.iso.mirrorlist`, `DIR/?mirrorlist`, and the same for metalinks."""
+    targets = [f"x.iso.{word}", f"x.iso?{word}", f"x.iso?{word}=1", f"x.iso?limit=3&{word}", f"?{word}"]
+    for target in targets:
+        path, _, query = target.partition("?")
+        canonical = Routes().query(f"/r/a/{directory}{path}".encode(), query.encode())
+        assert canonical is not None
+        parsed = parse_query(canonical)
+        file = directory.rstrip("/").encode() or None if target.startswith("?") else f"{directory}x.iso".encode()
+        assert (parsed.repo, parsed.format, parsed.redirect, parsed.file) == ("a", name, False, file), target
+
+
+@pytest.mark.parametrize(
+    "file", ["mirrorlist", "metalink", "etc/pacman.d/mirrorlist", "x/metalink", "a.txt", "x/.meta4"]
+)
+def test_below_a_repository_names_of_lists_are_names_of_files(file: str) -> None:
+    """Only the beginning of a path decides what it is; a word that asks for a format stands behind a file's name."""
+    canonical = Routes().query(f"/r/a/{file}".encode(), b"")
+    assert canonical is not None
+    parsed = parse_query(canonical)
+    assert (parsed.repo, parsed.file, parsed.redirect, parsed.format) == ("a", file.encode(), True, "")
+    assert Routes().query(b"/r/mirrorlist", b"") == b"&redirect=1&repo=mirrorlist&arch=&file="
 
 
 @pytest.mark.parametrize("path", ["/", "/mirrorlist/", "/repos", "/mirrors/", "/mirrors/a", "/rx", "/xmirrorlist2", ""])
