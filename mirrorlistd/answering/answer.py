@@ -1,8 +1,7 @@
-"""The whole product in one call: who asks for what -> status, headers, body.
+"""The product in one call: the query and the client -> status, headers and body. Pure.
 
-Both lanes (the ASGI application and, later, a protocol of our own) send exactly what `answer` returns, so whatever
-is true of it is true of the server. It opens nothing, waits for nothing and raises nothing: a request, however odd,
-gets a list or a line that says what is wrong with it.
+Both lanes send exactly what `answer` returns. No request makes it raise: whatever is asked, the client gets a list or
+one line that names the mistake.
 """
 
 from __future__ import annotations
@@ -10,52 +9,53 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from mirrorlistd.answering.plan import ResolvedQuery, ResponseMeta
+from mirrorlistd.answering.plan import KEEP, ResolvedQuery, ResponseMeta
 from mirrorlistd.errors import NotServedError, Reason
 from mirrorlistd.presets import Refused
 from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing
+from mirrorlistd.request import accept
 
 if TYPE_CHECKING:
     from random import Random
 
     from mirrorlistd.answering.decider import Decider
     from mirrorlistd.request.client_address import Address
-    from mirrorlistd.selection.index import Place
+    from mirrorlistd.selection.index import Offers, Place
+    from mirrorlistd.selection.rank import Ranking
 
-_ACCEPTED: Final = ((b"application/metalink4+xml", METALINK4), (b"application/metalink+xml", METALINK))
-"""Media type in `Accept` -> what a request for a file gets instead of a redirect (docs/client-compatibility.md,
-Metalinks only where asked for)."""
+_METALINK_TYPES: Final = {"application/metalink4+xml": METALINK4, "application/metalink+xml": METALINK}
+"""Media type in `Accept` -> what a request for a file gets instead of a redirect."""
 
 
-@dataclass(slots=True, eq=False)  # not frozen: one is made for each new address, and that would take thrice as long
+@dataclass(slots=True, eq=False)  # not frozen: that would take three times as long
 class Client:
-    """Who asks, and where they are."""
+    """Who asks, and their place."""
 
     address: Address | None
-    """None where nobody can tell."""
+    """None where it is unknown."""
     failed: bool
-    """What should have told could not be read; for a counter."""
+    """Whether the address could not be read; for a counter."""
     place: Place
 
     @classmethod
     def at(cls, decider: Decider, address: Address | None, *, failed: bool = False) -> Self:
-        """Find out where an address is."""
+        """Look up the place of an address."""
         return cls(address, failed, decider.place(address))
 
 
 class RedirectContext(NamedTuple):
-    """What stands around a request and matters to redirects alone: lists are the same for everybody at a place."""
+    """What only redirects depend on, beside the query and the client."""
 
     https: bool = False
-    """The request came over https, as far as a trusted proxy or the socket says."""
+    """Whether the request came over https, as the socket or a trusted proxy has it."""
     accept: bytes = b""
     """The `Accept` header."""
     now: float = 0.0
-    """Seconds since 1970 UTC: which turn of stable choices it is."""
+    """Seconds since 1970 UTC; decides the period of a stable choice."""
 
 
 class Answer(NamedTuple):
-    """What goes back to the client, in one; the lanes take it in two (see `reply`)."""
+    """An answer in one value; the lanes take it in two (see `reply`)."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -64,7 +64,29 @@ class Answer(NamedTuple):
     tier: int
     """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list."""
     format: str
-    """Name of the body's format, that of errors is the text format's."""
+    """Name of the body's format; errors have the text format's."""
+
+
+@dataclass(slots=True, eq=False)
+class Decision:
+    """Whose list it is and what may be in it. `answer` and `explain` both start from this."""
+
+    resolved: ResolvedQuery
+    """After negotiation: a redirect may have become a metalink, and https may have limited the protocols."""
+    address: Address | None
+    """Whom the list is for: the address in `ip=`, or the client's own. None where it is unknown."""
+    place: Place
+    private: bool
+    """Whether the client asks for itself, with `ip=` or without: then its private mirrors are offered."""
+    offers: Offers
+    """Base URLs, in the order of the request's scheme where that matters."""
+
+    def draw(self, decider: Decider, ranking: Ranking, random: Random, now: float) -> list[int]:
+        """Draw mirror numbers, best first; a stable format has the same draw for the same address for a while."""
+        resolved = self.resolved
+        if resolved.renderer.stable and self.address:
+            return ranking.draw(resolved.limit, decider.rendezvous(self.address, now))
+        return decider.number_draw(resolved, ranking).draw(random)
 
 
 def answer(
@@ -76,9 +98,9 @@ def answer(
 ) -> Answer:
     """Answer a canonical query (see `routes`) for a client.
 
-    `client` is the address that the peer or a trusted proxy vouches for (None where nobody can tell); `random` is the
-    only source of chance. With `ip=` the list is for that address, and private mirrors are left out unless it is the
-    client's own.
+    `client` is the address that the socket or a trusted proxy names, None where it is unknown. `random` is the only
+    source of randomness. With `ip=` the list is for that address; private mirrors are then left out, unless the
+    address is the client's own.
     """
     meta, body = reply(decider, query_string, Client.at(decider, client), random, context)
     return Answer(meta.status, meta.headers, body, meta.tier, meta.format)
@@ -87,49 +109,58 @@ def answer(
 def reply(
     decider: Decider, query_string: bytes, client: Client, random: Random, context: RedirectContext | None = None
 ) -> tuple[ResponseMeta, bytes]:
-    """Do the same for one whose place is known already: what stands around the body, and the body."""
+    """Answer a client whose place is known; return the body and what goes with it."""
     resolved = decider.queries.get(query_string) or decider.resolve_query(query_string)
-    if not isinstance(resolved, ResolvedQuery):
-        return _refuse(decider, resolved)
-    if resolved.plain:
+    if isinstance(resolved, ResolvedQuery) and resolved.plain:
         place = client.place
         plan = decider.plans.get((resolved, place)) or decider.plan(resolved, place, private=True)
         body = plan.body(random)
         return (plan.meta, body) if body else _nothing_offered(decider, resolved)
-    if resolved.renderer.stable:
-        resolved = _redirected(decider, query_string, resolved, context or RedirectContext())
-        if not isinstance(resolved, ResolvedQuery):
-            return _refuse(decider, resolved)
-    address, place, on_behalf_of = client.address, client.place, resolved.query.ip
-    own = on_behalf_of is None or on_behalf_of == address
-    plan = decider.plan(resolved, place if own else decider.place(on_behalf_of), private=own)
-    renderer = resolved.renderer
-    if renderer.stable and (address or on_behalf_of):
-        order = plan.ranking.draw(
-            resolved.limit, decider.rendezvous(on_behalf_of or address, (context or RedirectContext()).now)
-        )
-    else:
-        order = decider.number_draw(resolved, plan.ranking).draw(random)
+    context = context or RedirectContext()
+    decision = decide(decider, query_string, client, context)
+    if isinstance(decision, Refused):
+        return _refuse(decider, decision)
+    resolved, renderer = decision.resolved, decision.resolved.renderer
+    plan = decider.plan(resolved, decision.place, private=decision.private)
+    order = decision.draw(decider, plan.ranking, random, context.now)
     if not order:
         return _nothing_offered(decider, resolved)
-    listing = Listing(
-        decider.index, resolved.target, resolved.offers, plan.ranking, order, plan.comment, decider.settings.public_url
-    )
+    public_url = decider.settings.public_url
+    listing = Listing(decider.index, resolved.target, decision.offers, plan.ranking, order, plan.comment, public_url)
     status, headers, body = renderer.render(listing)
     return ResponseMeta(status, headers, plan.ranking.first_code, renderer.name), body
 
 
-def _redirected(
+def decide(decider: Decider, query_string: bytes, client: Client, context: RedirectContext) -> Decision | Refused:
+    """Decide whose list a query is for, in which format and by which protocols."""
+    resolved = decider.resolve_query(query_string)
+    if not isinstance(resolved, ResolvedQuery):
+        return resolved
+    offers = resolved.offers
+    if resolved.renderer.stable:
+        negotiated = _negotiate(decider, query_string, resolved, context)
+        if not isinstance(negotiated, ResolvedQuery):
+            return negotiated
+        resolved = negotiated
+        keep_http = not context.https and decider.settings.redirect_scheme == KEEP
+        offers = decider.offers(resolved.target, resolved.query, http_first=keep_http)
+    on_behalf_of = resolved.query.ip
+    own = on_behalf_of is None or on_behalf_of == client.address
+    place = client.place if own else decider.place(on_behalf_of)
+    return Decision(resolved, client.address if own else on_behalf_of, place, own, offers)
+
+
+def _negotiate(
     decider: Decider, query_string: bytes, resolved: ResolvedQuery, context: RedirectContext
 ) -> ResolvedQuery | Refused:
-    """Fit a redirect to its request: https stays https, and who takes a metalink gets one of a file.
+    """Fit a redirect to its request: https stays https, and a client that names a metalink type gets one of a file.
 
-    The wishes are added to the query: the last value of a parameter counts, so these do.
+    A format in the URL wins over the header. The last value of a parameter counts, so these are appended.
     """
     wishes = b"&protocol=https" if context.https else b""
-    if not resolved.target.is_directory:
-        wanted = next((shape for word, shape in _ACCEPTED if word in context.accept.lower()), None)
-        wishes += b"&format=" + wanted.name.encode() if wanted else b""
+    if not (resolved.target.is_directory or resolved.query.format):
+        wanted = accept.named(context.accept, tuple(_METALINK_TYPES))
+        wishes += b"&format=" + _METALINK_TYPES[wanted].name.encode() if wanted else b""
     return decider.resolve_query(query_string + wishes) if wishes else resolved
 
 

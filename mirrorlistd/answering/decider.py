@@ -103,7 +103,7 @@ class Decider:
         """Results of `plan` with `private`; the hot paths look here first."""
         self._plans_for_others: Memo[tuple[ResolvedQuery | None, Place], Plan] = Memo(_PLANS)
         self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
-        self._offers: Memo[tuple[int, tuple[str, ...]], Offers] = Memo(_CANDIDATES)
+        self._offers: Memo[tuple[int, tuple[str, ...], bool], Offers] = Memo(_CANDIDATES)
         self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
 
     @property
@@ -168,9 +168,9 @@ class Decider:
             raise NotServedError(Reason.NO_METALINK, f"nothing is known of {what} there; name a file by file= or path=")
         return query, target
 
-    def offers(self, target: Target, query: Query) -> Offers:
+    def offers(self, target: Target, query: Query, *, http_first: bool = False) -> Offers:
         """Return the base URLs of the target's category for the protocols of the query."""
-        key = (target.category, query.protocols)
+        key = (target.category, query.protocols, http_first)
         return self._offers.get(key) or self._offers.remember(key, self.index.offers(*key))
 
     def place(self, address: Address | None) -> Place:

@@ -6,7 +6,7 @@ A `Decider` makes and remembers them. None of them holds a part of another snaps
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.presets import DEFAULT
 from mirrorlistd.request.routes import Routes
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.rank import Ranking, SelectionQuery
 
 
+KEEP: Final = "keep"
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerSettings:
     """What an operator can set about lists."""
@@ -33,16 +36,21 @@ class AnswerSettings:
     limit: int | None = None
     """Mirrors in a list, unless the client asks for another number; None leaves it to the preset."""
     sticky: float = 600.0
-    """Seconds for which redirects of one client go to one mirror: a transaction should not change horses."""
+    """Seconds for which redirects of one client go to one mirror: a transaction should stay on one."""
+    redirect_scheme: str = KEEP
+    """KEEP: a redirect of a request over http goes to http where the mirror has it. `https`: to https first.
+
+    A request over https is redirected to https alone, in any case.
+    """
     public_url: str = ""
-    """Where clients reach this server, without a slash at the end; empty: nobody has said."""
+    """Where clients reach this server, without a slash at the end; empty where it is not configured."""
     routes: Routes = field(default_factory=Routes)
     """Which paths are lists."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResolvedQuery:
-    """A query understood: all of an answer that does not depend on who asks. Each is equal to itself alone."""
+    """A query, resolved: the part of an answer that does not depend on the client. Compared by identity."""
 
     query: Query
     target: Target
@@ -51,24 +59,24 @@ class ResolvedQuery:
     renderer: Renderer
     limit: int
     times: bytes
-    """The second comment line that `time` asks for, or nothing."""
+    """The second comment line, with `time=`; else empty."""
     separator: bytes
-    """What ends a line of a text list after the base URL: the path and LF."""
+    """What follows a base URL in a text list: the path and LF."""
     plain: bool
-    """A text list of one URL a mirror for whoever asks: what most clients want, and what a plan can write by itself."""
+    """Whether this is a text list of one URL a mirror, without `ip=`: most requests are. `Plan.body` writes it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResponseMeta:
-    """All of what goes back to a client but the body; the lanes add `content-length`, `date` and `server`."""
+    """All of an answer but the body; the lanes add `content-length`, `date` and `server`."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
     """Lower-case names."""
     tier: int
-    """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list: for statistics."""
+    """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list; for statistics."""
     format: str
-    """Name of the body's format, that of errors is the text format's: for statistics."""
+    """Name of the body's format; errors have the text format's; for statistics."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -102,6 +102,8 @@ class Config:
         "with --preset mirrormanager: its status 200 for disabled repositories and incomplete requests")
     sticky: float = setting(600.0, _LISTS, "SECONDS", seconds(86400),
         "how long redirects of one client lead to one mirror; 0 chooses anew every second")
+    redirect_scheme: str = setting("keep", _LISTS, "SCHEME", one_of("keep", "https"),
+        "requests over http: redirect to http where the mirror has it (keep), or to https first; https stays https")
     public_url: str | None = setting(None, _LISTS, "URL", URL,
         "where clients reach this server; with it, redirects name the file's metalinks")
     url_templates: tuple[str, ...] = setting((), _LISTS, "PATH->QUERY", TEMPLATE,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
+from mirrorlistd.request.accept import joined
+
 if TYPE_CHECKING:
     from mirrorlistd.request.routes import Routes
 
@@ -79,9 +81,7 @@ def parse_head(raw: bytes, routes: Routes, forwarded_header: bytes) -> RequestHe
     redirect = is_redirect(query)
     forwarded = tuple(value for name, value in reader.headers if name == forwarded_header)
     return RequestHead(
-        list_request=ListRequest(
-            url.path, query_string, query, redirect, headers.get(b"accept", b"") if redirect else b""
-        ),
+        list_request=ListRequest(url.path, query_string, query, redirect, joined(reader.headers) if redirect else b""),
         wants_body=reader.method == b"GET",
         keep_alive=reader.keep_alive and reader.version == "1.1",  # as uvicorn: never after 1.0
         scheme=headers.get(b"x-forwarded-proto", b""),

@@ -198,13 +198,17 @@ class Index:
         """The mirrors that serve an autonomous system first; none for 0, which means "no autonomous system"."""
         return self._asns.get(asn, frozenset()) if asn else frozenset()
 
-    def offers(self, category: int, protocols: tuple[str, ...]) -> Offers:
-        """Base URLs for the wanted protocols, one URL each; () means the one best of the default protocols."""
+    def offers(self, category: int, protocols: tuple[str, ...], http_first: bool = False) -> Offers:  # noqa: FBT001, FBT002 - a row of a memo's key
+        """Return base URLs for the wanted protocols, one URL each; () means the first of the default protocols.
+
+        With `http_first` http comes before all other protocols.
+        """
+        ordered = sorted(protocols or DEFAULT_PROTOCOLS, key=lambda name: http_first and name != "http")
         by_mirror = self._base_urls[category]
         everyone: list[tuple[bytes, ...]] = []
         for number in range(len(self.snapshot.mirrors)):
             urls = by_mirror.get(number, {})
-            wanted = tuple(urls[protocol] for protocol in protocols or DEFAULT_PROTOCOLS if protocol in urls)
+            wanted = tuple(urls[protocol] for protocol in ordered if protocol in urls)
             everyone.append(wanted if protocols else wanted[:1])
         return Offers(
             urls=tuple(everyone),

@@ -79,6 +79,7 @@ def build(verdict: Verdict, before: State | None) -> State:
         minimum=config.minimum,
         limit=config.limit,
         sticky=config.sticky,
+        redirect_scheme=config.redirect_scheme,
         public_url=config.public_url or "",
         routes=Routes(tuple(Template.parse(text) for text in config.url_templates)),
     )

@@ -53,6 +53,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "explain_networks": ("192.0.2.7", '"192.0.2.7"', ("192.0.2.7/32",)),
     "minimum": ("0", "0", 0),
     "sticky": ("0.5", "0.5", 0.5),
+    "redirect_scheme": ("https", '"https"', "https"),
     "public_url": ("https://mirrors.example.org/", '"https://mirrors.example.org"', "https://mirrors.example.org"),
     "url_templates": (
         "/{v}/{repo}->repo={repo}-{v}",

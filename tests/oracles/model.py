@@ -216,18 +216,18 @@ def place(source: Mapping[str, Any], who: Who, address: str | None) -> tuple[str
     return country, overridden or known or continent(country, source), asn
 
 
-def in_order(protocols: Sequence[str]) -> list[str]:
-    """Rule 6: https, then http, then the others."""
-    return sorted(protocols, key=lambda one: (one != "https", one != "http", one))
+def in_order(protocols: Sequence[str], first: str = "https") -> list[str]:
+    """Rule 6: https, then http, then the others; http before https for redirects of http."""
+    return sorted(protocols, key=lambda one: (one != first, one != "https", one != "http", one))
 
 
-def offered(mirror: Mapping[str, Any], target: Target, protocols: Sequence[str]) -> list[str]:
-    """Rule 6: the best of https and http, or one for each protocol asked for, https first."""
+def offered(mirror: Mapping[str, Any], target: Target, protocols: Sequence[str], first: str) -> list[str]:
+    """Rule 6: the first of https and http, or one for each protocol asked for."""
     content = mirror["categories"].get(target.category)
     if content is None or target.directory not in content["directories"]:
         return []
     by_protocol = {url.partition(":")[0]: url for url in content["urls"]}
-    order = in_order(protocols or ["https", "http"])
+    order = in_order(protocols or ["https", "http"], first)
     suffix = quote(target.below, safe="/!$&'()*+,;=:@~") + ("" if target.file or not target.below else "/")
     urls = [by_protocol[protocol] + suffix for protocol in order if protocol in by_protocol]
     return urls if protocols else urls[:1]
@@ -283,7 +283,8 @@ def answered(source: Mapping[str, Any], preset: str, values: dict[str, str], who
     if protocols and not {"https", "http", "ftp", "rsync"} & set(protocols):
         raise RefusedError(404, "nobody")
     protocols = [one for one in dict.fromkeys(protocols) if one in ("https", "http", "ftp", "rsync")]
-    urls = {name: offered(mirror, target, protocols) for name, mirror in source["mirrors"].items()}
+    first = "http" if shape == "redirect" else "https"
+    urls = {name: offered(mirror, target, protocols, first) for name, mirror in source["mirrors"].items()}
     asked_for = values.get("ip")
     country, near, asn = place(source, who, asked_for or who.address)
     countries = [one.upper() for one in words(values.get("country", "").upper())]
