@@ -1,7 +1,7 @@
-"""Why did I get this, and why does that mirror get no traffic? One decision, explanation in full.
+"""Explanations: which mirrors a client gets, in which order, and why each other mirror is left out.
 
-Uses the very parts that answer requests, so an explanation cannot drift from what is served. The order within tiers
-is drawn anew: it shows one possible list. Everything is plain data, ready for JSON.
+An explanation starts from the same `decide` as an answer. It shows one possible list: the order within tiers is drawn
+anew, except for redirects. It is plain data, ready for JSON.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
-from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.countries import CONTINENT_OF, country_code
 from mirrorlist_snapshot.model import CategoryKind
 from mirrorlist_snapshot.tiers import (
     DENIED,
@@ -21,17 +21,19 @@ from mirrorlist_snapshot.tiers import (
     PRIVATE,
     tier_name,
 )
-from mirrorlistd.answering.plan import ResolvedQuery
+from mirrorlistd.answering.answer import Client, RedirectContext, decide
 from mirrorlistd.errors import QueryError
 from mirrorlistd.geo.locate import UNKNOWN, Location
-from mirrorlistd.presets import UNLIMITED
+from mirrorlistd.presets import UNLIMITED, Refused
 from mirrorlistd.render import tiers_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from random import Random
 
+    from mirrorlistd.answering.answer import Decision
     from mirrorlistd.answering.decider import Decider
+    from mirrorlistd.answering.plan import ResolvedQuery
     from mirrorlistd.errors import NotServedError
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.request.query import Query
@@ -50,33 +52,42 @@ _REASONS: Final = {
 
 
 def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how much of it
-    decider: Decider, query_string: bytes, client: Address | str | None, random: Random, *, full: bool, now: float = 0.0
+    decider: Decider,
+    query_string: bytes,
+    client: Address | str | None,
+    random: Random,
+    context: RedirectContext | None = None,
+    *,
+    full: bool,
 ) -> dict[str, Any]:
-    """Explain the answer to `/mirrorlist?query_string` for a client: an address, or a country for anyone there.
+    """Explain the answer to `/mirrorlist?query_string` for a client: an address, or the code of a country.
 
-    With `full` every mirror that was left out is named with its reason; without it only what the client's own list
-    shows, because a stranger must not learn of private mirrors. Keys: `status`, `client`, `place`, and either `error`
-    or `asked`, `format`, `serial`, `exclusive`, `by_country`, `tiers`, `list`, with `full` also `left_out`. A country
-    (two letters) wins over `ip=`; nothing is known of the client's address then: no AS, no netblock.
-    `now` (seconds since 1970 UTC) tells which turn it is of the steady choice that redirects make.
+    With `full` every mirror that is left out is named with the reason. Without it only the client's own list is shown,
+    because a stranger must not learn of private mirrors. Keys: `status`, `client`, `place`, and either `error` or
+    `asked`, `format`, `serial`, `exclusive`, `by_country`, `tiers`, `list`, with `full` also `left_out`. A country wins
+    over `ip=`; it stands for a client there whose AS and netblocks are unknown.
     """
-    country, client = (client, None) if isinstance(client, str) else (None, client)
-    if (no_country := _no_country(country)) is not None:
-        return _refused(decider, no_country, client)
-    resolved = decider.resolve_query(query_string)
-    if not isinstance(resolved, ResolvedQuery):
-        return _refused(decider, resolved.error, client)
-    asked_for = resolved.query.ip
-    address = None if country else asked_for or client
-    place = _somewhere_in(decider, country) if country else decider.place(address)
-    private = asked_for is None or asked_for == client
-    ranking = decider.ranking(resolved, place, private=private)
-    steady = resolved.renderer.stable and address is not None
-    order = ranking.draw(resolved.limit, decider.rendezvous(address, now) if steady else random)
+    country, address = (client, None) if isinstance(client, str) else (None, client)
+    context = context or RedirectContext()
+    if country is None:
+        asking = Client.at(decider, address)
+    elif (code := country_code(country)) in CONTINENT_OF:
+        asking = Client(None, failed=False, place=decider.index.place(Location(code, None, 0)))
+    else:
+        return _refused(decider, QueryError("from= takes the two-letter code of one country, as in from=PL"), None)
+    decision = decide(decider, query_string, asking, context)
+    if isinstance(decision, Refused):
+        return _refused(decider, decision.error, address)
+    on_behalf = country is not None or decision.resolved.query.ip is not None
+    if country is not None:
+        decision.address, decision.place = None, asking.place
+    resolved, address, place = decision.resolved, decision.address, decision.place
+    ranking = decider.ranking(resolved, place, private=decision.private)
+    order = decision.draw(decider, ranking, random, context.now)
     explanation: dict[str, Any] = {
         "status": 200 if order else 404,
         "asked": _asked(decider, resolved),
-        "client": _client(address, on_behalf=bool(country or asked_for)),
+        "client": _client(address, on_behalf=on_behalf),
         "place": describe_place(
             decider, address, place, range(len(decider.index.snapshot.mirrors)) if full else frozenset(order)
         ),
@@ -85,7 +96,7 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
         "exclusive": ranking.exclusive,
         "by_country": ranking.by_country,
         "tiers": _tiers(ranking, order, full=full),
-        "list": list(_listed(decider, resolved, ranking, order, full=full)),
+        "list": list(_listed(decider, decision, ranking, order, full=full)),
     }
     if full:
         explanation["left_out"] = list(_left_out(decider, resolved, place, ranking, frozenset(order)))
@@ -102,7 +113,7 @@ def _refused(decider: Decider, error: QueryError | NotServedError, client: Addre
 
 
 def tier_words(tier: Mapping[str, object]) -> str:
-    """What people call a tier that was explanation: its name, and which of the neighbour groups it is."""
+    """Return the name of a tier for people, with the number of a group of neighbours."""
     group = tier["group"]
     if not isinstance(group, int):
         return str(tier["tier"])
@@ -110,18 +121,8 @@ def tier_words(tier: Mapping[str, object]) -> str:
     return f"{tier['tier']} {group}{'th' if teens else _ORDINAL.get(group % 10, 'th')} group"
 
 
-def _no_country(country: str | None) -> QueryError | None:
-    if country is None or (country.isascii() and country.upper() in CONTINENT_OF):
-        return None
-    return QueryError("from= takes the two-letter code of one country, as in from=PL")
-
-
-def _somewhere_in(decider: Decider, country: str) -> Place:
-    return decider.index.place(Location(country.upper(), None, 0))
-
-
 def _tier(code: int) -> dict[str, object]:
-    """Name a tier; of neighbours also the group, as it is numbered in the sources' list, from 1."""
+    """Return a tier as data; for neighbours with the number of the group in the sources' list, from 1."""
     name = tier_name(code)
     return {"tier": name, "group": code - NEIGHBOURS + 1 if name == tier_name(NEIGHBOURS) else None}
 
@@ -131,7 +132,7 @@ def _all_tiers(ranking: Ranking) -> tuple[Tier, ...]:
 
 
 def _tiers(ranking: Ranking, order: list[int], *, full: bool) -> list[dict[str, object]]:
-    """Tell the tiers, nearest first; to strangers only those of their list, and no count: it would tell of others."""
+    """Return the tiers, nearest first; for strangers only those of their list, without counts."""
     if full:
         return [_tier(tier.code) | {"mirrors": len(tier.mirrors)} for tier in _all_tiers(ranking)]
     codes = tiers_of(ranking)
@@ -139,7 +140,7 @@ def _tiers(ranking: Ranking, order: list[int], *, full: bool) -> list[dict[str, 
 
 
 def _shares(decider: Decider, ranking: Ranking) -> dict[int, float]:
-    """Mirror -> percent of the first places within its tier that the weighted shuffle gives it, over many answers."""
+    """Return for each mirror the percentage of answers in which it comes first within its tier."""
     weights = decider.index.weights
     return {
         mirror: round(100 * weights[mirror] / tier.cumulative[-1], 1)
@@ -149,9 +150,10 @@ def _shares(decider: Decider, ranking: Ranking) -> dict[int, float]:
 
 
 def _listed(
-    decider: Decider, resolved: ResolvedQuery, ranking: Ranking, order: list[int], *, full: bool
+    decider: Decider, decision: Decision, ranking: Ranking, order: list[int], *, full: bool
 ) -> Iterator[dict[str, object]]:
-    """Yield a row for each mirror of the list; the shares are for insiders, as the counts are."""
+    """Yield a row for each mirror of the list; only insiders see the shares."""
+    suffix, urls = decision.resolved.target.suffix, decision.offers.urls
     codes, shares = tiers_of(ranking), _shares(decider, ranking)
     for position, number in enumerate(order, start=1):
         mirror = decider.index.snapshot.mirrors[number]
@@ -159,7 +161,7 @@ def _listed(
         row |= _tier(codes[number]) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
         if full:
             row |= {"share": shares[number], "said": _said(decider, number)}
-        yield row | {"urls": [(url + resolved.target.suffix).decode() for url in resolved.offers.urls[number]]}
+        yield row | {"urls": [(url + suffix).decode() for url in urls[number]]}
 
 
 def _client(address: Address | None, *, on_behalf: bool) -> dict[str, object]:
@@ -182,7 +184,7 @@ def _asked(decider: Decider, resolved: ResolvedQuery) -> dict[str, object]:
 
 
 def _query_string(query: Query) -> str:
-    """Write a query string that asks for the same list, made of canonical values."""
+    """Return a query string for the same list, of canonical values."""
     slash = b"/" if query.directory else b""
     asked: dict[str, str | bytes | int | None] = (
         {"path": query.path + slash}
@@ -196,14 +198,14 @@ def _query_string(query: Query) -> str:
         "ip": query.ip.text if query.ip else None,
         "netblock": None if query.netblock else "0",
     }
-    # The server reads `+` as a plus, so a space must not become one.
+    # `quote`, because the server reads `+` as a plus and not as a space.
     return urlencode({key: value for key, value in asked.items() if value}, safe="/,:", quote_via=quote)
 
 
 def describe_place(
     decider: Decider, address: Address | None, place: Place, shown: Collection[int]
 ) -> dict[str, object]:
-    """Say where the client is; of netblocks only those of the mirrors `shown`: a private one's is private, too."""
+    """Return the client's place as data, with only the netblocks of the mirrors `shown`: others may be private."""
     location = decider.geo.locate(address) if address else UNKNOWN
     matches = decider.index.matches(place.chain)
     return {
@@ -218,7 +220,7 @@ def describe_place(
 def _left_out(
     decider: Decider, resolved: ResolvedQuery, place: Place, ranking: Ranking, listed: frozenset[int]
 ) -> Iterator[dict[str, object]]:
-    """Yield a row for every mirror that is not in the list: its share where it stands in a tier, and the reason."""
+    """Yield a row for every mirror that is not in the list: its share where it is in a tier, and the reason."""
     shares = _shares(decider, ranking)
     for number, reason in _reasons(decider, resolved, place, ranking):
         if number not in listed:
@@ -236,7 +238,7 @@ def _left_out(
 
 
 def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: Ranking) -> Iterator[tuple[int, str]]:
-    """Yield every mirror with the first reason that would hold if it were not in the list."""
+    """Yield every mirror with the first reason for which it could be left out of the list."""
     carrying = frozenset(decider.index.snapshot.sets.members(resolved.selection_query.carriers))
     carried = frozenset(decider.candidates(resolved))
     ranked = tiers_of(ranking)
@@ -258,13 +260,13 @@ def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: R
 
 
 def _said(decider: Decider, mirror: int) -> str | None:
-    """Give what the status file says of a mirror."""
-    standing = decider.index.statuses.get(decider.index.snapshot.mirrors[mirror].name)
-    return f"{standing} (by the status file)" if standing is not None else None
+    """Return the status of a mirror in the status file."""
+    status = decider.index.statuses.get(decider.index.snapshot.mirrors[mirror].name)
+    return f"{status} (by the status file)" if status is not None else None
 
 
 def _not_carrying(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str:
-    """Say why a mirror is not among the carriers; a snapshot of a listed category does not keep which of its two."""
+    """Return why a mirror does not carry the content; of a listed category the snapshot does not keep which reason."""
     snapshot = decider.index.snapshot
     category = snapshot.categories[resolved.target.category]
     if all(content.category != resolved.target.category for content in snapshot.mirrors[mirror].contents):
@@ -275,7 +277,7 @@ def _not_carrying(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str
 
 
 def _not_ranked(code: int, ranking: Ranking, minimum: int) -> str:
-    """Say why a mirror that could serve the content stands in no tier."""
+    """Return why a mirror that could serve the content is in no tier."""
     if ranking.exclusive:
         return "an exclusive netblock serves this client"
     if code in _REASONS:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from mirrorlist_snapshot.console import Console, show, show_json
+from mirrorlistd.answering.answer import RedirectContext
 from mirrorlistd.answering.explain import explain
 from mirrorlistd.answering.explain_text import text
 from mirrorlistd.cli.loading import load
@@ -65,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--ip: expected an address such as 192.0.2.1 or 2001:db8::1; found {options.ip!a}")
     wanted = {key: value for key in ("repo", "arch", "path") if (value := getattr(options, key))}
     query = "&".join(filter(None, (urlencode(wanted, quote_via=quote), options.query)))
-    report: dict[str, Any] = explain(state.decider, query.encode(), client, Random(), full=True, now=time())  # noqa: S311 - no secret
+    random, context = Random(), RedirectContext(now=time())  # noqa: S311 - no secret
+    report: dict[str, Any] = explain(state.decider, query.encode(), client, random, context, full=True)
     if options.mirror and "error" not in report:
         report |= _only(report, options.mirror)
     if options.json:

@@ -21,13 +21,13 @@ from starlette.responses import PlainTextResponse
 
 from mirrorlistd.config import load_config
 from mirrorlistd.errors import StateError
-from mirrorlistd.lanes.respond import peer_at, respond
+from mirrorlistd.lanes.respond import respond
 from mirrorlistd.render import Rendered
-from mirrorlistd.request.http_head import ListRequest, is_redirect, over_https
+from mirrorlistd.request.http_head import ListRequest, is_redirect
 from mirrorlistd.request.routes import Routes
 from mirrorlistd.state.loading import load
 from mirrorlistd.state.service import Service
-from mirrorlistd.web.client import client_in, peer_of
+from mirrorlistd.web.client import accept_of, client_in, is_https
 from mirrorlistd.web.operations import Operations
 from mirrorlistd.web.pages import Pages
 
@@ -97,10 +97,7 @@ class App:
         if scope["method"] not in ("GET", "HEAD"):
             return Rendered(405, (_TEXT, (b"allow", b"GET, HEAD")), _WRONG_METHOD)
         if list_request.redirect:
-            headers = dict(scope["headers"])
-            scheme = headers.get(b"x-forwarded-proto", b"") if peer_at(state, peer_of(scope)).believed else b""
-            https = over_https(scheme, scope["scheme"].encode())
-            list_request = replace(list_request, accept=headers.get(b"accept", b""), https=https)
+            list_request = replace(list_request, accept=accept_of(scope), https=is_https(scope, state))
         try:
             meta, body = respond(self.service, state, list_request, client_in(scope, state), started)
         except Exception:  # a defect: uvicorn logs it and answers 500, which operators see in the metrics

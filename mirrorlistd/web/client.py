@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlistd.lanes.respond import client_of, peer_at
+from mirrorlistd.request.accept import joined
+from mirrorlistd.request.http_head import over_https
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -26,6 +28,18 @@ def peer_of(scope: Scope) -> str | None:
     """Return the socket's address; None for a unix socket, where some ASGI servers leave the key out."""
     peer = scope.get("client")
     return peer[0] if peer else None
+
+
+def is_https(scope: Scope, state: State) -> bool:
+    """Whether the client came over https, as the socket or a trusted proxy has it."""
+    believed = peer_at(state, peer_of(scope)).believed
+    scheme = dict(scope["headers"]).get(b"x-forwarded-proto", b"") if believed else b""
+    return over_https(scheme, scope["scheme"].encode())
+
+
+def accept_of(scope: Scope) -> bytes:
+    """Return the `Accept` header; several lines of it are one value."""
+    return joined(scope["headers"])
 
 
 def is_insider(scope: Scope, state: State) -> bool:

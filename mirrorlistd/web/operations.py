@@ -11,11 +11,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from mirrorlistd import __version__
+from mirrorlistd.answering.answer import RedirectContext
 from mirrorlistd.answering.explain import explain
 from mirrorlistd.answering.explain_text import text
+from mirrorlistd.request.accept import preferred
 from mirrorlistd.telemetry.counters import Facts
 from mirrorlistd.telemetry.prometheus import CONTENT_TYPE, exposition
-from mirrorlistd.web.client import client_in, is_insider
+from mirrorlistd.web.client import accept_of, client_in, is_https, is_insider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +59,12 @@ class Operations:
         if full:
             client = request.query_params.get("from") or client
         query_string: bytes = request.scope["query_string"]
-        explanation = explain(state.decider, query_string, client, self._service.random, full=full, now=time())
+        context = RedirectContext(is_https(request.scope, state), now=time())
+        explanation = explain(state.decider, query_string, client, self._service.random, context, full=full)
         status: int = explanation["status"]
         headers = _NO_STORE | {"vary": "accept", "x-content-type-options": "nosniff"}
         # Not `format=`: that is the list's, and every format is explained.
-        if _wants_text(request.query_params.get("as"), request.headers.get("accept", "")):
+        if _wants_text(request.query_params.get("as"), accept_of(request.scope)):
             return PlainTextResponse(text(explanation), status, headers)
         return _json(explanation, status=status, headers=headers)
 
@@ -178,13 +181,13 @@ def _workers(scoreboard_slot: ScoreboardSlot) -> dict[str, object]:
     }
 
 
-def _wants_text(form: str | None, accept: str) -> bool:
-    """Whether an explanation is for people: `as=` if given, otherwise what browsers accept; JSON by default."""
+def _wants_text(form: str | None, accept: bytes) -> bool:
+    """Whether an explanation is text: by `as=`, else by `Accept`. Browsers take no JSON, so text counts as HTML."""
     if form:
         if form not in ("text", "json"):
             raise HTTPException(400, "as= takes text or json")
         return form == "text"
-    return "text/" in accept and "application/json" not in accept
+    return preferred(accept, ("application/json", "text/plain", "text/html")) in {"text/plain", "text/html"}
 
 
 def _json(data: object, *, status: int = 200, headers: dict[str, str]) -> Response:

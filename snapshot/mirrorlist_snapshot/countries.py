@@ -27,3 +27,13 @@ CONTINENT_OF: Final = {
     country: continent for continent, countries in _BY_CONTINENT.items() for country in countries.split()
 }
 """Country -> continent; its keys are the country codes that sources may use."""
+CONTINENT_CODES: Final = frozenset(_BY_CONTINENT) - CONTINENT_OF.keys()
+"""Codes of continents that are no country's, so that `country=EU` can only mean the continent."""
+_ALSO_WRITTEN: Final = {"UK": "GB", "EL": "GR"}
+"""Codes that people and the European Union write -> ISO 3166-1. ISO reserves UK and assigns EL to no country."""
+
+
+def country_code(text: str) -> str:
+    """Return ISO's code for a country code as people write it, in upper case; what is no country's code stays so."""
+    code = text.upper() if text.isascii() else text
+    return _ALSO_WRITTEN.get(code, code)

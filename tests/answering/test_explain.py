@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirrorlistd.answering.answer import RedirectContext, answer
+from mirrorlistd.answering.answer import Answer, RedirectContext, answer
 from mirrorlistd.answering.explain import explain, tier_words
 from mirrorlistd.answering.explain_text import text
 from oracles.rules import CONTINENT as CONTINENT_OF
@@ -470,11 +471,73 @@ def test_the_text_has_a_line_for_every_mirror(
     assert all(line == line.rstrip() for line in lines)
 
 
+CONTEXTS = st.builds(
+    RedirectContext,
+    https=st.booleans(),
+    accept=st.sampled_from(
+        [
+            b"",
+            b"*/*",
+            b"application/metalink4+xml",
+            b"application/metalink+xml;q=0.1, */*;q=0.2",
+            b"application/metalink4+xml;q=0, application/metalink+xml, */*;q=0.3",
+        ]
+    ),
+    now=st.sampled_from([0.0, 1e9]),
+)
+
+
+def urls_of(reply: Answer) -> list[str]:
+    """The mirrors' URLs of an answer in any of the formats below, in order."""
+    if reply.format == "redirect":
+        links = [value.decode() for name, value in reply.headers if name == b"link"]
+        return [link[1 : link.index(">")] for link in links]
+    if reply.format == "json":
+        return [row["url"] for row in json.loads(reply.body)]
+    if reply.format == "text":
+        return [line for line in reply.body.decode().splitlines() if not line.startswith("#")]
+    return re.findall(r"<url[^>]*>([^<]*)</url>", reply.body.decode())
+
+
+@given(
+    source=networks(),
+    query=st.tuples(
+        st.sampled_from(["file=x", "file=d/", ""]),
+        st.sampled_from(["redirect=1", "format=redirect", "format=json", "format=text", "format=metalink4"]),
+        st.sampled_from(["", "protocol=http", "protocol=https,http"]),
+        st.sampled_from(["", *(f"ip={address}" for address in (DE, FR, JP, NOWHERE))]),
+    ).map("&".join),
+    client=st.sampled_from([None, DE, FR, JP, NOWHERE]),
+    context=CONTEXTS,
+    scheme=st.sampled_from(["keep", "https"]),
+)
+@settings(max_examples=200, deadline=None)
+def test_whose_list_it_is_and_how_it_is_given_is_explained(
+    source: dict[str, Any], query: str, client: str | None, context: RedirectContext, scheme: str
+) -> None:
+    """`ip=`, own address, private mirrors, https, `Accept`: the explanation has what the answer gives."""
+    for mirror_of in source["mirrors"].values():
+        for category, content in mirror_of["categories"].items():
+            urls = content if isinstance(content, list) else [content] if isinstance(content, str) else None
+            if urls and len(category) % 2:
+                mirror_of["categories"][category] = [*urls, *(url.replace("https:", "http:") for url in urls)]
+    world = decider(source, redirect_scheme=scheme)
+    address, text_ = at(client) if client else None, f"repo=r&{query}".encode()
+    given = answer(world, text_, address, Random(3), context)
+    found = explain(world, text_, address, Random(3), context, full=True)
+    assert found["status"] == (200 if given.status == 302 else given.status)
+    if given.status in {200, 302}:
+        assert found["format"] == given.format
+        assert [url for row in found["list"] for url in row["urls"]] == urls_of(given)
+    if context.https and given.format == "redirect":
+        assert not [url for url in urls_of(given) if not url.startswith("https://")]
+
+
 def test_a_redirect_is_explained_as_it_is_given() -> None:
     """The steady choice of redirects, mirror by mirror, at the same moment: no other chance than the answer's."""
     world = decider(network({f"m{number}": mirror("DE") for number in range(12)}))
     for now in (1e9, 1e9 + 3600, 1e9 + 7200):
         given = answer(world, b"repo=r&file=x&format=redirect", at(DE), Random(), RedirectContext(now=now))
-        found = explain(world, b"repo=r&file=x&format=redirect", at(DE), Random(), full=True, now=now)
+        found = explain(world, b"repo=r&file=x&format=redirect", at(DE), Random(), RedirectContext(now=now), full=True)
         links = [value.decode() for name, value in given.headers if name == b"link"]
         assert [row["urls"][0] for row in found["list"]] == [link[1 : link.index(">")] for link in links]

@@ -219,11 +219,11 @@ def test_redirect_names_the_next_mirrors_and_the_metalinks() -> None:
     """302 to the nearest, RFC 6249 links in order, describedby, the hash; no cache stores it."""
     reply = ask(world(), "repo=os&arch=x86_64&file=repodata/repomd.xml&redirect=1", FR)
     assert reply.status == 302
-    assert headers(reply, b"location") == ["https://fr/c/9/x86_64/repodata/repomd.xml"]
+    assert headers(reply, b"location") == ["http://fr/c/9/x86_64/repodata/repomd.xml"]
     assert headers(reply, b"cache-control") == ["private"]
     path = "https://lists.example.org/metalink?path=c/9/x86_64/repodata/repomd.xml&format="
     assert headers(reply, b"link") == [
-        "<https://fr/c/9/x86_64/repodata/repomd.xml>; rel=duplicate; pri=1; geo=fr",
+        "<http://fr/c/9/x86_64/repodata/repomd.xml>; rel=duplicate; pri=1; geo=fr",
         "<https://de/c/9/x86_64/repodata/repomd.xml>; rel=duplicate; pri=2; geo=de",
         "<http://us/c/9/x86_64/repodata/repomd.xml>; rel=duplicate; pri=3; geo=us",
         f'<{path}metalink4>; rel=describedby; type="application/metalink4+xml"',
@@ -252,7 +252,7 @@ def test_without_a_public_url_no_metalink_is_named() -> None:
 
 def redirect(world: Decider, file: str, client: str | None, around: RedirectContext = RedirectContext()) -> Answer:  # noqa: B008 - frozen
     """One redirect."""
-    query = f"repo=r&file={file}&format=redirect".encode()
+    query = f"repo=r&file={file}&redirect=1".encode()
     return answer(world, query, at(client) if client else None, Random(), around)
 
 
@@ -274,6 +274,12 @@ def test_https_stays_https() -> None:
         (b"*/*,application/metalink4+xml,application/metalink+xml", "metalink4"),
         (b"application/metalink+xml", "metalink"),
         (b"APPLICATION/METALINK4+XML", "metalink4"),
+        (b"application/metalink4+xml;q=0, */*", "redirect"),
+        (b"application/metalink4+xml;q=0, application/metalink+xml;q=0.001", "metalink"),
+        (b"application/metalink4+xml;q=0.4, application/metalink+xml;q=0.5", "metalink"),
+        (b"application/metalink4+xml;q=0.4, */*;q=0.5", "redirect"),
+        (b"application/*", "redirect"),
+        (b'text/html;x="application/metalink4+xml", */*', "redirect"),
     ],
 )
 def test_a_metalink_by_accept(accept: bytes, expected: str) -> None:
@@ -283,6 +289,42 @@ def test_a_metalink_by_accept(accept: bytes, expected: str) -> None:
     """
     assert redirect(world(), "x", FR, RedirectContext(accept=accept)).format == expected
     assert redirect(world(), "d/", FR, RedirectContext(accept=accept)).format == "redirect"
+
+
+@pytest.mark.parametrize("wanted", ["redirect", "metalink", "metalink4", "text"])
+def test_a_format_in_the_url_wins_over_accept(wanted: str) -> None:
+    """What the URL names is what is given."""
+    for accept in (b"application/metalink4+xml", b"application/metalink+xml, */*;q=0.1", b"application/json"):
+        context = RedirectContext(accept=accept)
+        reply = answer(world(), f"repo=r&file=x&redirect=1&format={wanted}".encode(), at(FR), Random(), context)
+        assert (reply.status, reply.format) == (302 if wanted == "redirect" else 200, wanted)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "https", "parameters", "expected"),
+    [
+        ("keep", False, "", "http://fr/c/x"),
+        ("keep", True, "", "https://fr/c/x"),
+        ("https", False, "", "https://fr/c/x"),
+        ("https", True, "", "https://fr/c/x"),
+        ("keep", False, "&protocol=https", "https://fr/c/x"),
+        ("keep", False, "&protocol=https,http", "http://fr/c/x"),
+        ("https", False, "&protocol=http", "http://fr/c/x"),
+        ("keep", True, "&protocol=http", "https://fr/c/x"),
+    ],
+)
+def test_a_redirect_keeps_the_scheme(scheme: str, https: bool, parameters: str, expected: str) -> None:
+    """Http stays http where the mirror has it, unless the operator prefers https; https is never sent to http."""
+    context = RedirectContext(https=https)
+    for accept in (b"", b"application/metalink4+xml"):
+        query = f"repo=r&file=x&redirect=1{parameters}".encode()
+        reply = answer(world(redirect_scheme=scheme), query, at(FR), Random(), context._replace(accept=accept))
+        if accept:
+            assert expected in reply.body.decode()
+        else:
+            assert headers(reply, b"location") == [expected]
+    # A mirror that has https alone stays in, and is offered by https.
+    assert headers(redirect(world(redirect_scheme=scheme), "x", DE, context), b"location") == ["https://campus/c/x"]
 
 
 def test_lists_ignore_accept() -> None:

@@ -461,7 +461,8 @@ def test_insiders_ask_for_anyone_in_a_country() -> None:
     place = browser(LOCAL).get("/explain?repo=r&from=fr").json()["place"]
     assert (place["country"], place["continent"]) == ("FR", "EU")
     assert browser(LOCAL).get("/explain?repo=r&from=").json()["place"]["country"] is None
-    assert browser(LOCAL).get("/explain?repo=r&from=UK").status_code == 400
+    assert browser(LOCAL).get("/explain?repo=r&from=QQ").status_code == 400
+    assert browser(LOCAL).get("/explain?repo=r&from=uk").json()["place"]["country"] == "GB"
     for more in ("&from=FR", "&from=UK"):
         reply = browser(DE).get(f"/explain?repo=r{more}")
         assert (reply.status_code, reply.json()["place"]["country"]) == (200, "DE")

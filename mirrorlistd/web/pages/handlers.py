@@ -19,7 +19,8 @@ from starlette.routing import Route
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlistd.memo import Memo
-from mirrorlistd.web.client import client_in
+from mirrorlistd.request.accept import preferred
+from mirrorlistd.web.client import accept_of, client_in
 from mirrorlistd.web.pages import lists
 from mirrorlistd.web.pages.front import front_page
 from mirrorlistd.web.pages.html import HTML_HEADERS
@@ -180,10 +181,8 @@ def _form(request: Request, forms: tuple[str, ...] = ("text", "html", "json")) -
         if wanted not in forms:
             raise HTTPException(400, f"format= takes {' or '.join(forms)}")
         return wanted
-    accept = request.headers.get("accept", "")
-    if "application/json" in accept:
-        return "json"
-    return "html" if "text/html" in accept else forms[0]
+    offered = {f"{_TYPES[form]['content-type'].partition(';')[0]}": form for form in forms}
+    return offered[preferred(accept_of(request.scope), tuple(offered)) or next(iter(offered))]
 
 
 async def _shared(
