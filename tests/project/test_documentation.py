@@ -230,3 +230,11 @@ def test_the_tables_of_tiers_are_the_same() -> None:
     for document in (ROOT / "README.md", ROOT / "docs" / "selection.md"):
         rows = re.findall(r"^\| (\d) \| (\w+) \|", document.read_text("utf-8"), re.MULTILINE)
         assert rows == [(str(number), name) for number, name in enumerate(TIER_NAMES, start=1)]
+
+
+def test_the_contributors_page_has_every_target() -> None:
+    """CONTRIBUTING.md has each target that `make` lists, and names no target that does not exist."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    listed = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)) - {"help"}
+    named = set(re.findall(r"^\| `make (\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE))
+    assert listed <= named <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
