@@ -12,11 +12,11 @@ An overlay changes what mirrors are before an index is made of them, so that req
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE
+from mirrorlist_snapshot.toml import parse_toml
 from mirrorlistd.errors import StatusError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def parse(name: str, raw: bytes) -> StatusFile:
     """Read an overlay, in JSON if the file's name ends so, else in TOML; raise StatusError with every mistake."""
     try:
         text = raw.decode()
-        document: object = json.loads(text) if name.endswith(".json") else tomllib.loads(text)
+        document: object = json.loads(text) if name.endswith(".json") else parse_toml(text)
     except (ValueError, RecursionError) as error:
         syntax = "JSON" if name.endswith(".json") else "TOML"
         raise StatusError([f"{name}: expected {syntax} in UTF-8, found: {error}"]) from None

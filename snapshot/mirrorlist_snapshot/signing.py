@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.errors import KeyFileError, SignatureError
+from mirrorlist_snapshot.errors import InputFileError, KeyFileError, SignatureError
+from mirrorlist_snapshot.input_file import KEY_FILE, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,8 +35,6 @@ PRIVATE_SUFFIX: Final = ".key"
 PUBLIC_SUFFIX: Final = ".pub"
 _KEY_ID: Final = 8
 """Bytes, as the format has room for."""
-_LARGEST: Final = 1 << 16
-"""Bytes of a key file: a key has some 120."""
 _MAKE: Final = "make keys with mirrorlist-snapshot keygen"
 
 
@@ -140,10 +139,9 @@ def _public_key(path: Path) -> Ed25519PublicKey:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_LARGEST)
-    except OSError as error:
-        raise KeyFileError(f"{path}: cannot be read: {error.strerror}") from error
+        return read_file(path, KEY_FILE)
+    except InputFileError as error:
+        raise KeyFileError(str(error)) from error
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

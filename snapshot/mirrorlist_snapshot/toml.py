@@ -10,7 +10,7 @@ import re
 import tomllib
 from typing import Any, Final
 
-MAX_KEY_PARTS: Final = 16
+MAX_KEY_PARTS: Final = 20
 """Parts of a dotted key; the documents of this project need five."""
 
 _PART: Final = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
@@ -27,15 +27,19 @@ class TomlError(ValueError):
     """A text that is no TOML, or none that can be parsed at a reasonable cost; the message is one line."""
 
 
+class TomlDepthError(TomlError):
+    """A text whose tables or arrays are nested too deep, or that has a key of too many parts."""
+
+
 def parse_toml(text: str) -> dict[str, Any]:
     """Parse a text; raise TomlError."""
     for token in _TOKEN.finditer(text):
         if token[1] is not None:
             line = text.count("\n", 0, token.start()) + 1
-            raise TomlError(f"a dotted key of more than {MAX_KEY_PARTS} parts (at line {line})")
+            raise TomlDepthError(f"a dotted key of more than {MAX_KEY_PARTS} parts (at line {line})")
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise TomlError("tables or arrays nested too deep") from None
+        raise TomlDepthError("tables or arrays nested too deep") from None
     except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
         raise TomlError(str(error)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from random import Random
 from typing import Any
 
@@ -216,3 +217,28 @@ def test_strangers_are_not_told() -> None:
     """Who sees only their own list is told neither what is down nor why."""
     said = overlay(a={"status": "down", "reason": "secret"}, b={"weight": "50%", "reason": "secret"})
     assert "secret" not in json.dumps(explain(decider(said), b"repo=r", at(DE), Random(1), full=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    {
+        "one dotted key": ("s.toml", ".".join(["a"] * 20_000) + ' = "down"'),
+        "one dotted header": ("s.toml", "[" + ".".join(["a"] * 20_000) + "]"),
+        "nested tables": ("s.toml", "a = " + "{a=" * 50_000),
+        "nested lists": ("s.json", '{"a": ' + "[" * 200_000),
+        "a long number": ("s.json", '{"a": ' + "9" * 200_000 + "}"),
+        "many mistakes": ("s.toml", "".join(f"a{number} = 1\n" for number in range(10_000))),
+        "a long key": ("s.json", json.dumps({"a": {"k" * 500_000: 1}})),
+        "a long value": ("s.json", json.dumps({"a": "v" * 500_000, "b": {"reason": "r" * 500_000}})),
+    }.values(),
+)
+def test_no_status_file_takes_memory_out_of_proportion(name: str, text: str) -> None:
+    """Each is refused with the one error, which is short, and takes little memory."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(StatusError) as caught:
+            parse(name, text.encode())
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert len(str(caught.value)) < 5_000

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import os
 import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.errors import Complaint
+from mirrorlist_snapshot.errors import Complaint, FileProblem, InputFileError
 from mirrorlist_snapshot.format import MAX_TIME
+from mirrorlist_snapshot.input_file import copy_file
 from mirrorlist_snapshot.model import FileVersion
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
@@ -36,8 +37,6 @@ WELL_KNOWN: Final = {
 """Path below a repository's directory -> the clients that start from it. PyPI's index has no such file."""
 MAX_PATH: Final = 1024
 """Bytes in a file's path below the top, as in sources."""
-_CHUNK: Final = 1 << 20
-"""Bytes read at once; progress is shown in between. Hashing, not reading, takes the time."""
 _ATTEMPTS: Final = 2
 """A file that changes while it is read is read once more: a replaced file is then stable, a growing one is not."""
 
@@ -225,6 +224,9 @@ class _Reader:
         except OSError as failure:
             self._warn(path, f"cannot be read: {failure.strerror or failure}")
             return None
+        except InputFileError as failure:
+            self._warn(path, failure.found)
+            return None
         self._warn(path, "changes while it is read; skipped this time")
         return None
 
@@ -236,30 +238,27 @@ class _Reader:
             hashlib.sha256(),
             hashlib.sha512(),
         ]
-        size = 0
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb", buffering=0) as source:  # noqa: PTH123 - a descriptor is not a path
-            before = os.fstat(descriptor)
-            while size <= before.st_size and (chunk := source.read(_CHUNK)):  # a growing file is not read for ever
-                for one in sums:
-                    one.update(chunk)
-                size += len(chunk)
-                self._progress(path, len(chunk))
-            after = os.fstat(descriptor)
-        if size != before.st_size or _state(before) != _state(after):
-            return None
+
+        def update(chunk: bytes) -> None:
+            for one in sums:
+                one.update(chunk)
+            self._progress(path, len(chunk))
+
+        try:
+            status = copy_file(file, update, strict=True)
+        except InputFileError as failure:
+            if failure.problem is FileProblem.CHANGED:
+                return None
+            raise
         md5, sha1, sha256, sha512 = (one.hexdigest() for one in sums)
-        return FileVersion(timestamp=_time(before), size=size, md5=md5, sha1=sha1, sha256=sha256, sha512=sha512)
+        return FileVersion(
+            timestamp=_time(status), size=status.st_size, md5=md5, sha1=sha1, sha256=sha256, sha512=sha512
+        )
 
     def _warn(self, path: str, message: str) -> None:
         place = str(self._tree / path)
         shown = place if place.isprintable() else ascii(place)[1:-1]
         self.complaints.append(Complaint(file=shown, line=None, key="", message=message, warning=True))
-
-
-def _state(status: os.stat_result) -> tuple[int, ...]:
-    """Return what changes whenever a file is written; the last one even if its time is set back."""
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _time(status: os.stat_result) -> int:

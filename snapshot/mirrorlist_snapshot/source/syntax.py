@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 from ruamel.yaml import YAML
@@ -16,6 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from mirrorlist_snapshot.source import lines
 from mirrorlist_snapshot.source.lines import KeyPath, Lines
+from mirrorlist_snapshot.toml import TomlDepthError, TomlError, parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,8 +77,10 @@ def _inner(value: object) -> list[object]:
 
 def _read_toml(text: str) -> ParsedText:
     try:
-        return ParsedText(tomllib.loads(text), lambda: lines.of_toml(text), duplicates=False)
-    except ValueError as error:  # also Python's own, for numbers of thousands of digits
+        return ParsedText(parse_toml(text), lambda: lines.of_toml(text), duplicates=False)
+    except TomlDepthError:
+        raise UnreadableTextError(_TOO_DEEP) from None
+    except TomlError as error:
         message, _, place = str(error).partition(" (at ")
         line = re.match(r"line ([0-9]+)", place)
         if message == r"Illegal character '\n'":
