@@ -13,7 +13,8 @@ from xml.etree import ElementTree as ET
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}://\S+")
+"""The scheme is bounded: without a bound a long word would be searched from each of its letters."""
 
 
 class SeenAnswer(NamedTuple):

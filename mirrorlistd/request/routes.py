@@ -19,10 +19,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.errors import ConfigError
 from mirrorlistd.request.query import MAX_QUERY, PARAMETERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FORMAT_NAMES: Final = ((b"meta4", b"metalink4"), (b"metalink", b"metalink"), (b"mirrorlist", b"text"))
 """Name -> format: below /r/ `FILE.NAME` and `FILE?NAME` ask for it, as with MirrorBrain and mirrorbits."""
@@ -30,21 +33,56 @@ _FORMAT_SUFFIXES: Final = tuple((b"." + name, format_name) for name, format_name
 PAGES: Final = ("/repos", "/mirrors", "/explain", "/healthz", "/readyz", "/metrics")
 """Paths that are never lists: a template must not hide them from monitoring."""
 _VARIABLE: Final = re.compile(r"\{([a-z]+)\}")
+_VARIABLE_IN_BYTES: Final = re.compile(rb"\{([a-z]+)\}")
+_EXAMPLE: Final = "write it as /mirrorlist/{version}/{repo} -> repo={repo}-{version}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """The pattern of one segment of a path: literals, and between each two of them a variable of one byte or more."""
+
+    literals: tuple[bytes, ...]
+    variables: tuple[bytes, ...]
+    """One fewer than the literals."""
+
+    def match(self, segment: bytes) -> Iterator[tuple[bytes, bytes]] | None:
+        """Return the variables with their values; None where the segment does not fit.
+
+        The first variable takes as many bytes as it can, then the second one, as in a greedy regular expression.
+        Looking for each literal from the right does the same in one pass, without going back.
+        """
+        if not self.variables:
+            return iter(()) if segment == self.literals[0] else None
+        first, *inner, last = self.literals
+        end = len(segment) - len(last)
+        if not segment.startswith(first) or not segment.endswith(last):
+            return None
+        values: list[bytes] = []
+        for literal in reversed(inner):
+            at = segment.rfind(literal, len(first) + 1, end - 1)
+            if at < 0:
+                return None
+            values.append(segment[at + len(literal) : end])
+            end = at
+        if end <= len(first):
+            return None
+        values.append(segment[len(first) : end])
+        return zip(self.variables, reversed(values), strict=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
     """One rule of an operator: a path and query names -> parameters of a list.
 
-    Written `/mirrorlist/{version}/{repo} -> repo={repo}-{version}`, or with query names on the left:
-    `/?release={version}&arch={arch}&repo={name} -> repo={name}-{version}&arch={arch}`. A variable in a path is one
-    segment; all query names on the left must be there.
+    Written `/mirrorlist/{version}/{repo} -> repo={repo}-{version}`, or with names of a query on the left:
+    `/?release={version}&arch={arch}&repo={name} -> repo={name}-{version}&arch={arch}`. A variable in a path is a part
+    of one segment; all names on the left must be in the query.
     """
 
     text: str
-    _path: re.Pattern[bytes]
-    _names: tuple[tuple[bytes, str], ...]
-    """Query name on the left -> variable."""
+    _segments: tuple[_Segment, ...]
+    _names: tuple[tuple[bytes, bytes], ...]
+    """Name in the query -> variable."""
     _result: tuple[tuple[bytes, bytes], ...]
     """Our parameter -> value with variables."""
 
@@ -53,54 +91,69 @@ class Template:
         """Parse a template; raise ConfigError with the mistake."""
         left, arrow, right = text.partition("->")
         path, _, names = left.strip().partition("?")
-        example = "write it as /mirrorlist/{version}/{repo} -> repo={repo}-{version}"
         if not arrow or not path.startswith("/"):
-            raise ConfigError(f"{text!r}: expected a path, `->` and parameters; {example}")
+            raise ConfigError(f"{text!r}: expected a path, `->` and parameters; {_EXAMPLE}")
+        if "}{" in path:
+            raise ConfigError(f"{text!r}: two variables need something between them; {_EXAMPLE}")
         variables: list[str] = _VARIABLE.findall(path)
-        pairs: list[tuple[bytes, str]] = []
+        pairs: list[tuple[bytes, bytes]] = []
         for part in filter(None, names.split("&")):
             name, _, value = part.partition("=")
             if (found := _VARIABLE.fullmatch(value)) is None:
-                raise ConfigError(f"{text!r}: {part!r} must give a whole value to a variable; {example}")
-            pairs.append((name.encode(), found[1]))
+                raise ConfigError(f"{text!r}: {part!r} must give a whole value to a variable; {_EXAMPLE}")
+            pairs.append((name.encode(), found[1].encode()))
             variables.append(found[1])
         if len(set(variables)) != len(variables):
-            raise ConfigError(f"{text!r}: a variable stands twice on the left; {example}")
+            raise ConfigError(f"{text!r}: a variable stands twice on the left; {_EXAMPLE}")
         result = [part.partition("=")[::2] for part in filter(None, right.strip().split("&"))]
         used = set(_VARIABLE.findall(right))
         if not result or not all(name for name, _ in result) or not used <= set(variables):
             unknown = ", ".join(sorted(used - set(variables))) or "no parameter"
-            raise ConfigError(f"{text!r}: the right side has {unknown}, not from the left; {example}")
+            raise ConfigError(f"{text!r}: the right side has {unknown}, not from the left; {_EXAMPLE}")
         if strange := sorted({name for name, _ in result} - PARAMETERS):
             raise ConfigError(f"{text!r}: {strange[0]} is no parameter of a list ({', '.join(sorted(PARAMETERS))})")
-        pattern = "".join(
-            f"(?P<{piece}>[^/]+)" if number % 2 else re.escape(piece)
-            for number, piece in enumerate(_VARIABLE.split(path))
-        )
-        compiled = re.compile(pattern.encode())
-        if taken := [page for page in PAGES if compiled.fullmatch(page.encode())]:
-            raise ConfigError(f"{text!r}: would hide {taken[0]}; begin the path with a segment of its own")
-        return cls(
+        template = cls(
             text=text,
-            _path=compiled,
+            _segments=tuple(map(_segment, path.split("/"))),
             _names=tuple(pairs),
             _result=tuple((name.encode(), value.encode()) for name, value in result),
         )
+        if taken := [page for page in PAGES if template.match(page.encode()) is not None]:
+            raise ConfigError(f"{text!r}: would hide {taken[0]}; begin the path with a segment of its own")
+        return template
+
+    def match(self, path: bytes) -> dict[bytes, bytes] | None:
+        """Return the variables of a path with their values; None where it does not fit."""
+        if path.count(b"/") != len(self._segments) - 1:
+            return None
+        values: dict[bytes, bytes] = {}
+        for pattern, segment in zip(self._segments, path.split(b"/"), strict=True):
+            found = pattern.match(segment)
+            if found is None:
+                return None
+            values.update(found)
+        return values
 
     def apply(self, path: bytes, query: bytes) -> bytes | None:
         """Return the parameters for a request; None where the template does not match."""
-        match = self._path.fullmatch(path)
-        if match is None:
+        values = self.match(path)
+        if values is None:
             return None
-        values = {name.encode(): _escape(value) for name, value in match.groupdict().items()}
+        values = {name: _escape(value) for name, value in values.items()}
         if self._names:
             given = {name: value for name, _, value in (part.partition(b"=") for part in query.split(b"&"))}
             for name, variable in self._names:
                 if not given.get(name):
                     return None
-                values[variable.encode()] = given[name]
-        fill = re.compile(rb"\{([a-z]+)\}")
-        return b"&".join(name + b"=" + fill.sub(lambda found: values[found[1]], value) for name, value in self._result)
+                values[variable] = given[name]
+        return b"&".join(
+            name + b"=" + _VARIABLE_IN_BYTES.sub(lambda found: values[found[1]], value) for name, value in self._result
+        )
+
+
+def _segment(text: str) -> _Segment:
+    literals_and_variables = [part.encode() for part in _VARIABLE.split(text)]
+    return _Segment(tuple(literals_and_variables[::2]), tuple(literals_and_variables[1::2]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,12 @@ _STATUS: Final = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
 _CODE: Final = re.compile(r"<Code>(\w{1,64})</Code>")
 _CAUSE: Final = re.compile(r'(?:message|error): "([^"]{1,100})"|InvalidCertificate\(\s*(\w+)|(TimedOut|timed out)')
 """The cause in the debugging details of the store's client: words of the system, never a URL."""
-_URL: Final = re.compile(r"\S*://\S*")
+_WORD: Final = re.compile(r"\S+")
+
+
+def _without_url(word: re.Match[str]) -> str:
+    """Replace a word that holds a URL, which may be signed. Words are taken whole, so none is searched twice."""
+    return "..." if "://" in word[0] else word[0]
 
 
 def is_url(target: str) -> bool:
@@ -224,7 +229,7 @@ def _reason(error: Exception) -> str:
     if status := _STATUS.search(text):
         code = _CODE.search(text)
         return f"the store answers {status[1].strip()}" + (f" ({code[1]})" if code else "")
-    message = _URL.sub("...", text.partition("\n")[0].rpartition(" - ")[2])[:200]
+    message = _WORD.sub(_without_url, text.partition("\n")[0].rpartition(" - ")[2])[:200]
     if message.endswith("builder error"):
         return "plain HTTP is allowed only with AWS_ALLOW_HTTP=true, or the variable of that store"
     cause = next(filter(None, (found for match in _CAUSE.finditer(text) for found in match.groups())), "")
