@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # A slow machine is not a defect: nothing here may fail by the clock.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,6 +24,9 @@ SOCKETS = {"socket.bind", "socket.connect", "socket.sendto"}
 """Audit events that carry an address."""
 HOME = {"127.0.0.1", "::1", "localhost", ""}
 """The addresses that every machine gives to a test without privileges."""
+
+NOT_QUICK: Final = re.compile(r"^pytestmark = .*\bmark\.(process|browser|root|network|slow|soak)\b", re.MULTILINE)
+"""The line by which a module is marked as a whole."""
 
 
 class Guard:
@@ -71,6 +76,13 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:  # noqa: ARG001 - 
     yield
     if GUARD.broken:
         pytest.fail(GUARD.broken[0])
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With the profile `quick`, do not even import a module that is marked as a whole: imports are half of the time."""
+    if config.getoption("hypothesis_profile") != "quick" or collection_path.suffix != ".py":
+        return None
+    return True if NOT_QUICK.search(collection_path.read_text()) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

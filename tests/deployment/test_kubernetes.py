@@ -26,6 +26,7 @@ def test_kubernetes_schemas_accept_them(kind: str, version: str) -> None:
     kubernetes_validate.validate(manifests()[kind], minor, strict=True)
 
 
+@pytest.mark.slow
 def test_the_schemas_refuse_what_is_wrong() -> None:
     """The validator is no rubber stamp: a misspelt field and a wrong type are refused."""
     for path, value in (("replica", 3), ("replicas", "three")):

@@ -207,6 +207,7 @@ def test_plain_requests_are_answered_as_by_uvicorn_alone(requests: list[bytes], 
     assert both(pieces, *trusted) == converse("bare", [pieces], service(*trusted))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raw", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("proxy", [False, True])
 def test_hostile_requests_end_where_uvicorn_ends_them(raw: bytes, proxy: bool) -> None:

@@ -311,6 +311,7 @@ def test_netblocks_exclusive_to_a_client_are_all_that_the_header_names() -> None
     assert reply.body.decode() == f"{HEAD}Using preferred netblock \nhttps://only.example/pub/fedora/39/x86_64/os/\n"
 
 
+@pytest.mark.slow
 def test_errors_name_a_bounded_number_of_repositories() -> None:
     """A snapshot with thousands of repositories does not make every typing mistake a transfer of megabytes."""
     many = {f"r{n}": {"category": "fedora", "path": "39/{arch}/os", "arches": ["x86_64"]} for n in range(2_100)}

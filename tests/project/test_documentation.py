@@ -106,6 +106,7 @@ def wrong(text: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_code_and_tests_cite_headings_that_exist() -> None:
     """`docs/NAME.md`, `docs/NAME.md#anchor` and `docs/NAME.md, Heading` each name a file, and a heading, that exist."""
     found = {identify(path): wrong(path.read_text("utf-8")) for path in CODE}

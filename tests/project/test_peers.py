@@ -210,6 +210,7 @@ def test_defect_14_two_instances_agree() -> None:
             assert ours == theirs
 
 
+@pytest.mark.slow
 def test_defect_15_nothing_is_unpickled() -> None:
     """No module of ours imports a reader that can run code: pickle, marshal, shelve, yaml's full loader.
 

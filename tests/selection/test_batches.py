@@ -30,6 +30,7 @@ def hot(choice: Ranking, limit: int, random: Random) -> BatchedDraw[int]:
     return dealer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weights", "limit"),
     [([100, 1000, 10_000, 500], 4), ([100] * 10, 3), ([1, 1], 1), (list(range(1, 401)), 20), ([7] * 400, 20)],
@@ -97,6 +98,7 @@ def test_dealt_lists_have_the_shape_of_drawn_ones(sizes: list[int], fallback: in
             assert {dealt[place] in tier.mirrors for place in places} <= {True}
 
 
+@pytest.mark.slow
 def test_heavy_mirrors_do_not_break_a_batch() -> None:
     """One mirror a million times heavier than 399 others: every dealt list is complete, and the rest is uniform."""
     random = Random(5)

@@ -224,20 +224,20 @@ MEBIBYTE = 1 << 20
     ("section", "content"),
     cases(
         [
-            ("Mirrors", b"\xdd\xff\xff\xff\xff"),
-            ("Mirrors", b"\xdd" + (8 * MEBIBYTE).to_bytes(4, "big") + b"\x80" * 8 * MEBIBYTE),
-            ("Mirrors", packed([{"name": str(n), "x": [{}] * 50_000} for n in range(24)])),
-            ("Mirrors", packed([{"name": "m", "x": [[]] * 8 * MEBIBYTE}])),
-            ("Override", packed({"x": [{}] * 8 * MEBIBYTE})),
-            ("Places", packed([""] * 8 * MEBIBYTE)),
-            ("Aliases", b"\xdf\xff\xff\xff\xff" + bytes(8 * MEBIBYTE)),
-            ("DirKeys", b"\xff\xff\xff\xff" + bytes(8 * MEBIBYTE)),
+            ("Mirrors", lambda: b"\xdd\xff\xff\xff\xff"),
+            ("Mirrors", lambda: b"\xdd" + (8 * MEBIBYTE).to_bytes(4, "big") + b"\x80" * 8 * MEBIBYTE),
+            ("Mirrors", lambda: packed([{"name": str(n), "x": [{}] * 50_000} for n in range(24)])),
+            ("Mirrors", lambda: packed([{"name": "m", "x": [[]] * 8 * MEBIBYTE}])),
+            ("Override", lambda: packed({"x": [{}] * 8 * MEBIBYTE})),
+            ("Places", lambda: packed([""] * 8 * MEBIBYTE)),
+            ("Aliases", lambda: b"\xdf\xff\xff\xff\xff" + bytes(8 * MEBIBYTE)),
+            ("DirKeys", lambda: b"\xff\xff\xff\xff" + bytes(8 * MEBIBYTE)),
         ]
     ),
 )
-def test_hostile_sizes_take_bounded_memory(section: str, content: bytes) -> None:
+def test_hostile_sizes_take_bounded_memory(section: str, content: Callable[[], bytes]) -> None:
     """Counts and nesting that promise or unfold to far more than the file take at most 12 times its size."""
-    data = with_sections(WRITTEN, {section: content})
+    data = with_sections(WRITTEN, {section: content()})
     tracemalloc.start()
     try:
         loads_or_refuses(data)
