@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -164,9 +165,17 @@ def test_what_is_no_key(tmp_path: Path, data: bytes, private: str | None, public
 
 @pytest.mark.parametrize("read", [SigningKey.read, lambda path: TrustedKeys.read([path])])
 def test_key_files_that_cannot_be_read(tmp_path: Path, read: Callable[[Path], object]) -> None:
-    """Missing files and folders are told by name."""
-    for path in (tmp_path / "missing", tmp_path):
-        with pytest.raises(KeyFileError, match=rf"{path}: cannot be read"):
+    """A missing file, a folder, a pipe without a writer and a file of a gigabyte are refused at once, by name."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(1 << 30)
+    for path, found in (
+        (tmp_path / "missing", "cannot be read"),
+        (tmp_path, "is not a regular file but a folder"),
+        (tmp_path / "pipe", "is not a regular file but a pipe"),
+        (tmp_path / "large", "has 1073741824 bytes"),
+    ):
+        with pytest.raises(KeyFileError, match=rf"{path}: {found}"):
             read(path)
 
 
