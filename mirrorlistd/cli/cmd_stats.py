@@ -28,6 +28,7 @@ a week for each of its repositories. Bad lines are counted, and the first ones a
 exit status: 0 summed up, 1 a file could not be read or written, 2 wrong usage"""
 _BAD_LINES_SHOWN: Final = 10
 """Of each file; further ones are only counted."""
+_PICTURES: Final = (".svg", ".png", ".pdf")
 
 
 def add_flags(verb: argparse.ArgumentParser) -> None:
@@ -36,7 +37,9 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
     form = verb.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print all sums as JSON")
     form.add_argument("--csv", action="store_true", help="print all sums as CSV")
-    verb.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw a picture as well")
+    verb.add_argument(
+        "--plot", type=_picture, metavar="FILE", help="draw a picture as well: FILE.svg, FILE.png or FILE.pdf"
+    )
     verb.add_argument(
         "--top", type=whole(0, 1_000_000), default=20, metavar="N", help="names in each table; 0 for all (20)"
     )
@@ -106,6 +109,13 @@ class _FileReporter:
         self.console.clear()
         if self._bad > _BAD_LINES_SHOWN:
             self.console.error(f"{self._name}: {self._bad - _BAD_LINES_SHOWN:,} more bad lines")
+
+
+def _picture(text: str) -> Path:
+    file = Path(text)
+    if file.suffix.lower() not in _PICTURES:
+        raise argparse.ArgumentTypeError(f"expected a name that ends in {', '.join(_PICTURES)}; found {text!a}")
+    return file
 
 
 def _day(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from mirrorlistd.usage.summary import TABLES
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Drawn = Any
 """matplotlib's figures and axes, whose own types leave too much open for a strict checker."""
+_DATES: Final = {"svg": "Date", "pdf": "CreationDate"}
+"""Format -> the metadata with the current time; PNG has none."""
 _BARS: Final = 12
 """Names in a panel: more would be unreadable."""
 _LONGEST_NAME: Final = 24
@@ -24,15 +26,16 @@ _LONGEST_NAME: Final = 24
 
 
 def plot(summary: Summary, file: Path) -> None:
-    """Draw a summary into an SVG file; raise OSError where that cannot be written."""
+    """Draw a summary into a file of the format that its suffix names; raise OSError where it cannot be written."""
+    kind = file.suffix.lower().removeprefix(".")
     figure: Drawn = Figure(figsize=(12, 8), layout="constrained")
-    FigureCanvasSVG(figure)
     axes: dict[str, Drawn] = figure.subplot_mosaic([["days"] * len(TABLES), [*TABLES]])
     _draw_days(axes["days"], summary)
     for table in TABLES:
         _draw_names(axes[table], table, summary.totals(table))
-    # No date of its own: the same lines give the same picture.
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    # Without a date and random ids: the same lines give the same picture.
+    with rc_context({"svg.hashsalt": "mirrorlistd"}):
+        figure.savefig(file, format=kind, metadata={_DATES[kind]: None} if kind in _DATES else None)
 
 
 def _draw_days(axes: Drawn, summary: Summary) -> None:

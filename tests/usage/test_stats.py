@@ -165,6 +165,32 @@ def test_bad_lines_and_bad_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    ("name", "start"), [("p.svg", b"<?xml"), ("p.PNG", b"\x89PNG\r\n"), ("p.pdf", b"%PDF-"), ("a.b.png", b"\x89PNG")]
+)
+def test_a_plot_is_of_the_format_that_its_name_ends_in(tmp_path: Path, name: str, start: bytes) -> None:
+    """SVG, PNG and PDF, in any case; the same lines give the same bytes."""
+    pictures: list[bytes] = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        done = stats("--plot", str(tmp_path / folder / name), "-", data=ORIGINAL.encode())
+        assert done.returncode == 0, done.stderr
+        pictures.append((tmp_path / folder / name).read_bytes())
+    assert pictures[0].startswith(start)
+    assert pictures[0] == pictures[1]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["plot", "plot.jpeg", "plot.svgz", "plot.", "svg", "-", ".png", "plot.txt"])
+def test_a_plot_of_another_format_is_wrong_usage(tmp_path: Path, name: str) -> None:
+    """A suffix that names no format that can be drawn is refused before anything is read; nothing is written."""
+    done = stats("--plot", str(tmp_path / name), "-", data=ORIGINAL.encode())
+    assert done.returncode == 2
+    assert b"expected a name that ends in .svg, .png, .pdf" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.process
 def test_a_plot_is_an_svg(tmp_path: Path) -> None:
     """--plot draws every table; names with `$` or markup in them stay names; an unwritable file is refused."""
     file = tmp_path / "plot.svg"
