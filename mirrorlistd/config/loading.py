@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
+from mirrorlist_snapshot.console import printable
+from mirrorlist_snapshot.errors import InputFileError
+from mirrorlist_snapshot.input_file import OPTIONS_FILE, read_file
+from mirrorlist_snapshot.toml import TomlError, parse_toml
 from mirrorlistd.config.option import ENV_PREFIX
 from mirrorlistd.config.server_config import OPTIONS, Config
 from mirrorlistd.errors import ConfigError
@@ -35,6 +38,9 @@ IMPORTED: Final = "mirrormanager.mls"
 _BY_NAME: Final = {option.name: option for option in OPTIONS}
 _BY_VARIABLE: Final = {option.variable: option for option in OPTIONS}
 _CONFIG: Final = _BY_NAME["config"]
+_MOST_HINTS: Final = 100
+_AT_LINE: Final = re.compile(r"\(at line (\d+)")
+_KEY: Final = re.compile(r"""[ \t\[]*(?:([A-Za-z0-9_-]+)|["']([^"']*)["'])[ \t]*[=.\]]""")
 _UNWRITTEN: Final = "a number of thousands of digits"
 """Stands for a TOML number in hexadecimal that Python does not write in decimal; no option takes it."""
 
@@ -126,7 +132,7 @@ def _from_environ(environ: Mapping[str, str], problems: list[str]) -> Iterator[t
             continue
         option = _BY_VARIABLE.get(variable)
         if option is None:
-            problems.append(f"{variable}: no such variable{_did_you_mean(variable, _BY_VARIABLE)}")
+            problems.append(f"{variable}: no such variable{_did_you_mean(variable, _BY_VARIABLE, problems)}")
             continue
         items = re.split(r"[,\s]+", raw.strip(", \t\r\n")) if option.many else raw.strip()
         yield from _read(option, items, variable, problems)
@@ -134,25 +140,42 @@ def _from_environ(environ: Mapping[str, str], problems: list[str]) -> Iterator[t
 
 def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, Any]]:
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        problems.append(f"{_CONFIG.flag}: {file} cannot be read: {error.strerror}")
+        text = read_file(file, OPTIONS_FILE).decode()
+        table = parse_toml(text)
+    except InputFileError as error:
+        problems.append(f"{_CONFIG.flag}: {error}")
         return
-    except (ValueError, RecursionError) as error:  # also of numbers of thousands of digits
-        problems.append(f"{file}: expected TOML in UTF-8, found: {error}")
+    except UnicodeDecodeError as error:
+        number = error.object.count(b"\n", 0, error.start) + 1
+        problems.append(f"{file}:{number}: expected TOML in UTF-8; found other bytes; save the file as UTF-8")
+        return
+    except TomlError as error:
+        line = f":{found[1]}" if (found := _AT_LINE.search(str(error))) else ""
+        problems.append(f"{file}{line}: expected TOML in UTF-8, such as `port = 8080`; found: {error}")
         return
     known = {name: option for name, option in _BY_NAME.items() if option.in_file}
+    lines = _lines_of_keys(text)
     for key, raw in table.items():
         option = known.get(key)
-        where = f"{file}: {key if key.isprintable() else ascii(key)}"
+        where = f"{file}:{lines[key]}: " if key in lines else f"{file}: "
+        where += printable(key)
         if option is None:
-            problems.append(f"{where}: no such key{_did_you_mean(key.replace('_', '-'), known)}")
+            problems.append(f"{where}: no such key{_did_you_mean(key.replace('_', '-'), known, problems)}")
         elif any(type(item) not in option.kind.native for item in _items(raw, option)):
             problems.append(_complaint(where, option, raw))
         else:
             for field, value in _read(option, raw, where, problems):
                 # Relative to the file: it may be moved with its neighbours, and the server starts in any folder.
                 yield field, _beside(file, value)
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """Return the line of each key at the top level; those that are written with escapes are left out."""
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if found := _KEY.match(line):
+            lines.setdefault(found[1] or found[2], number)
+    return lines
 
 
 def _beside(file: Path, value: object) -> object:
@@ -208,6 +231,9 @@ def _without_secrets(text: str) -> str:
     return re.sub(r"://[^/@]*@", "://...@", re.sub(r"(://[^?#]*[?#]).*", r"\1...", text))
 
 
-def _did_you_mean(word: str, known: Mapping[str, object]) -> str:
+def _did_you_mean(word: str, known: Mapping[str, object], problems: list[str]) -> str:
+    """Return a hint; none after many problems, because the search takes a while and a reload must not."""
+    if len(problems) >= _MOST_HINTS:
+        return ""
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]}?" if near else "; `mirrorlistd serve --help` lists them all"
