@@ -193,7 +193,7 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
 def _unix_sockets(config: Config, stack: contextlib.ExitStack) -> list[socket.socket]:
     if config.uds is None:
         return []
-    return [stack.enter_context(contextlib.closing(bind_unix(config.uds, stack)))]
+    return [stack.enter_context(contextlib.closing(bind_unix(config.uds, config.uds_mode, stack)))]
 
 
 def _announce(state: State | None, sockets: list[socket.socket]) -> None:

@@ -100,6 +100,12 @@ def _proxy(text: str) -> str:
     return "unix" if text.lower() == "unix" else _network(text)
 
 
+def _mode(text: str) -> int:
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise ValueError(text)
+    return int(text, 8)
+
+
 def _workers(text: str) -> int:
     return 0 if text.lower() == "auto" else parse_whole(text, 0, MAX_WORKERS)
 
@@ -119,6 +125,7 @@ STORE_URL: Final = Kind(
     (str,),
     _store_url,
 )
+MODE: Final = Kind('an octal mode from "000" to "777", such as "660" (in TOML as text)', (str,), _mode)
 TEMPLATE: Final = Kind("a template such as /{version}/{repo}->repo={repo}-{version}", (str,), _template)
 WORKERS: Final = Kind(f"a whole number from 1 to {MAX_WORKERS}, or auto", (int, str), _workers)
 HEADER: Final = Kind("a header such as x-forwarded-for (but not RFC 7239's forwarded)", (str,), _header)

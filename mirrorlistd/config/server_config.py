@@ -15,6 +15,7 @@ from mirrorlistd.config.kinds import (
     FLAG,
     HEADER,
     LONGEST_PULL,
+    MODE,
     NETWORK,
     PATH,
     PERCENT,
@@ -77,6 +78,9 @@ class Config:
         "listen on this address; `none`, the default with --uds, for no TCP", flag="host", many=True, reload=False)
     port: int = setting(8080, _LISTEN, "PORT", whole(0, 65535), "TCP port; 0 lets the system choose", reload=False)
     uds: Path | None = setting(None, _LISTEN, "PATH", PATH, "listen on this Unix socket", reload=False)
+    uds_mode: int = setting(0o660, _LISTEN, "MODE", MODE,
+        "who may connect to --uds, octal; with `--trusted-proxy unix` these peers state clients' addresses",
+        shown="660", reload=False)
     backlog: int = setting(2048, _LISTEN, "N", whole(1, 65535),
         "connections that wait to be accepted, per socket; the kernel has its own limit", reload=False)
     keep_alive: float = setting(15.0, _LISTEN, "SECONDS", seconds(3600),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 from typing import TYPE_CHECKING
@@ -58,13 +59,20 @@ def bind_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return listener
 
 
-def bind_unix(path: Path, stack: contextlib.ExitStack) -> socket.socket:
-    """Bind a Unix socket, whose file the stack removes."""
+def bind_unix(path: Path, mode: int, stack: contextlib.ExitStack) -> socket.socket:
+    """Bind a Unix socket with this mode, whatever the umask; the stack removes its file.
+
+    The umask is the process's: call this before there are threads.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale_socket(path)
-        listener.bind(str(path))
-        path.chmod(0o666)  # who may connect is decided by the folder's mode
+        umask = os.umask(0o777)  # until the mode is set, only root may connect
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(umask)
+        path.chmod(mode)
     except OSError as error:
         listener.close()
         raise StateError(f"cannot listen on {path}: {error.strerror or error}") from error

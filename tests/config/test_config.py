@@ -47,6 +47,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "hosts": ("0.0.0.0", '"0.0.0.0"', ("0.0.0.0",)),
     "port": ("80", "80", 80),
     "uds": ("/run/m.sock", '"/run/m.sock"', Path("/run/m.sock")),
+    "uds_mode": ("0666", '"666"', 0o666),
     "backlog": ("7", "7", 7),
     "keep_alive": ("2.5", "2.5", 2.5),
     "lane": ("asgi", '"asgi"', "asgi"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mirrorlistd.process.sockets import bind_unix
 from support.processes import SECONDS, Server, eventually, exchange, stamped, write_snapshot
 
 if TYPE_CHECKING:
@@ -54,6 +55,20 @@ def over_unix(path: Path, target: str, **headers: str) -> tuple[int, str]:
         return response.status, response.read().decode()
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o027, 0o777])
+@pytest.mark.parametrize(("mode", "expected"), [(0o660, 0o660), (0o666, 0o666), (0o600, 0o600)])
+def test_a_unix_socket_has_its_mode_whatever_the_umask(tmp_path: Path, umask: int, mode: int, expected: int) -> None:
+    """Peers of a trusted Unix socket state clients' addresses, so who may connect must not depend on the umask."""
+    before = os.umask(umask)
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.closing(bind_unix(tmp_path / "http", mode, stack)))
+            assert stat.S_IMODE((tmp_path / "http").stat().st_mode) == expected
+            assert os.umask(umask) == umask, "the umask is as it was"
+    finally:
+        os.umask(before)
+
+
 @pytest.mark.network
 def test_several_addresses_and_a_unix_socket(snapshot: Path, tmp_path: Path) -> None:
     """Every --host and the --uds are listened on; the unix peer is nobody unless it is trusted."""
@@ -62,7 +77,7 @@ def test_several_addresses_and_a_unix_socket(snapshot: Path, tmp_path: Path) -> 
     with Server(*flags, "--trusted-proxy", "unix") as server:
         last = server.wait_for_log("listening", count=3)
         assert last["url"] == f"unix:{uds}"
-        assert stat.S_IMODE(uds.stat().st_mode) == 0o666
+        assert stat.S_IMODE(uds.stat().st_mode) == 0o660
         assert over_unix(uds, "/mirrorlist?repo=r", X_Forwarded_For="193.0.6.139")[1].startswith(
             "# repo = r country = NL continent = EU\n"
         )
