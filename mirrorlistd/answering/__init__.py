@@ -1,1 +1,1 @@
-"""The product in one call: query and client -> answer; the same decision explained."""
+"""Answers: a query and a client -> a list, and the explanation of it."""

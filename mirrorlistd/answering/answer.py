@@ -1,4 +1,4 @@
-"""The product in one call: the query and the client -> status, headers and body. Pure.
+"""Answers: a query and a client -> status, headers and body. Pure.
 
 Both lanes send exactly what `answer` returns. No request makes it raise: whatever is asked, the client gets a list or
 one line that names the mistake.
@@ -29,7 +29,7 @@ _METALINK_TYPES: Final = {"application/metalink4+xml": METALINK4, "application/m
 
 @dataclass(slots=True, eq=False)  # not frozen: that would take three times as long
 class Client:
-    """Who asks, and their place."""
+    """The address and place that a request comes from."""
 
     address: Address | None
     """None where it is unknown."""

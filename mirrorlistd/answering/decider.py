@@ -196,8 +196,8 @@ class Decider:
                     self.settings.preset.comment(resolved.query, resolved.target, rank_input, ranking) + resolved.times
                 )
             meta = ResponseMeta(200, TEXT_HEADERS, ranking.first_code, TEXT.name)
-            lines = self._url_draw(resolved, ranking)
-            remembered = plans.remember(key, Plan(ranking, comment, meta, lines, resolved.separator))
+            url_draw = self._url_draw(resolved, ranking)
+            remembered = plans.remember(key, Plan(ranking, comment, meta, url_draw, resolved.separator))
         return remembered
 
     def _url_draw(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[bytes]:
@@ -210,7 +210,7 @@ class Decider:
         return self._url_draws.remember(key, BatchedDraw(ranking, resolved.limit, items, self._generator))
 
     def number_draw(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[int]:
-        """Give the dealer of mirror numbers, for whatever is not a plain list."""
+        """Return the draw of mirror numbers, for every format but plain lists."""
         key = (ranking, resolved.limit)
         return self._number_draws.get(key) or self._number_draws.remember(
             key, BatchedDraw(*key, self._mirrors, self._generator)

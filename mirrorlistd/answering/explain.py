@@ -86,7 +86,7 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     order = decision.draw(decider, ranking, random, context.now)
     explanation: dict[str, Any] = {
         "status": 200 if order else 404,
-        "asked": _asked(decider, resolved),
+        "asked": _query_facts(decider, resolved),
         "client": _client(address, on_behalf=on_behalf),
         "place": describe_place(
             decider, address, place, range(len(decider.index.snapshot.mirrors)) if full else frozenset(order)
@@ -160,7 +160,7 @@ def _listed(
         row: dict[str, object] = {"place": position, "mirror": mirror.name}
         row |= _tier(codes[number]) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
         if full:
-            row |= {"share": shares[number], "said": _said(decider, number)}
+            row |= {"share": shares[number], "said": _status(decider, number)}
         yield row | {"urls": [(url + suffix).decode() for url in urls[number]]}
 
 
@@ -168,7 +168,7 @@ def _client(address: Address | None, *, on_behalf: bool) -> dict[str, object]:
     return {"address": address.text if address else None, "on_behalf": on_behalf}
 
 
-def _asked(decider: Decider, resolved: ResolvedQuery) -> dict[str, object]:
+def _query_facts(decider: Decider, resolved: ResolvedQuery) -> dict[str, object]:
     query, target = resolved.query, resolved.target
     category = decider.index.snapshot.categories[target.category]
     return {
@@ -186,12 +186,12 @@ def _asked(decider: Decider, resolved: ResolvedQuery) -> dict[str, object]:
 def _query_string(query: Query) -> str:
     """Return a query string for the same list, of canonical values."""
     slash = b"/" if query.directory else b""
-    asked: dict[str, str | bytes | int | None] = (
+    parameters: dict[str, str | bytes | int | None] = (
         {"path": query.path + slash}
         if query.path is not None
         else {"repo": query.repo, "arch": query.arch, "file": query.file + slash if query.file else None}
     )
-    asked |= {
+    parameters |= {
         "country": ",".join([*query.countries, *(["global"] if query.everywhere else [])]),
         "protocol": ",".join(query.protocols),
         "limit": query.limit,
@@ -199,7 +199,7 @@ def _query_string(query: Query) -> str:
         "netblock": None if query.netblock else "0",
     }
     # `quote`, because the server reads `+` as a plus and not as a space.
-    return urlencode({key: value for key, value in asked.items() if value}, safe="/,:", quote_via=quote)
+    return urlencode({key: value for key, value in parameters.items() if value}, safe="/,:", quote_via=quote)
 
 
 def describe_place(
@@ -225,15 +225,15 @@ def _left_out(
     for number, reason in _reasons(decider, resolved, place, ranking):
         if number not in listed:
             mirror = decider.index.snapshot.mirrors[number]
-            said = _said(decider, number)
+            status = _status(decider, number)
             yield {
                 "mirror": mirror.name,
                 "country": mirror.country,
                 "bandwidth": mirror.bandwidth,
                 "share": shares.get(number),
-                "said": said,
+                "said": status,
                 "reason": (f"{reason}, share {shares[number]:.1f} %" if number in shares else reason)
-                + (f"; {said}" if said and mirror.active else ""),
+                + (f"; {status}" if status and mirror.active else ""),
             }
 
 
@@ -248,7 +248,7 @@ def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: R
         if mirror in ranked:
             yield mirror, f"beyond the limit of {resolved.limit}: tier {tier_words(_tier(ranked[mirror]))}"
         elif code == INACTIVE:
-            yield mirror, _said(decider, mirror) or _REASONS[code]
+            yield mirror, _status(decider, mirror) or _REASONS[code]
         elif mirror not in carrying:
             yield mirror, _not_carrying(decider, resolved, mirror)
         elif mirror not in carried:
@@ -259,7 +259,7 @@ def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: R
             yield mirror, _not_ranked(code, ranking, decider.settings.minimum)
 
 
-def _said(decider: Decider, mirror: int) -> str | None:
+def _status(decider: Decider, mirror: int) -> str | None:
     """Return the status of a mirror in the status file."""
     status = decider.index.statuses.get(decider.index.snapshot.mirrors[mirror].name)
     return f"{status} (by the status file)" if status is not None else None

@@ -1,4 +1,4 @@
-"""An explanation as text for people: what `explain` told, in lines. Pure; the command line and /explain print it."""
+"""An explanation as text, for the command line and /explain. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def text(report: Mapping[str, Any]) -> str:
-    """Write an explanation (see `explain`) in lines, each ending in LF; an error is one line."""
+    """Return an explanation (see `explain`) in lines, each ending in LF; an error is one line."""
     return "".join(f"{line.rstrip()}\n" for line in _lines(report))
 
 
@@ -56,12 +56,12 @@ def _place(place: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _list(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a table; `share` (only insiders are told) is that of first places within the tier."""
+    """Yield a table; `share` (for insiders only) is the share of first places within the tier."""
     width = max(len(tier_words(row)) for row in report["list"])
     full = "left_out" in report
     yield f"  #  {'tier':<{width}}      {'Mbit/s':>7}  {'share in tier  ' if full else ''}URL"
     for row in report["list"]:
         share = f"{row['share']:>11.1f} %  " if full else ""
         where = f"{tier_words(row):<{width}}  {row['country'] or '--'}  {row['bandwidth']:>7}"
-        said = f"  {row['said']}" if full and row["said"] else ""
-        yield f"{row['place']:>3}  {where}  {share}{' '.join(row['urls'])}{said}"
+        status = f"  {row['said']}" if full and row["said"] else ""
+        yield f"{row['place']:>3}  {where}  {share}{' '.join(row['urls'])}{status}"

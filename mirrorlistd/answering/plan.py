@@ -1,7 +1,4 @@
-"""The values that answers are made of: what was asked, what an operator has set, and what was decided.
-
-A `Decider` makes and remembers them. None of them holds a part of another snapshot.
-"""
+"""Values of answering: the settings, a resolved query, the plan of an answer, and what goes with its body."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ class AnswerSettings:
     preset: Preset = DEFAULT
     """Which way of answering; the index must have been made with its heaviest weight."""
     minimum: int = 5
-    """Mirrors that the tiers before the global one must hold to do without it."""
+    """The global tier is left out where the nearer tiers hold at least this many mirrors."""
     limit: int | None = None
     """Mirrors in a list, unless the client asks for another number; None leaves it to the preset."""
     sticky: float = 600.0
@@ -81,20 +78,20 @@ class ResponseMeta:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """All of an answer but chance: one query, one place."""
+    """The answer to one query at one place, except for the draw."""
 
     ranking: Ranking
     comment: bytes
     """Comment lines, each ending in LF; empty where the client wants none."""
     meta: ResponseMeta
     """Of the plain list."""
-    lines: BatchedDraw[bytes]
-    """Deals base URLs: the first of each mirror."""
+    url_draw: BatchedDraw[bytes]
+    """Draws base URLs, the first of each mirror."""
     separator: bytes
     """As of `ResolvedQuery`."""
 
     def body(self, random: Random) -> bytes:
-        """Write a plain list (see `ResolvedQuery`); empty where nobody is offered."""
-        urls = self.lines.draw(random)
+        """Return the body of a plain list (see `ResolvedQuery.plain`); empty where no mirror is offered."""
+        urls = self.url_draw.draw(random)
         separator = self.separator
         return b"".join((self.comment, separator.join(urls), separator)) if urls else b""

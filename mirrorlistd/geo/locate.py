@@ -1,12 +1,11 @@
-"""Where an address is: with `mmdb`, which opens the files, the only user of GeoIP readers.
+"""Locations of addresses, from MMDB files (opened by `mmdb`) or from the built-in registry data.
 
-Databases are the operator's: any country, city or ASN database in MMDB format, of any schema in `_COUNTRY`,
-`_CONTINENT` and `_ASN` below. The schema is found out once, from the records probed at opening, so that a lookup
-decodes a few short strings and not a city's names in eight languages. After that `locate` never raises: what
-cannot be read is unknown, and counted.
+An operator can use any country, city or ASN database in MMDB format whose schema is in `_COUNTRY`, `_CONTINENT` and
+`_ASN`. The schema is detected once, from the records probed at opening, so that a lookup decodes a few short strings
+and no names of cities. Later `locate` never raises: a record that cannot be read is unknown and counted.
 
-Without a database the country comes from the registries' delegation data in `iptocc`: where an address is
-registered, which need not be where it is used.
+Without a database the country comes from the registries' delegation data in `iptocc`: the country where an address is
+registered, which may differ from where it is used.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ UNKNOWN: Final = Location(None, None, 0)
 
 
 class GeoSource(NamedTuple):
-    """Where one kind of knowledge comes from; for metrics and `check`."""
+    """The source of one kind of data; for metrics and `check`."""
 
     kind: str
     """`country` or `asn`."""
@@ -97,7 +96,7 @@ class GeoSource(NamedTuple):
 
 
 class Geo:
-    """Opened databases. Nothing that one can see of it ever changes, but for the counter `failures`."""
+    """Opened databases; immutable, except for the counter `failures`."""
 
     __slots__ = ("_asn", "_country", "_places", "_v4", "_v6", "failures", "sources")
 
@@ -134,7 +133,7 @@ class Geo:
         return cls(places, numbers)
 
     def locate(self, address: Address) -> Location:
-        """Look an address up. Never raises; UNKNOWN where nothing is known, and after `close`."""
+        """Return the location of an address; UNKNOWN without a record, and after `close`. Never raises."""
         text = address.text
         countries, continents, asns = self._v4 if len(address.packed) == _V4_BYTES else self._v6
         country = continent = asn = None
@@ -161,7 +160,7 @@ class Geo:
         return same
 
     def close(self) -> None:
-        """Give the copies back; lookups to come know nothing of them."""
+        """Close the databases; later lookups return UNKNOWN."""
         for database in (self._country, self._asn):
             if database is not None:
                 database.reader.close()
@@ -174,7 +173,7 @@ class Geo:
         return place
 
     def _locate_by_record(self, address: Address) -> Location:
-        """Look up by whole records: tells a record of another shape than the probed ones from a corrupt one."""
+        """Look up whole records: a record of an unusual shape is then no failure, a corrupt one is."""
         place = self._record(self._country, address)
         number = place if self._asn is self._country else self._record(self._asn, address)
         country = iptocc.country_code(address.text) if self._country is None else _first(place, _COUNTRY)
@@ -207,7 +206,7 @@ class _Schema:
         database, records = open_mmdb(source)
         country = _used(records, _COUNTRY, _letters)
         if _COUNTRY[0] in country and _COUNTRY[1] not in country:
-            # MaxMind's records without the one have the other, even if no probed record was such.
+            # MaxMind's records have one or the other, even if all probed records have the first.
             country = (*_COUNTRY[:2], *country[1:])
         maps = [cast("dict[str, object]", record) for record in records if isinstance(record, dict)]
         return cls(
@@ -230,7 +229,7 @@ class _Schema:
 def _used(
     records: list[object], paths: tuple[FieldPath, ...], value_of: Callable[[object], T]
 ) -> tuple[FieldPath, ...]:
-    """Choose the paths at which some record has a value that `value_of` makes something of."""
+    """Return the paths at which some record has a usable value."""
     return tuple(path for path in paths if any(value_of(_dig(record, path)) for record in records))
 
 
@@ -249,7 +248,7 @@ def _source(kind: str, database: Database) -> GeoSource:
 def _lookups(
     country: _Schema | None, asn: _Schema | None, version: int
 ) -> tuple[tuple[Lookup, ...], tuple[Lookup, ...], tuple[Lookup, ...]]:
-    """Prepare what to ask for country, continent and ASN of a family's addresses, in turn until one answers."""
+    """Return the lookups for country, continent and ASN of one address family; the first that has a value counts."""
 
     def chain(schema: _Schema, paths: tuple[FieldPath, ...]) -> tuple[Lookup, ...]:
         if version > schema.database.ip_version:

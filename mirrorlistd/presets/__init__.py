@@ -1,7 +1,7 @@
-"""Ways of answering, each whole: how a query is read, how long lists are, and what is said around and instead of them.
+"""Presets: how a query is read, the default length of lists, comment lines and error texts. Pure.
 
-The rules of selection are the same in all. A preset is chosen at set-up and never asked about by name: it is a row of
-values and functions, and what comes of it is remembered with the answers. Pure.
+The selection rules are the same in all presets. No code branches on the name of a preset: a preset is a row of values
+and functions.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _comment(query: Query, target: Target, rank_input: RankInput, _: Ranking) -> bytes:
-    """Say what was understood, in the snapshot's names and canonical codes."""
+    """Return the comment line: what the list is of, and for which country, in canonical names and codes."""
     words = [target.label]
     place = rank_input.place
     if query.countries or query.everywhere:

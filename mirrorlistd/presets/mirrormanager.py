@@ -1,7 +1,7 @@
-"""MirrorManager's way, as its mirrorlist-server answers: a drop-in for the clients that know it.
+"""The preset `mirrormanager`: answers like MirrorManager's mirrorlist-server, for clients that expect them.
 
-What departs from the original, and why, is a table in docs/mirrormanager.md. Header and errors are the original's to
-the byte, but made of the snapshot's names and canonical values: what a client wrote comes back escaped, if at all.
+Comment lines and errors equal the original's byte for byte, but have the snapshot's names and canonical values: a
+client's own text comes back escaped or not at all. docs/mirrormanager.md lists the differences and their reasons.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.rank import Ranking, RankInput
 
 _SOURCE: Final = "source"
-"""A repository whose name holds this has this one architecture, whatever clients say."""
+"""A repository whose name contains this has this architecture, whatever `arch=` is."""
 _NOT_NAMED: Final = "# either path=, or repo= and arch= must be specified"
 _MOST_SHOWN: Final = 2_000
-"""Repositories that an error lists: Fedora has some 800, and an error must stay cheap."""
+"""Repositories in an error: more than Fedora has, few enough to keep an error cheap."""
 
 
 def _read(raw: bytes) -> Query:
@@ -40,14 +40,14 @@ def _read(raw: bytes) -> Query:
 
 
 def _comment(query: Query, target: Target, rank_input: RankInput, ranking: Ranking) -> bytes:
-    """Say what was asked and which networks and countries there are mirrors for, a space after each word."""
+    """Return the comment line: the content, then each network and country that mirrors were found for."""
     words = [target.label.rstrip(b"/"), *_found_via(query, rank_input, ranking)]
     protocols = b"protocol = " + ",".join(query.protocols).encode() if query.protocols else b""
     return b"".join(word + b" " for word in words) + protocols + b"\n"
 
 
 def _found_via(query: Query, rank_input: RankInput, ranking: Ranking) -> Iterator[bytes]:
-    """Yield a word for each source of mirrors, even where all of its mirrors stand in an earlier tier, too."""
+    """Yield a word for each source of mirrors, also where all of its mirrors are in an earlier tier."""
     by_country = bool(query.countries or query.everywhere)
     if ranking.by_country:
         countries = _countries(rank_input, [mirror for tier in ranking.tiers for mirror in tier.mirrors])
@@ -61,17 +61,19 @@ def _found_via(query: Query, rank_input: RankInput, ranking: Ranking) -> Iterato
         return
     if rank_input.selection_query.own_network and not by_country and of_asn(rank_input):
         yield b"Using ASN %d" % rank_input.place.asn
-    for code in sorted({rank_input.codes[mirror] for mirror in rank_input.carried}):
+    codes, carried = rank_input.codes, rank_input.carried
+    for code in sorted({codes[mirror] for mirror in carried}):
         if COUNTRY <= code <= CONTINENT:
             yield from map(
-                _country, _countries(rank_input, [one for one in rank_input.carried if rank_input.codes[one] == code])
+                _country,
+                _countries(rank_input, [mirror for mirror in carried if codes[mirror] == code]),
             )
     if sum(len(tier.mirrors) for tier in ranking.tiers if tier.code != GLOBAL) < rank_input.minimum:
         yield b"country = global"
 
 
 def _countries(rank_input: RankInput, mirrors: list[int]) -> list[str]:
-    """Name the countries of some mirrors, in an order that depends on nothing else."""
+    """Return the countries of some mirrors, sorted."""
     return sorted({country for number in mirrors if (country := rank_input.index.snapshot.mirrors[number].country)})
 
 
@@ -80,10 +82,10 @@ def _country(country: str) -> bytes:
 
 
 class _Refusals:
-    """The original's words for what it does not serve; ours where it has none."""
+    """Error texts: the original's, or the default preset's where it has none."""
 
     def __init__(self, index: Index, *, as_it_was: bool = False) -> None:
-        """`as_it_was`: with the status 200 where the original gives it."""
+        """With `as_it_was`, some errors have the original's status 200."""
         self._snapshot = index.snapshot
         self._statuses = {Reason.NOT_NAMED: 200, Reason.DISABLED: 200} if as_it_was else {}
         self._known = "# following repositories are available:\n" + "".join(_available(index.snapshot))
@@ -94,22 +96,22 @@ class _Refusals:
             reason = Reason.NOT_NAMED
         match reason:
             case Reason.NOT_NAMED:
-                said = _NOT_NAMED
+                message = _NOT_NAMED
             case Reason.DISABLED:
-                said = "repo disabled"
+                message = "repo disabled"
             case Reason.NO_PATH:
-                said = "error: invalid path"
+                message = "error: invalid path"
             case Reason.NO_REPOSITORY:
-                said = f"{self._named(query)}error: invalid repo or arch\n{self._known}"
+                message = f"{self._named(query)}error: invalid repo or arch\n{self._known}"
             case _:
-                said = refused.error.message + "\n"
+                message = refused.error.message + "\n"
         status = self._statuses.get(reason, reason.status)
         if refused.format == METALINK.name:
-            return not_a_metalink(status, self._snapshot.built, said)
-        return Rendered(status, TEXT_HEADERS, said.encode())
+            return not_a_metalink(status, self._snapshot.built, message)
+        return Rendered(status, TEXT_HEADERS, message.encode())
 
     def _named(self, query: Query | None) -> str:
-        """Repeat what was asked for: it is in no snapshot, so it is escaped."""
+        """Repeat the client's names, escaped, because the snapshot does not have them."""
         if query is None:
             return ""
         repo = query.repo or ""
@@ -118,7 +120,7 @@ class _Refusals:
 
 
 def _available(snapshot: Snapshot) -> Iterator[str]:
-    """Yield a line for each repository and architecture that can be asked for, as the original sorts them."""
+    """Yield a line for each repository and architecture, sorted like the original's."""
     pairs = [
         (repository.name, directory.arch)
         for repository in snapshot.repositories
@@ -141,4 +143,4 @@ MIRRORMANAGER: Final = Preset(
     refusals=_Refusals,
 )
 MIRRORMANAGER_AS_IT_WAS: Final = replace(MIRRORMANAGER, refusals=partial(_Refusals, as_it_was=True))
-"""The same with the original's statuses: 200 for disabled repositories and where too little was named."""
+"""The same, with the original's status 200 for disabled repositories and incomplete queries."""

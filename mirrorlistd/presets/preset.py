@@ -1,4 +1,4 @@
-"""What a preset is made of."""
+"""The parts of a preset."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 UNLIMITED: Final = MAX_MIRRORS
-"""As many mirrors in a list as there can be."""
+"""No limit: a list may have every mirror."""
 
 
 class Refused(NamedTuple):
-    """A request that gets no list: what any words for it are made from. Small, because memos are full of them."""
+    """A query that gets no list, with what its error text is made from. Small, because memos keep it."""
 
     error: QueryError | NotServedError
     query: Query | None
-    """What was asked, where it could be read."""
+    """None where it could not be parsed."""
     format: str
-    """The format that was asked for, empty for none: a refusal may have to come in it."""
+    """The wanted format, empty for none: an error may have to come in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +38,14 @@ class Preset:
     name: str
     """The value of --preset."""
     limit: int
-    """Mirrors in a list, where neither the client nor the operator says how many."""
+    """Mirrors in a list, where neither the client nor the operator sets a limit."""
     heaviest: int
-    """Mbit/s: no mirror weighs more in a shuffle."""
+    """Mbit/s: the greatest weight of a mirror in a shuffle."""
     bare_metalinks: bool
-    """There are metalinks of files of which the snapshot knows nothing but where they are."""
+    """Whether files without file details in the snapshot have metalinks."""
     read: Callable[[bytes], Query]
-    """What stands after the `?` -> what is asked; raises QueryError."""
+    """Parses a canonical query string; raises QueryError."""
     comment: Callable[[Query, Target, RankInput, Ranking], bytes]
     """The comment line of a list, ending in LF."""
     refusals: Callable[[Index], Callable[[Refused], Rendered]]
-    """Makes, once per snapshot, what turns refusals into answers."""
+    """Makes, once per snapshot, the function that renders errors."""

@@ -1,8 +1,8 @@
-"""Chosen mirrors -> bytes: one module per family of formats, one row per format in `FORMATS`.
+"""Formats of answers: one module per family, one row per format in `FORMATS`.
 
 Adding a format touches one file and this table. Lists for package clients are strict (docs/client-compatibility.md): LF
 only, comment lines at the top and only there, nothing else but what the client parses. Nothing is ever built from raw
-request bytes or from the Host header. Pure: no clock, no chance.
+request bytes or from the Host header. Pure: no clock, no randomness.
 """
 
 from __future__ import annotations
@@ -34,4 +34,4 @@ __all__ = [
 FORMATS: Final[Mapping[str, Renderer]] = {
     renderer.name: renderer for renderer in (TEXT, JSON, APT, PACMAN, METALINK, METALINK4, REDIRECT)
 }
-"""Every value of `format=`; none asked for means `text`."""
+"""Every value of `format=`; the default is `text`."""

@@ -1,4 +1,4 @@
-"""What every renderer gets and gives."""
+"""Input and output of every renderer."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LIST_HEADERS: Final = ((b"cache-control", b"private, no-store"),)
 """No list client uses ETag or 304, and a shared cache would mix up places (docs/client-compatibility.md, Lists are not
 cached)."""
 TEXT_HEADERS: Final = ((b"content-type", b"text/plain; charset=utf-8"), *LIST_HEADERS)
-"""Of plain lists, and of what is said instead of a list."""
+"""Of plain lists and of errors."""
 
 
 @dataclass(slots=True, eq=False)
 class Listing:
-    """An answer before it has a shape: what was asked, who is near, who was drawn."""
+    """A list before it is rendered: content, base URLs, tiers and the drawn mirrors."""
 
     index: Index
     target: Target
@@ -34,20 +34,20 @@ class Listing:
     comment: bytes
     """Comment lines, each ending in LF; empty where the client wants none."""
     public_url: str
-    """Where clients reach this server, without a slash at the end; empty where nobody has said."""
+    """Where clients reach this server, without a slash at the end; empty where it is not configured."""
 
     @property
     def details(self) -> FileDetails | None:
-        """What the snapshot knows of the file that was asked for."""
+        """Return the file's details in the snapshot."""
         return self.index.details(self.target)
 
     @property
     def file_name(self) -> str:
-        """Last segment of the path; empty for a directory. Undecodable bytes are replaced."""
+        """Return the last segment of the path, with undecodable bytes replaced; empty for a directory."""
         return "" if self.target.is_directory else self.target.path.rpartition(b"/")[2].decode("utf-8", "replace")
 
     def lines(self) -> Iterator[tuple[Mirror, int, str]]:
-        """(mirror, its number, URL) for every URL, best first."""
+        """Yield (mirror, its number, URL) for every URL, best first."""
         suffix = self.target.suffix
         mirrors = self.index.snapshot.mirrors
         urls = self.offers.urls
@@ -55,7 +55,7 @@ class Listing:
 
 
 class Rendered(NamedTuple):
-    """An answer in its shape."""
+    """A rendered answer."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -71,15 +71,15 @@ class Renderer:
     """The value of `format=`."""
     render: Callable[[Listing], Rendered]
     stable: bool = False
-    """The same client gets the same order for a while: its transaction stays on one mirror."""
+    """Whether one client gets the same order for a while, so that its transaction stays on one mirror."""
     longest: int | None = None
-    """Mirrors that it has room for where the client names no limit; None leaves it to the operator's."""
+    """Most mirrors where the client names no limit; None: the operator's limit."""
     file: str = ""
-    """The file below a repository's directory that is meant where the client names none; it is about files only."""
+    """The file that is meant where the client names none. Set for formats that describe one file."""
 
 
 def tiers_of(ranking: Ranking) -> dict[int, int]:
-    """Mirror number -> code of the tier it stands in."""
+    """Return mirror number -> tier code."""
     codes = {mirror: tier.code for tier in ranking.tiers for mirror in tier.mirrors}
     if ranking.fallback is not None:
         codes.update(dict.fromkeys(ranking.fallback.mirrors, FALLBACK))

@@ -17,7 +17,7 @@ _JSON_HEADERS: Final = ((b"content-type", b"application/json"), *LIST_HEADERS)
 
 
 def _text(listing: Listing) -> Rendered:
-    """Render URLs, one a line; `Plan.body` writes those of one URL a mirror, the same way."""
+    """Render URLs, one a line. `Plan.body` renders lists of one URL a mirror in the same way."""
     separator = listing.target.suffix + b"\n"
     urls = chain.from_iterable(map(listing.offers.urls.__getitem__, listing.order))
     return Rendered(200, TEXT_HEADERS, b"".join((listing.comment, separator.join(urls), separator)))

@@ -61,13 +61,13 @@ def _opening_3(built: int) -> Iterator[str]:
     yield f'<metalink version="3.0" xmlns="{_NAMESPACE_3}" {dynamic} generator="mirrorlistd" xmlns:mm0="{_MM0}">'
 
 
-def not_a_metalink(status: int, built: int, said: str) -> Rendered:
-    """Render an error as MirrorManager does: a metalink of nothing, which says in a comment what is wrong.
+def not_a_metalink(status: int, built: int, message: str) -> Rendered:
+    """Render an error as MirrorManager does: an empty metalink with the message in a comment.
 
-    `built` is when the snapshot was, in seconds since 1970 UTC.
+    `built` is the time of the snapshot, in seconds since 1970 UTC.
     """
-    # A comment ends at the first two hyphens (XML 1.0, 2.5): none may stand beside another.
-    comment = re.sub("-(?=-)", "- ", said.removesuffix("\n"))
+    # A comment ends at two hyphens (XML 1.0, 2.5).
+    comment = re.sub("-(?=-)", "- ", message.removesuffix("\n"))
     return Rendered(
         status, _HEADERS_3, "\n".join([*_opening_3(built), f"<!-- {comment}", "-->", "</metalink>", ""]).encode()
     )
@@ -112,7 +112,7 @@ def _version_4(listing: Listing) -> Rendered:
 
 
 def _xml_name(name: str) -> str:
-    """Drop what XML 1.0 cannot say at all (section 2.2); quoting is left to the writer."""
+    """Drop characters that XML 1.0 does not have (section 2.2); the caller quotes."""
     return "".join(letter for letter in name if letter.isprintable() or letter == " ")
 
 

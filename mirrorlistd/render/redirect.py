@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DUPLICATES: Final = 6
-"""Mirrors named, the one that is given first: enough to fail over to, few enough for a small header. The first is among
-them because wget2 fetches from the links alone and would else begin with the second."""
+"""Mirrors in the `Link` headers: enough for failover, few enough for a small header. The first is among them because
+wget2 downloads from the links only."""
 _HEADERS: Final = (
     (b"content-type", b"text/plain; charset=utf-8"),
     (b"cache-control", b"private"),
@@ -44,7 +44,7 @@ def _redirect(listing: Listing) -> Rendered:
 
 
 def _described_by(listing: Listing) -> Iterator[str]:
-    """Name the metalinks of the file by its path, which holds however the file was asked for."""
+    """Yield links to the metalinks of the file, by its path."""
     top = listing.index.snapshot.categories[listing.target.category].top.encode()
     path = quote(b"/".join(filter(None, (top, listing.target.path))), safe="/")
     for shape, kind in (("metalink4", "metalink4+xml"), ("metalink", "metalink+xml")):
@@ -52,4 +52,4 @@ def _described_by(listing: Listing) -> Iterator[str]:
 
 
 REDIRECT: Final = Renderer("redirect", _redirect, stable=True, longest=DUPLICATES)
-"""302 for one file or directory; `redirect=1` asks for the same."""
+"""302 for one file or directory; also by `redirect=1`."""

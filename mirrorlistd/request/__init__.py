@@ -1,1 +1,1 @@
-"""Bytes of a request -> values: who asks, and for what. Pure."""
+"""Request parsing: path, query, head, `Accept` and the client's address. Pure."""

@@ -1,10 +1,10 @@
-"""Who asks: the client's address from the peer's and from the one header that a trusted proxy writes. Pure.
+"""The client's address: from the socket, or from the one header that a trusted proxy writes. Pure.
 
-Nobody says who they are (docs/prior-defects.md, Defect 3): a header counts only when the peer is a configured proxy,
-only the one configured header counts, and it is read from the right, because a client can put anything on the left and
-a proxy appends on the right. What cannot be read makes the client unknown; it is never skipped, never an error.
+A header counts only when the peer is a configured proxy, and only the one configured header counts
+(docs/prior-defects.md, Defect 3). It is read from the right: a proxy appends on the right, and a client can write
+anything on the left. An element that cannot be read makes the client unknown; it is neither skipped nor an error.
 
-Texts are parsed by `inet_pton`, which is strict and costs 70 ns; `ipaddress` (1.7 to 5.5 us) is for set-up.
+Requests are parsed with `inet_pton`, which is strict and fast. `ipaddress` is slow and serves for configuration only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ N = TypeVar("N", ipaddress.IPv4Network, ipaddress.IPv6Network)
 
 DEFAULT_HEADER: Final = "x-forwarded-for"
 MAX_HOPS: Final = 64
-"""Trusted addresses walked over in one header, which bounds the work; no real chain of proxies is as long."""
+"""Trusted addresses that are read in one header; no real chain of proxies is as long."""
 
 _MAX_TEXT: Final = 45
 """Characters of the longest address, `INET6_ADDRSTRLEN` - 1."""
@@ -49,16 +49,16 @@ class Address(NamedTuple):
 
 
 class ClientAddress(NamedTuple):
-    """Who asks, as far as it can be told."""
+    """The address that a request comes from."""
 
     address: Address | None
     """None where it is unknown."""
     failed: bool
-    """True where something could not be parsed; for a counter."""
+    """Whether something could not be parsed; for a counter."""
 
 
 def parse_address(text: str) -> Address | None:
-    """Parse exactly one address, nothing around it; None for anything else, whatever it is."""
+    """Parse exactly one address without anything around it; None for any other text."""
     if len(text) > _MAX_TEXT:
         return None
     try:
@@ -74,10 +74,10 @@ def parse_address(text: str) -> Address | None:
 
 
 def parse_forwarded(element: bytes) -> Address | None:
-    """Parse one element of a forwarding header: an address, with what proxies put around it.
+    """Parse one element of a forwarding header; None for any other text, such as a name or a quoted string.
 
-    That is white space, a port (`192.0.2.1:80`, `[::1]:80`), brackets and a zone (`fe80::1%eth0`). Anything
-    else, such as `unknown`, a name or a quoted string, is None.
+    An element is an address, possibly with white space, a port (`192.0.2.1:80`, `[::1]:80`), brackets and a zone
+    (`fe80::1%eth0`).
     """
     if len(element) > _MAX_ELEMENT:
         return None
@@ -123,18 +123,18 @@ class _Ranges:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSet:
-    """A set of networks of both families; asking costs one bisection, however many there are."""
+    """A set of networks of both families; a lookup is one bisection."""
 
     cidrs: tuple[str, ...]
-    """Canonical, in the order in which they were given; for people."""
+    """Canonical, in the order of the configuration; for messages."""
     _v4: _Ranges
     _v6: _Ranges
 
     @classmethod
     def parse(cls, specs: Iterable[str], *, source: str = "networks") -> NetworkSet:
-        """Make a set of networks (`192.0.2.0/24`) and single addresses (`2001:db8::1`).
+        """Parse networks (`192.0.2.0/24`) and single addresses (`2001:db8::1`).
 
-        ConfigError carries every mistake, each with `source`, the name of the setting.
+        Raise ConfigError with every mistake, each with `source`, the name of the setting.
         """
         networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         problems: list[str] = []
@@ -150,7 +150,7 @@ class NetworkSet:
         return cls(tuple(map(str, networks)), _Ranges.of(v4), _Ranges.of(v6))
 
     def contains(self, address: Address) -> bool:
-        """Whether one of the networks holds the address."""
+        """Whether the address is in one of the networks."""
         packed = address.packed
         ranges = self._v4 if len(packed) == 4 else self._v6  # noqa: PLR2004 - bytes of an IPv4 address
         row = bisect_right(ranges.first, packed)
@@ -183,21 +183,21 @@ def _network(spec: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose word is taken for where a request came from, and in which header."""
+    """The proxies whose forwarding header is believed, and the name of that header."""
 
     networks: NetworkSet
     """The proxies' addresses."""
     unix: bool
-    """Whether the peer of a unix socket is a proxy."""
+    """Whether the peer of a Unix socket is a proxy."""
     header: bytes
     """Lower-case name of the only header that counts."""
 
     @classmethod
     def parse(cls, specs: Sequence[str], header: str = DEFAULT_HEADER, *, source: str = "--trusted-proxy") -> Trust:
-        """Make it from settings: networks, addresses or `unix`, and a header's name in any case.
+        """Parse settings: networks, addresses or `unix`, and the name of a header in any case.
 
-        ConfigError carries every mistake. A network that holds everybody is one: it would let every client
-        choose its address. So is `Forwarded`, whose syntax (RFC 7239) is another one.
+        Raise ConfigError with every mistake. A network of all addresses is a mistake: every client could choose its
+        address. So is `Forwarded`, which has another syntax (RFC 7239).
         """
         problems: list[str] = []
         name = header.strip().lower()
@@ -220,11 +220,11 @@ class Trust:
 
     @property
     def anyone(self) -> bool:
-        """Whether there is any proxy to believe: without one, headers need not be looked at."""
+        """Whether any proxy is trusted; otherwise headers need not be read."""
         return self.unix or bool(self.networks.cidrs)
 
     def believes(self, peer: str | None) -> bool:
-        """Whether this peer's header counts; None is the peer of a unix socket."""
+        """Whether this peer's header counts; None is the peer of a Unix socket."""
         if peer is None:
             return self.unix
         address = _parse_peer(peer)
@@ -236,14 +236,13 @@ _UNREADABLE: Final = ClientAddress(None, failed=True)
 
 
 def client_address(peer: str | None, forwarded: Sequence[bytes], trust: Trust) -> ClientAddress:
-    """Tell who asks (docs/selection.md, Who asks). `peer` is the socket's address, None for a unix socket.
+    """Return the client's address (docs/selection.md, Who asks).
 
-    `forwarded` are the values of the trusted header, one for each line, in the order in which they came. They
-    count only if the peer is trusted: then the client is the right-most address that is not trusted itself. A
-    request whose addresses are all trusted comes from the left-most of them: each proxy vouches for the one to
-    its left, and the last one there simply is a machine of the operator's. A trusted peer without the header
-    speaks for itself. An element that cannot be read, an empty one too, ends the walk and leaves the client
-    unknown: to the left of it anybody may have written.
+    `peer` is the address of the socket's other end, None for a Unix socket. `forwarded` are the values of the trusted
+    header, one for each line, in order. They count only if the peer is trusted: the client is then the right-most
+    address that is not trusted itself, or the left-most one if all are trusted. A trusted peer without the header is
+    itself the client. An element that cannot be read, or is empty, makes the client unknown, because what is left of it
+    may be the client's own text.
     """
     if peer is None:
         if not trust.unix or not forwarded:
@@ -258,12 +257,12 @@ def client_address(peer: str | None, forwarded: Sequence[bytes], trust: Trust) -
 
 
 def _parse_peer(peer: str) -> Address | None:
-    """Read a socket's address. An odd one comes from our own side of it: the zone of a link-local address, say."""
+    """Parse the address of a socket, which may have a zone, as link-local addresses do."""
     return parse_address(peer) or parse_forwarded(peer.encode("utf-8", "replace"))
 
 
 def _walk(forwarded: Sequence[bytes], trusted: NetworkSet) -> ClientAddress | None:
-    """Read header values from the right; None where they hold nothing at all. Work is bounded by MAX_HOPS."""
+    """Read header values from the right, at most MAX_HOPS elements; None where they are blank."""
     joined = forwarded[0] if len(forwarded) == 1 else b",".join(forwarded)
     if not joined or joined.isspace():
         return None
@@ -271,7 +270,7 @@ def _walk(forwarded: Sequence[bytes], trusted: NetworkSet) -> ClientAddress | No
     address = None
     for _ in range(MAX_HOPS):
         comma = joined.rfind(b",", 0, end)
-        # The slice is cut so that a huge element is not copied; one byte too long is enough to be refused.
+        # The slice is cut, so that a huge element is not copied; one byte too many is enough to refuse it.
         address = parse_forwarded(joined[comma + 1 : min(end, comma + 2 + _MAX_ELEMENT)])
         if address is None:
             return _UNREADABLE

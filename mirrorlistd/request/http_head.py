@@ -1,7 +1,7 @@
-"""What a request's head asks for: raw bytes -> Head, told by llhttp, the parser that uvicorn uses as well. Pure.
+"""Request heads: raw bytes -> RequestHead, parsed by llhttp, as in uvicorn. Pure.
 
-Only a plain GET or HEAD for a list, without a body, is a Head; the rest is None and somebody else's. llhttp is the only
-judge of what the bytes mean: nothing here splits lines or fields, so the two lanes cannot read a request differently.
+Only a GET or HEAD for a list, without a body, becomes a RequestHead. All other requests are None and left to the ASGI
+lane. llhttp alone splits lines and fields, so that both lanes read a request alike.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from mirrorlistd.request.routes import Routes
 
 _UNUSUAL: Final = frozenset((b"content-length", b"expect", b"transfer-encoding", b"upgrade"))
-"""Headers that change where a request ends, or what comes next."""
+"""Headers that change where a request ends, or what follows it."""
 
 
-@dataclass(slots=True)  # not frozen: the ASGI lane makes one for each request, and that would take thrice as long
+@dataclass(slots=True)  # not frozen: the ASGI lane makes one for each request
 class ListRequest:
-    """What an answer depends on, but for who asks; the same from whichever lane it comes."""
+    """A request for a list, without the client; equal in both lanes."""
 
     path: bytes
     """As sent, for the log."""
@@ -31,7 +31,7 @@ class ListRequest:
     query: bytes
     """Canonical: see `routes`."""
     redirect: bool = False
-    """It may be a redirect (see `is_redirect`): then the following matter."""
+    """Whether it may be a redirect (see `is_redirect`); only then are the following fields set."""
     accept: bytes = b""
     """The `Accept` header."""
     https: bool = False
@@ -40,32 +40,32 @@ class ListRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """One whole head, understood."""
+    """One whole head, parsed."""
 
     list_request: ListRequest
     wants_body: bool
     """False for HEAD."""
     keep_alive: bool
-    """What the client wishes."""
+    """Whether the client wants to keep the connection."""
     scheme: bytes
     """The `X-Forwarded-Proto` header, which counts if a trusted proxy sent it; empty without one."""
     forwarded: tuple[bytes, ...]
     """Values of the header in which trusted proxies name the client."""
     lasting: bool
-    """May be remembered: a head without `Forwarded`, and with no more than one value in `forwarded`."""
+    """Whether it may be remembered: without `Forwarded`, and with at most one value in `forwarded`."""
 
 
 def parse_head(raw: bytes, routes: Routes, forwarded_header: bytes) -> RequestHead | None:
-    """Read bytes that should be exactly one head; None where they are not, or are not for a list.
+    """Parse exactly one head; None where the bytes are anything else, or no request for a list.
 
     `forwarded_header` is the lower-case name of the header in which trusted proxies name the client.
     """
-    if b"\r\n " in raw or b"\r\n\t" in raw:  # obs-fold (RFC 9112 5.2); llhttp refuses it, unless told to be lenient
+    if b"\r\n " in raw or b"\r\n\t" in raw:  # obs-fold (RFC 9112 5.2), which llhttp refuses by default
         return None
     reader = _Reader()
     if not reader.read(raw) or reader.method not in (b"GET", b"HEAD") or reader.version not in ("1.1", "1.0"):
         return None
-    headers = dict(reader.headers)  # of several the last one counts, as in the other lane
+    headers = dict(reader.headers)  # of repeated ones the last counts, as in the ASGI lane
     if not _UNUSUAL.isdisjoint(headers):
         return None
     try:
@@ -96,12 +96,12 @@ def is_redirect(query: bytes) -> bool:
 
 
 def over_https(forwarded_scheme: bytes, scheme: bytes) -> bool:
-    """Tell the client's scheme: the last that a trusted proxy names (empty without one), else the socket's."""
+    """Whether the client uses https: by the last scheme that a trusted proxy names (empty: none), else the socket's."""
     return (forwarded_scheme.rpartition(b",")[2].strip().lower() or scheme) == b"https"
 
 
 class _Reader:
-    """Collects what llhttp says about one head."""
+    """Collects llhttp's events of one head."""
 
     def __init__(self) -> None:
         self.url = b""
@@ -113,7 +113,7 @@ class _Reader:
         self._parser: httptools.HttpRequestParser | None = None
 
     def read(self, raw: bytes) -> bool:
-        """Whether the bytes are one request without a body, to the last byte."""
+        """Return whether the bytes are exactly one request without a body."""
         self._parser = parser = httptools.HttpRequestParser(self)
         try:
             parser.feed_data(raw)
@@ -133,10 +133,10 @@ class _Reader:
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        assert self._parser is not None  # noqa: S101 - for the type checkers: only `read` makes it call us
+        assert self._parser is not None  # noqa: S101 - for the type checkers: set while `read` runs
         self.method = self._parser.get_method()
         self.version = self._parser.get_http_version()
-        self.keep_alive = self._parser.should_keep_alive()  # after feed_data it says something else
+        self.keep_alive = self._parser.should_keep_alive()  # valid only here, not after feed_data
 
     def on_message_complete(self) -> None:
         self._complete += 1

@@ -1,8 +1,7 @@
-"""A snapshot made ready for answering: names to content, protocols to base URLs, networks to places.
+"""A snapshot, indexed for answers: names -> content, protocols -> base URLs, networks -> places. Pure.
 
-Built once per snapshot and never changed. What a request needs is found by a dictionary or one bisection; nothing here
-is copied per directory or per netblock, so building an index is quick and dropping one is cheap. Pure: no clock,
-no file, no randomness.
+An index is built once per snapshot and never changes. A request costs dictionary lookups and one bisection per table.
+Nothing is copied per directory or per netblock, so that building and dropping an index is cheap.
 """
 
 from __future__ import annotations
@@ -27,27 +26,27 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.status_file import MirrorStatus
 
 DEFAULT_PROTOCOLS: Final = ("https", "http")
-"""One mirror gives the first of these that it has, unless the client asks otherwise (docs/selection.md, Who may be
+"""A mirror's URL is the first of these that it has, unless the client asks otherwise (docs/selection.md, Who may be
 offered)."""
 PROTOCOLS: Final = frozenset(("https", "http", "ftp", "rsync"))
 """All that a source may name (`mirrorlist_snapshot.source`)."""
 NAMES_SHOWN: Final = 60
 """How many names an error lists: a screenful, and a bound on what an error costs."""
 LONGEST_PATH: Final = 1_024
-"""Bytes of a path below a top: sources allow no longer one, and each segment of a path costs a search."""
-# Everything that may stand unescaped in the path of a URL (RFC 3986, 3.3) and in a comment line.
+"""Bytes of a path below a top; sources allow no longer one, and each segment costs a search."""
+# Everything that may be unescaped in the path of a URL (RFC 3986, 3.3) and in a comment line.
 _SAFE_IN_PATH: Final = "/!$&'()*+,;=:@~"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Content that was asked for, resolved: which directory (or file) of which category."""
+    """The content of a query: a directory or file of a category."""
 
     category: int
     path: bytes
     """Below the category's top, not escaped; no slash at either end; empty for the top."""
     suffix: bytes
-    """What follows a mirror's base URL: the path, percent-encoded, ending in `/` for a directory."""
+    """What follows a mirror's base URL: the path, percent-encoded, with `/` at the end for a directory."""
     carriers: int
     """Carrier set number."""
     label: bytes
@@ -62,12 +61,12 @@ class Target:
 
 
 Networks = tuple[int, int, int]
-"""Of an address: AS that announces it, netblock chain, number of the overriding country; 0 where nothing is known."""
+"""Of an address: AS that announces it, number of its netblock chain, number of its country override; 0 for none."""
 NOWHERE: Final[Networks] = (0, 0, 0)
 
 
 class Place(NamedTuple):
-    """Everything about a client that a choice of mirrors may depend on; equal places get equal choices."""
+    """Everything about a client that its ranking depends on."""
 
     country: str | None
     """ISO 3166-1 alpha-2, netblock overrides applied."""
@@ -81,18 +80,18 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offers:
-    """The base URLs of one category for one choice of protocols, by mirror number. Each is equal to itself alone."""
+    """The base URLs of one category for some protocols, by mirror number. Compared by identity."""
 
     urls: tuple[tuple[bytes, ...], ...]
     """Base URLs of each mirror, each ending in `/`; empty where it has none of the wanted protocols."""
     first: tuple[bytes, ...]
-    """The first of these, or empty bytes: what a text list joins."""
+    """The first base URL of each mirror, or empty bytes."""
     single: bool
-    """No mirror has more than one: `first` says it all."""
+    """Whether no mirror has more than one base URL."""
 
 
 class Index:
-    """What selection needs of one snapshot, precomputed."""
+    """One snapshot, indexed for selection."""
 
     __slots__ = (
         "_asns",
@@ -126,7 +125,7 @@ class Index:
         self.hashes: Sequence[int] = tuple(
             int.from_bytes(blake2b(mirror.name.encode(), digest_size=8).digest(), "big") for mirror in snapshot.mirrors
         )
-        """64 bits of each mirror's name: every server that knows the name makes the same stable choice."""
+        """64 bits of each mirror's name, so that every server makes the same stable choice."""
         asns: dict[int, list[int]] = {}
         for number, mirror in enumerate(snapshot.mirrors):
             for asn in mirror.asns:
@@ -151,7 +150,7 @@ class Index:
         self._v6 = _finders(table.v6 for table in tables)
 
     def resolve(self, query: Query) -> Target:
-        """What the query asks for; raise NotServedError with the status and a line for people.
+        """Return the content of a query; raise NotServedError with the status and a message.
 
         `path=` wins over `repo=`. A path is looked up as a directory, then as a directory and a file name
         (docs/selection.md, What is asked).
@@ -160,42 +159,42 @@ class Index:
             return self._resolve_path(query.path, directory=query.directory)
         if query.repo is None:
             raise NotServedError(
-                Reason.NOT_NAMED, f"say what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; {self._known}"
+                Reason.NOT_NAMED, f"name what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; {self._known}"
             )
         target = self._resolve_repository(query.repo, query.arch)
         return self._resolve_file(target, query.file, directory=query.directory) if query.file else target
 
     def below(self, directory: Target, file: str) -> bytes:
-        """Give the path of a file within a directory, where the directory may be one that the file's path begins with.
+        """Return the path of a file relative to a directory, which may be the first folder of the file's path.
 
-        A repository may name its `repodata` itself: `repodata/repomd.xml` is then `repomd.xml` there.
+        If the directory of a repository is its `repodata`, `repodata/repomd.xml` is `repomd.xml` in it.
         """
         folder, _, rest = file.encode().partition(b"/")
         path = directory.path or self.snapshot.categories[directory.category].top.encode()
         return rest if rest and path.rpartition(b"/")[2] == folder else file.encode()
 
     def networks(self, packed: bytes) -> Networks:
-        """What the snapshot says of the network of an address of 4 or 16 bytes."""
+        """Look up an address of 4 or 16 bytes in the snapshot's tables of networks."""
         asns, clients, countries = self._v4 if len(packed) == 4 else self._v6  # noqa: PLR2004 - bytes of an IPv4 address
         return (asns(packed) if asns else 0, clients(packed) if clients else 0, countries(packed) if countries else 0)
 
     def place(self, location: Location, networks: Networks = NOWHERE) -> Place:
-        """Where a client is, with the snapshot's overrides on top of what the geo databases say."""
+        """Return the place of a client: its location in the geo databases, with the snapshot's overrides applied."""
         country, continent, asn = location
         announced, chain, override = networks
         if override:
             country = self.snapshot.netblock_countries[override - 1]
-            continent = None  # the database spoke of another country
+            continent = None  # the database's continent is another country's
         asn = announced or asn
         asn = asn if asn in self._asns else 0
         return Place(country, continent_of(country, continent, self.snapshot.overrides), asn, chain)
 
     def matches(self, chain: int) -> tuple[NetblockMatch, ...]:
-        """The client netblocks of a chain, longest prefix first."""
+        """Return the client netblocks of a chain, longest prefix first."""
         return self.snapshot.netblock_chains[chain]
 
     def mirrors_of_asn(self, asn: int) -> frozenset[int]:
-        """The mirrors that serve an autonomous system first; none for 0, which means "no autonomous system"."""
+        """Return the mirrors that prefer an autonomous system; none for 0, which is no autonomous system."""
         return self._asns.get(asn, frozenset()) if asn else frozenset()
 
     def offers(self, category: int, protocols: tuple[str, ...], http_first: bool = False) -> Offers:  # noqa: FBT001, FBT002 - a row of a memo's key
@@ -217,7 +216,7 @@ class Index:
         )
 
     def details(self, target: Target) -> FileDetails | None:
-        """What the snapshot knows of a file."""
+        """Return the details of a file."""
         return self.snapshot.files.get(target.category.to_bytes(2, "big") + target.path)
 
     def _resolve_repository(self, name: str, arch: str | None) -> Target:
@@ -257,7 +256,7 @@ class Index:
         return replace(target, label=label, arch=repository.arch)
 
     def _resolve_path(self, path: bytes, *, directory: bool) -> Target:
-        """What the longest fitting top has; but a directory of a shorter one before what may be a file."""
+        """Look a path up below the longest top that it begins with; a directory of any category wins over a file."""
         file: Target | None = None
         for top, category in self._tops:
             if path == top or not top:
@@ -273,7 +272,7 @@ class Index:
                 return target
             file = file or target
             if target is not None and self.snapshot.categories[category].kind is CategoryKind.OPEN:
-                break  # it has whatever is below its top
+                break  # every path below its top exists
         if file is not None:
             return file
         raise NotServedError(Reason.NO_PATH, f"no such path; {self._known}")
@@ -308,7 +307,7 @@ class Index:
 
 
 def _finders(tables: Iterable[NetTable]) -> tuple[Callable[[bytes], int] | None, ...]:
-    """Give what looks an address up in each table; None for an empty one, so that nobody asks it for every client."""
+    """Return the lookup of each table; None for an empty table, so that no client's address is looked up in it."""
     return tuple(table.find if len(table) else None for table in tables)
 
 
@@ -322,7 +321,8 @@ def _base_urls(snapshot: Snapshot) -> tuple[Mapping[int, Mapping[str, bytes]], .
 
 
 def _known(snapshot: Snapshot) -> str:
-    return "known repositories: " + _some([known.name for known in snapshot.repositories if not known.disabled])
+    names = [repository.name for repository in snapshot.repositories if not repository.disabled]
+    return "known repositories: " + _some(names)
 
 
 def _arches(repository: Repository) -> str:
@@ -335,7 +335,7 @@ def _some(names: list[str]) -> str:
 
 
 def quoted(path: bytes) -> bytes:
-    """Escape whatever could be more than itself in a URL or in a comment line."""
+    """Percent-encode every byte with a meaning of its own in the path of a URL or in a comment line."""
     return quote(path, safe=_SAFE_IN_PATH).encode()
 
 

@@ -64,10 +64,10 @@ def _plans(state: State, before: State, places: dict[Place, Place], random: Rand
             continue
         fresh = decider.resolve_query(text)
         if isinstance(fresh, ResolvedQuery):
-            lines = decider.plan(fresh, new_place, private=True).lines
+            url_draw = decider.plan(fresh, new_place, private=True).url_draw
             yield
-            if plan.lines.hot and not lines.hot:
-                lines.heat(random)
+            if plan.url_draw.hot and not url_draw.hot:
+                url_draw.heat(random)
                 yield
 
 

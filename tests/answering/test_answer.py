@@ -100,7 +100,7 @@ def test_json_byte_for_byte() -> None:
         (
             "",
             400,
-            "say what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; known repositories: arched deep r",
+            "name what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; known repositories: arched deep r",
         ),
         ("repo=arched", 400, "repository arched needs arch=; architectures: noarch x86_64"),
         ("repo=r&limit=0", 400, "limit= takes a whole number from 1 to 100, as in limit=20"),

@@ -63,8 +63,8 @@ def test_the_next_state_remembers_what_the_last_one_was_asked() -> None:
     assert all(known.head is before.heads[raw].head for raw, known in after.heads.items())
     assert all(known.head is before.proxied[raw].head for raw, known in after.proxied.items())
     assert len(after.decider.plans) == len(before.decider.plans) > len(CLIENTS)
-    hot = [plan.lines for plan in after.decider.plans.values() if plan.lines.hot]
-    assert len(hot) == sum(plan.lines.hot for plan in before.decider.plans.values()) > 0
+    hot = [plan.url_draw for plan in after.decider.plans.values() if plan.url_draw.hot]
+    assert len(hot) == sum(plan.url_draw.hot for plan in before.decider.plans.values()) > 0
     assert all(lines.ready for lines in hot)
 
 

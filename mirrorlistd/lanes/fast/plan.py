@@ -20,9 +20,9 @@ class FastPlan:
     __slots__ = ("draw", "fixed_length", "opening", "ready", "separator", "tier")
 
     def __init__(self, plan: Plan) -> None:
-        self.ready: Final[list[list[bytes]]] = plan.lines.ready
+        self.ready: Final[list[list[bytes]]] = plan.url_draw.ready
         """Drawn lists of base URLs, the next one last; where it is empty, call `draw`."""
-        self.draw: Final[Callable[[Random], list[bytes]]] = plan.lines.draw
+        self.draw: Final[Callable[[Random], list[bytes]]] = plan.url_draw.draw
         """Draws a list of base URLs; an empty one where no mirror is offered."""
         self.opening: Final = b"\r\n\r\n" + plan.comment
         """The bytes between the last header and the first URL."""
