@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MANY_FAILURES: Final = 5
 """Failed pulls in a row that make a warning. The alert for Prometheus has the same number."""
 
+LASTING: Final = ("refused", "local")
+"""Results of a pull that do not mend themselves: the store's object is refused, or the file cannot be written."""
+
 
 class Level(IntEnum):
     """An exit status."""
@@ -66,14 +69,20 @@ def _warnings(facts: Mapping[str, Any], max_age: float | None) -> Iterator[str]:
         yield f"the last good copy is served{_because(facts, 'snapshot_error')}"
     if _part(facts, "last_reload").get("result") == "failed":
         yield f"the last reload failed{_because(facts, 'reload_error')}"
+    elif facts.get("snapshot_refused"):
+        yield f"a new snapshot is refused, the old one is served{_because(facts, 'reload_error')}"
     if _part(facts, "status").get("failed"):
         yield f"the status file is not used{_because(facts, 'status_error')}"
     pull = _part(facts, "pull")
-    if (failures := pull.get("failures_in_a_row", 0)) >= MANY_FAILURES:
+    if pull.get("result") in LASTING:
+        yield f"the last pull failed: {pull.get('result')}{_because(facts, 'pull_error')}"
+    elif (failures := pull.get("failures_in_a_row", 0)) >= MANY_FAILURES:
         yield f"{failures} pulls in a row have failed: {pull.get('result')}{_because(facts, 'pull_error')}"
     workers = _part(facts, "workers")
     if workers.get("up") != workers.get("all"):
         yield f"{workers.get('up')} of {workers.get('all')} workers are up"
+    if len(serials := workers.get("serials") or ()) > 1:
+        yield f"workers serve different snapshots: serials {', '.join(map(str, serials))}"
 
 
 def _part(facts: Mapping[str, Any], key: str) -> dict[str, Any]:

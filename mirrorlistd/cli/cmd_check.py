@@ -28,8 +28,9 @@ exit status: 0 good, 1 refused (the message names the file or the setting), or t
 snapshot is older than --max-age, 2 wrong usage
 
 exit status with --url, as of monitoring plugins: 0 OK; 1 warning: the server answers, but the snapshot is older than
---max-age (of the server, unless given here), the last reload failed, the last good copy is served, the status file is
-not used, or a worker is down; 2 critical: the server does not answer or is not ready; 3 unknown: --url is not a URL"""
+--max-age (of the server, unless given here), the last reload failed, a new snapshot is refused by the reload or the
+pull, the last good copy is served, the status file is not used, or a worker
+is down or serves another snapshot; 2 critical: the server does not answer or is not ready; 3 unknown: --url is bad"""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

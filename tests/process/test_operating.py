@@ -211,6 +211,31 @@ def test_an_old_snapshot(tmp_path: Path) -> None:
     assert bad.stderr.startswith("mirrorlistd: --status: ")
 
 
+@WORKERS
+def test_a_check_reports_every_brake_in_force(tmp_path: Path, workers: str) -> None:
+    """A refused status file, a refused snapshot, a refused pull: OK before, a warning while it lasts, OK afterwards."""
+    store, status = write_snapshot(tmp_path / "store.mls", stamped(1, 10)), tmp_path / "status.toml"
+    status.write_text("")
+    flags = ("--state-dir", str(tmp_path), "--status", str(status), "--every", "0.2", "--workers", workers)
+    with Server("--pull", store.as_uri(), *flags) as server:
+        url = f"http://127.0.0.1:{server.port}"
+
+        def result() -> str:
+            return check("--url", url).stdout.partition(" | ")[0]
+
+        eventually(lambda: result().startswith("MIRRORLISTD OK"), "the first pull")
+        status.write_text("not = [toml")
+        server.hang_up()
+        eventually(lambda: "the status file is not used (" in result(), "the status file")
+        status.write_text("")
+        server.hang_up()
+        eventually(lambda: result().startswith("MIRRORLISTD OK"), "the good status file")
+        write_snapshot(store, stamped(2, 5), serial=2)
+        eventually(lambda: "MIRRORLISTD WARNING - the last pull failed: refused (" in result(), "the loss")
+        write_snapshot(store, stamped(3, 10), serial=3)
+        eventually(lambda: result().startswith("MIRRORLISTD OK - serial 3"), "the good snapshot")
+
+
 GOOD: dict[str, Any] = {"ready": True, "draining": False, "serial": 7, "mirrors": 12, "age_seconds": 90}
 
 
@@ -233,6 +258,18 @@ GOOD: dict[str, Any] = {"ready": True, "draining": False, "serial": 7, "mirrors"
             "WARNING - 5 pulls in a row have failed: missing (s3://a/b: is not there); serial 7",
         ),
         ({"pull": {"failures_in_a_row": 4, "result": "unreachable"}}, 0, "OK - serial 7"),
+        (
+            {"pull": {"failures_in_a_row": 1, "result": "refused"}, "pull_error": "s3://a/b: a loss"},
+            1,
+            "WARNING - the last pull failed: refused (s3://a/b: a loss); serial 7",
+        ),
+        ({"pull": {"failures_in_a_row": 1, "result": "local"}}, 1, "WARNING - the last pull failed: local; serial 7"),
+        ({"snapshot_refused": True}, 1, "WARNING - a new snapshot is refused, the old one is served; serial 7"),
+        (
+            {"workers": {"up": 2, "all": 2, "serials": [6, 7]}},
+            1,
+            "WARNING - workers serve different snapshots: serials 6, 7; serial 7",
+        ),
         ({"pull": None}, 0, "OK - serial 7"),
         ({"workers": {"up": 1, "all": 2}}, 1, "WARNING - 1 of 2 workers are up; serial 7"),
         ({"last_reload": None, "workers": {"up": 2, "all": 2}, "status": {"failed": False}}, 0, "OK - serial 7"),
