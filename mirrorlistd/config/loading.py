@@ -39,6 +39,8 @@ _BY_NAME: Final = {option.name: option for option in OPTIONS}
 _BY_VARIABLE: Final = {option.variable: option for option in OPTIONS}
 _CONFIG: Final = _BY_NAME["config"]
 _MOST_HINTS: Final = 100
+_LONGEST_SHOWN: Final = 200
+"""Characters of an unknown key that an error shows."""
 _AT_LINE: Final = re.compile(r"\(at line (\d+)")
 _KEY: Final = re.compile(r"""[ \t\[]*(?:([A-Za-z0-9_-]+)|["']([^"']*)["'])[ \t]*[=.\]]""")
 _UNWRITTEN: Final = "a number of thousands of digits"
@@ -158,7 +160,7 @@ def _from_file(file: Path, problems: list[str]) -> Iterator[tuple[str, Any]]:
     for key, raw in table.items():
         option = known.get(key)
         where = f"{file}:{lines[key]}: " if key in lines else f"{file}: "
-        where += printable(key)
+        where += printable(key)[:_LONGEST_SHOWN]
         if option is None:
             problems.append(f"{where}: no such key{_did_you_mean(key.replace('_', '-'), known, problems)}")
         elif any(type(item) not in option.kind.native for item in _items(raw, option)):
@@ -233,7 +235,7 @@ def _without_secrets(text: str) -> str:
 
 def _did_you_mean(word: str, known: Mapping[str, object], problems: list[str]) -> str:
     """Return a hint; none after many problems, because the search takes a while and a reload must not."""
-    if len(problems) >= _MOST_HINTS:
+    if len(problems) >= _MOST_HINTS or len(word) > _LONGEST_SHOWN:
         return ""
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]}?" if near else "; `mirrorlistd serve --help` lists them all"

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -317,6 +318,32 @@ def test_many_mistakes_take_no_long_time(tmp_path: Path) -> None:
     assert len(problems) == 40_000
     assert problems[-1].startswith(f"{file}:40000: mistake_39999: no such key")
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join(["a"] * 20_000) + " = 1",
+        "[" + ".".join(["a"] * 20_000) + "]",
+        "port = " + "[" * 100_000,
+        "port = " + "9" * 100_000,
+        "a" * 500_000 + " = 1",
+        "port = '" + "a" * 500_000 + "'",
+        'host = ["' + "a" * 500_000 + '"]',
+    ],
+    ids=["key", "header", "arrays", "number", "a long key", "a long value", "a long item"],
+)
+def test_no_file_takes_time_or_memory_out_of_proportion(tmp_path: Path, text: str) -> None:
+    """Each is refused with a short message, in little time and memory."""
+    file = tmp_path / "m.toml"
+    file.write_text(text)
+    tracemalloc.start()
+    try:
+        problems = problems_of(toml=file)
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
+    assert 0 < len("\n".join(problems)) < 500
 
 
 def test_an_empty_variable_is_absent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -238,6 +239,18 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         with pytest.raises(GeoError) as caught:
             Geo.open(path, None)
         assert caught.value.file == str(path)
+
+
+@pytest.mark.parametrize("size", [3 << 30, 900 << 20, 1])
+def test_what_cannot_be_a_database_is_refused_before_it_is_copied(tmp_path: Path, size: int) -> None:
+    """A sparse file of gigabytes costs no memory: its size and its end are looked at first."""
+    path = tmp_path / "sparse.mmdb"
+    with path.open("wb") as file:
+        file.truncate(size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(GeoError, match=r"sparse\.mmdb"):
+        Geo.open(path, None)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
 def test_databases_without_the_wanted_fields_are_refused_with_what_they_have(tmp_path: Path) -> None:

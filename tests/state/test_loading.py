@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,16 +13,15 @@ import pytest
 from mirrorlist_snapshot.format import encode, reissue
 from mirrorlist_snapshot.signing import SigningKey
 from mirrorlistd.config import Config
-from mirrorlistd.errors import ConfigError, StateError
+from mirrorlistd.errors import ConfigError, GeoError, StateError
 from mirrorlistd.state.inputs import LAST_GOOD
 from mirrorlistd.state.last_good import keep_last_good
 from mirrorlistd.state.loading import load
+from support.geo_databases import write_records
 from support.processes import stamped
-from support.worlds import compiled
+from support.worlds import at, compiled
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mirrorlistd.state.state import State
 
 KEY, OTHER = SigningKey.generate(), SigningKey.generate()
@@ -227,3 +229,99 @@ def test_a_bad_push_does_not_block_the_brake(config: Config, tmp_path: Path) -> 
         assert (state.serial, bool(state.origin.refused)) == (5, refusal)
     assert state.status_file.counts(state.published)["down"] == 3
     assert not state.origin.refused
+
+
+def geo_database(path: Path, country: str) -> Path:
+    """Put a geo database in place that knows one network."""
+    return write_records(path, {"192.0.2.0/24": {"country": {"iso_code": country}}})
+
+
+def country(state: State) -> str | None:
+    """Where a state places a client of that network."""
+    return state.decider.geo.locate(at("192.0.2.7")).country
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+BAD_GEO: dict[str, Any] = {
+    "missing": lambda path: path.unlink(),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-200]),
+    "a pipe": _pipe,
+}
+
+
+@pytest.mark.parametrize("damage", BAD_GEO.values(), ids=BAD_GEO)
+def test_a_bad_geo_database_holds_no_other_file_up(config: Config, tmp_path: Path, damage: Any) -> None:
+    """A new snapshot and a new status file are taken, the databases in use stay, and the reason is kept.
+
+    Where there is nothing else to take the reload fails, and at the start there is nothing to fall back to.
+    """
+    placed = replace(config, geo=geo_database(tmp_path / "geo.mmdb", "DE"), status=tmp_path / "status.toml")
+    (tmp_path / "status.toml").write_text("")
+    state = load(placed)
+    damage(tmp_path / "geo.mmdb")
+    for before in (None, state):
+        with pytest.raises(GeoError, match=r"geo\.mmdb"):
+            load(placed, before)
+    put(tmp_path / "s.mls", 6)
+    state = load(placed, state)
+    assert (state.serial, country(state), list(state.origin.refused)) == (6, "DE", ["geo databases"])
+    (tmp_path / "status.toml").write_text('"m0.example" = "down"\n')
+    state = load(placed, state)
+    assert (len(state.status_file.statuses), country(state)) == (1, "DE")
+    (tmp_path / "geo.mmdb").unlink(missing_ok=True)
+    geo_database(tmp_path / "geo.mmdb", "FR")
+    (tmp_path / "s.mls").write_bytes(b"bad")
+    state = load(placed, state)
+    assert (state.serial, country(state), list(state.origin.refused)) == (6, "FR", ["snapshot"])
+
+
+def test_a_bad_key_file_holds_the_snapshot_up_and_nothing_else(trusting: Config, tmp_path: Path) -> None:
+    """Without its keys no snapshot can be judged: the one that is served stays, and the status file is taken."""
+    braked = replace(trusting, status=tmp_path / "status.toml")
+    (tmp_path / "status.toml").write_text("")
+    state = load(braked)
+    put(tmp_path / "s.mls", 6, key=KEY)
+    trusting.trusted_keys[0].write_text("no key")
+    with pytest.raises(ConfigError, match="--trusted-key"):
+        load(braked, state)
+    (tmp_path / "status.toml").write_text('"m0.example" = "down"\n')
+    state = load(braked, state)
+    assert (state.serial, len(state.status_file.statuses), list(state.origin.refused)) == (5, 1, ["snapshot"])
+
+
+def test_refused_settings_hold_no_file_up(config: Config, tmp_path: Path) -> None:
+    """The settings in force go on with a new snapshot; where there is none the reload fails with their error."""
+    state = load(config)
+    error = ConfigError("a mistake")
+    with pytest.raises(ConfigError, match="a mistake"):
+        load(config, state, refused_settings=error)
+    put(tmp_path / "s.mls", 6)
+    state = load(config, state, refused_settings=error)
+    assert (state.serial, state.origin.refused) == (6, {"settings": "a mistake"})
+    assert not load(config, state).origin.refused
+
+
+def test_a_refused_load_leaves_nothing_open(config: Config, tmp_path: Path) -> None:
+    """What was read for a load that fails is given back at once, without the collector."""
+    placed = replace(config, geo=geo_database(tmp_path / "geo.mmdb", "DE"))
+    state = load(placed)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for content in (b"bad", encode(compiled(stamped(6, mirrors=1), serial=6))):
+            (tmp_path / "s.mls").write_bytes(content)
+            refused(placed, state, "s.mls")
+        (tmp_path / "geo.mmdb").write_bytes(b"bad")
+        for _ in range(3):
+            refused(placed, state, "s.mls")
+        put(tmp_path / "s.mls", 5)
+        with pytest.raises(GeoError):
+            load(placed, state)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+    finally:
+        gc.enable()
