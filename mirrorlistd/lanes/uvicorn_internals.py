@@ -28,7 +28,7 @@ METHODS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Class -> methods that the server calls or overrides."""
 ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
-    "HttpToolsProtocol": ("connections", "cycle", "headers", "parser", "timeout_keep_alive", "transport"),
+    "HttpToolsProtocol": ("connections", "cycle", "headers", "parser", "timeout_keep_alive", "transport", "url"),
     "RequestResponseCycle": ("response_complete", "keep_alive", "disconnected"),
     "Server": ("config", "force_exit", "server_state", "servers", "should_exit", "started"),
     "ServerState": ("connections", "default_headers"),

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlistd.lanes.uvicorn_internals import HttpToolsProtocol
+from mirrorlistd.request.target import origin_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,7 @@ class AsgiProtocol(HttpToolsProtocol):
         # No client speaks HTTP/0.9, and it ends requests elsewhere: 400, which uvicorn makes of any exception here.
         if self.parser.get_http_version() == "0.9":  # pyright: ignore[reportOptionalMemberAccess] - None after the end only
             raise ValueError("HTTP/0.9")
+        self.url = origin_form(self.parser.get_method(), self.url)  # pyright: ignore[reportOptionalMemberAccess] - as above
         super().on_headers_complete()
         if not self.timeout_keep_alive:
             self.cycle.keep_alive = False

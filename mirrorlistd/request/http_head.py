@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import httptools
 
 from mirrorlistd.request.accept import joined
+from mirrorlistd.request.target import origin_form
 
 if TYPE_CHECKING:
     from mirrorlistd.request.routes import Routes
@@ -69,8 +70,8 @@ def parse_head(raw: bytes, routes: Routes, forwarded_header: bytes) -> RequestHe
     if not _UNUSUAL.isdisjoint(headers):
         return None
     try:
-        url = httptools.parse_url(reader.url)
-    except httptools.HttpParserInvalidURLError:
+        url = httptools.parse_url(origin_form(reader.method, reader.url))
+    except (httptools.HttpParserInvalidURLError, ValueError):
         return None
     if not url.path:
         return None

@@ -25,6 +25,7 @@ from mirrorlistd.lanes.respond import respond
 from mirrorlistd.render import Rendered
 from mirrorlistd.request.http_head import ListRequest, is_redirect
 from mirrorlistd.request.routes import Routes
+from mirrorlistd.request.target import SERVER
 from mirrorlistd.state.loading import load
 from mirrorlistd.state.service import Service
 from mirrorlistd.web.client import accept_of, client_in, is_https
@@ -49,6 +50,8 @@ _LONGEST_REMEMBERED: Final = 512
 """Bytes; longer targets are read every time."""
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _NOT_LOADED: Final = b"the first snapshot is not loaded yet\n"
+_ALLOWED: Final = Rendered(200, ((b"allow", b"GET, HEAD, OPTIONS"),), b"")
+"""The answer to OPTIONS for the server as a whole."""
 _WRONG_METHOD: Final = b"only GET and HEAD; write /mirrorlist?repo=NAME\n"
 
 
@@ -83,11 +86,14 @@ class App:
             target = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
             list_request = (state.list_requests.get(target) if state else None) or _read(state, *target)
             if list_request is not None:
-                status, headers, body = self._list(scope, state, list_request)
-                length = (b"content-length", b"%d" % len(body))
-                await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-                await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+                await _send(send, scope, self._list(scope, state, list_request))
                 return
+            if target[0] == SERVER:
+                await _send(send, scope, _ALLOWED)
+                return
+            # Starlette would route by the decoded path. A proxy that guards `/metrics` may not know `/%6detrics`.
+            if raw_path := scope.get("raw_path"):
+                scope = {**scope, "path": raw_path.decode("latin-1")}
         await self._others(scope, receive, send)
 
     def _list(self, scope: Scope, state: State | None, list_request: ListRequest) -> Rendered:
@@ -121,6 +127,13 @@ class App:
         if self.service.state is None:
             raise HTTPException(503, _NOT_LOADED.decode().strip(), {"retry-after": "1"})
         return self.service.state
+
+
+async def _send(send: Send, scope: Scope, rendered: Rendered) -> None:
+    status, headers, body = rendered
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def _read(state: State | None, path: bytes, query_string: bytes) -> ListRequest | None:

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.deployment.proxies import proxy
 from support.processes import SECONDS, Response, Server, eventually, exchange, load, wait_for_more, write_snapshot
+from support.spellings import spellings
 
 if TYPE_CHECKING:
     import subprocess
@@ -170,6 +171,20 @@ def test_metrics_and_readiness_are_for_this_host_alone(front: Proxy, page: str) 
     assert front.at().get(page).status == 200
     assert front.at(DUTCH).get(page).status == 403
     assert front.at(DUTCH).get(page, {"X-Forwarded-For": "127.0.0.1"}).status == 403
+
+
+@pytest.mark.parametrize("page", ["/metrics", "/readyz"])
+def test_what_is_refused_is_refused_in_every_spelling(front: Proxy, kind: str, page: str) -> None:
+    """Encoded, with more slashes, dots, letters in capitals, parameters, as a URL: a stranger gets no page."""
+    other = 0
+    for target in spellings(page):
+        other = (other + 1) % 50  # one client may not ask that often
+        response = front.at(f"127.0.3.{other + 1}").get(target)
+        assert response.status in (400, 403, 404), (kind, target)
+        assert "mirrorlistd_" not in response.text
+        assert "serial" not in response.text
+    for target in (f"http://x{page}", f"https://x:1{page}?a", f"{page}?", f"{page}?x=/"):
+        assert front.at("127.0.3.60").get(target).status == 403, (kind, target)
 
 
 def test_a_client_that_asks_too_much_is_told_429(front: Proxy) -> None:

@@ -138,6 +138,7 @@ def readers() -> dict[str, Callable[[bytes], object]]:
         "forwarded element": parse_forwarded,
         "forwarded header": lambda data: client_of(state, "127.0.0.1", (data,)),
         "forwarded headers": lambda data: client_of(state, "127.0.0.1", (data[:100],) * 100),
+        "target": lambda data: parse_head(b"GET http://" + data + b" HTTP/1.1\r\n\r\n", Routes(), b"x"),
         "scheme": lambda data: over_https(data, b"http"),
         "head": lambda data: parse_head(b"GET /mirrorlist?" + data + b" HTTP/1.1\r\n\r\n", Routes(), b"x"),
         "header": lambda data: parse_head(b"GET /r/r/x HTTP/1.1\r\nAccept: " + data + b"\r\n\r\n", Routes(), b"x"),

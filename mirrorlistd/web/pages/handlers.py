@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 import orjson
@@ -125,7 +126,7 @@ class Pages:
 
     async def _repository(self, request: Request) -> Response:
         (decider, site), form = self._now(), _form(request, ("html", "json"))
-        repository = site.repository(request.path_params["name"])
+        repository = site.repository(unquote(request.path_params["name"]))
         makers: dict[str, Callable[..., object]] = {"html": lists.repository_page, "json": lists.repository_data}
         return await _shared(
             request,
