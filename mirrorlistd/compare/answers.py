@@ -13,6 +13,8 @@ from xml.etree import ElementTree as ET
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_OWN_NETWORKS: Final = ("Using preferred netblock", "Using ASN ")
+"""In the first line of mirrorlist-server's lists, and of those with our preset `mirrormanager`."""
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}://\S+")
 """The scheme is bounded: without a bound a long word would be searched from each of its letters."""
 
@@ -25,6 +27,8 @@ class SeenAnswer(NamedTuple):
     """In the order of preference, each once."""
     facts: frozenset[str]
     """Sizes, times and hashes that a metalink states."""
+    own_networks: int = 0
+    """How many of netblock and AS the comment line names as sources of mirrors, 0 to 2."""
 
     @property
     def is_redirect(self) -> bool:
@@ -41,7 +45,19 @@ def read_answer(status: int, location: str | None, body: bytes) -> SeenAnswer:
     if start == "<":
         return SeenAnswer(status, *_metalink(body))
     urls = _json(text) if start == "[" else _lines(text)
-    return SeenAnswer(status, tuple(dict.fromkeys(urls)), frozenset())
+    own_networks = sum(mark in text.partition("\n")[0] for mark in _OWN_NETWORKS)
+    return SeenAnswer(status, tuple(dict.fromkeys(urls)), frozenset(), own_networks)
+
+
+def read_tiers(body: bytes) -> dict[str, int]:
+    """Read an explanation of ours: URL -> number of its tier, 0 for the nearest; empty where it is none."""
+    try:
+        rows: Any = json.loads(body)["list"]
+        keys = [(row["tier"], row["group"]) for row in rows]
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        return {url: numbers[key] for key, row in zip(keys, rows, strict=True) for url in row["urls"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
 
 
 def _lines(text: str) -> Iterator[str]:

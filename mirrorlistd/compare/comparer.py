@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from mirrorlistd import __version__
-from mirrorlistd.compare.answers import SeenAnswer, read_answer
+from mirrorlistd.compare.answers import SeenAnswer, read_answer, read_tiers
 from mirrorlistd.compare.judging import Comparison, judge
 from mirrorlistd.errors import MirrorlistdError
 
@@ -132,6 +132,9 @@ class Comparer:
                 verdict = judge(*answers, sure=goal == MANY)
                 if not verdict.suspicious:
                     break
+            if any(difference.kind == "tiers" for difference in verdict.differences):
+                self._rate_limits[0].wait(self._stopped)
+                verdict = judge(*answers, sure=True, explained=connections[0].explain(request))
         except ComparisonError as error:
             return Result(request, lines, len(answers[1]), None, str(error))
         return Result(request, lines, len(answers[1]), verdict)
@@ -191,16 +194,33 @@ class _Connection:
             self._connection.close()
             raise self._trouble(error) from error
 
+    def explain(self, request: Request) -> dict[str, int]:
+        """Return the server's tier of each URL; empty where it does not explain the answer to this request."""
+        path, _, query = request.target.partition("?")
+        folder, _, name = path.rpartition("/")
+        if name not in ("mirrorlist", "metalink"):
+            return {}
+        try:
+            status, _, body = self._exchange(f"{folder}/explain?{query}&as=json", request.address)
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            return {}
+        return read_tiers(body) if status == 200 else {}  # noqa: PLR2004 - a status
+
     def _ask(self, request: Request) -> SeenAnswer:
+        return read_answer(*self._exchange(request.target, request.address))
+
+    def _exchange(self, target: str, address: str | None) -> tuple[int, str | None, bytes]:
+        """GET a target for a client; return status, location and body."""
         headers = {"user-agent": f"mirrorlistd-compare/{__version__}"}
-        if request.address is not None:
-            headers[self._header] = request.address
-        self._connection.request("GET", self._base.path + request.target, headers=headers)
+        if address is not None:
+            headers[self._header] = address
+        self._connection.request("GET", self._base.path + target, headers=headers)
         response = self._connection.getresponse()
         body = response.read(LONGEST_BODY)
         if not response.isclosed():  # longer than is read, or exactly so long: do not use the connection again
             self._connection.close()
-        return read_answer(response.status, response.getheader("location"), body)
+        return response.status, response.getheader("location"), body
 
     def _trouble(self, error: Exception) -> ComparisonError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__

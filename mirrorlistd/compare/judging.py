@@ -9,7 +9,9 @@ several times, and:
 - **redirects** name one mirror, which the server drew and may keep for a client: two servers that never name the same
   mirror are suspicious, but not different;
 - **tiers**: a tier ends where the same mirrors always come first. Of the mirrors that every answer has, a difference
-  is where one server always ends a tier and the other often does not.
+  is where one server always ends a tier and the other often does not. Bandwidths can make such an end, too: a mirror
+  with a hundred times another's comes first nearly always. Our server explains its tiers, and an end inside one of
+  them is not an end; without an explanation, it is unclear in the first tiers of a client with a netblock or AS.
 
 A comparison that may be chance is *suspicious*: more answers are needed, and then it is judged again with `sure`. What
 is rare even then (less than OFTEN) stays a suspicion.
@@ -23,7 +25,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mirrorlistd.compare.answers import SeenAnswer
 
@@ -53,8 +55,13 @@ class Comparison:
     """More answers could tell a difference from chance."""
 
 
-def judge(ours: Sequence[SeenAnswer], other: Sequence[SeenAnswer], *, sure: bool) -> Comparison:
-    """Compare the answers of two servers, at least one each; `sure`: there will be no more answers."""
+def judge(
+    ours: Sequence[SeenAnswer], other: Sequence[SeenAnswer], *, sure: bool, explained: Mapping[str, int] | None = None
+) -> Comparison:
+    """Compare the answers of two servers, at least one each; `sure`: there will be no more answers.
+
+    `explained` has the number of our tier for each URL, where our server has explained them.
+    """
     found: list[Difference] = []
     for kind, mine, theirs in (
         ("status", {str(seen.status) for seen in ours}, {str(seen.status) for seen in other}),
@@ -66,7 +73,8 @@ def judge(ours: Sequence[SeenAnswer], other: Sequence[SeenAnswer], *, sure: bool
     if any(seen.is_redirect for seen in (*ours, *other)):
         return Comparison(tuple(found), not {seen.urls for seen in ours} & {seen.urls for seen in other})
     mirrors, may_be_more = _mirrors(mine_rows, other_rows, sure=sure)
-    tiers, may_be_tiers = _tiers(mine_rows, other_rows, sure=sure)
+    own = max(seen.own_networks for seen in (*ours, *other))
+    tiers, may_be_tiers = _tiers(mine_rows, other_rows, sure=sure, explained=explained or {}, own=own)
     found += [difference for difference in (mirrors, tiers) if difference]
     return Comparison(tuple(found), may_be_more or may_be_tiers)
 
@@ -87,20 +95,32 @@ def _mirrors(ours: Rows, other: Rows, *, sure: bool) -> tuple[Difference | None,
     return Difference("urls" if same_hosts else "mirrors", *only), doubts > 0
 
 
-def _tiers(ours: Rows, other: Rows, *, sure: bool) -> tuple[Difference | None, bool]:
+def _tiers(
+    ours: Rows, other: Rows, *, sure: bool, explained: Mapping[str, int], own: int
+) -> tuple[Difference | None, bool]:
     common = frozenset(ours[0]).intersection(*ours, *other)
     mine, theirs = ([tuple(url for url in row if url in common) for row in rows] for rows in (ours, other))
-    broken = max(_broken(mine, theirs), _broken(theirs, mine))
+    ends, their_ends = ends_of(mine), ends_of(theirs)
+    if common <= explained.keys():
+        numbers = [explained[url] for url in mine[0]]
+        ends = [end for end in ends if max(numbers[:end]) < min(numbers[end:])]
+    kept_by_us = _broken(mine, ends, theirs)
+    broken = max(kept_by_us, _broken(theirs, their_ends, mine))
     if not (sure and broken >= OFTEN):
         return None, broken > 0
-    return Difference("tiers", tiers_of(mine), tiers_of(theirs)), False
+    if not explained and own and not _broken(theirs, their_ends, mine):
+        shared = [end for end in their_ends if end in ends]
+        first = [*shared, len(mine[0])][:own][-1]
+        if not _broken(mine, [end for end in ends if end >= first], theirs):
+            return None, True
+    return Difference("tiers", _between(mine, ends), tiers_of(theirs)), False
 
 
-def _broken(rows: Rows, others: Rows) -> float:
+def _broken(rows: Rows, ends: Sequence[int], others: Rows) -> float:
     """Return the largest share of the others that break an end of a tier which all the rows keep."""
     first = rows[0]
     worst = 0
-    for end in ends_of(rows):
+    for end in ends:
         ahead = frozenset(first[:end])
         worst = max(worst, sum(not ahead.issuperset(row[:end]) for row in others))
     return worst / len(others)
@@ -122,8 +142,11 @@ def ends_of(rows: Rows) -> list[int]:
 
 def tiers_of(rows: Rows) -> list[list[str]]:
     """Return the URLs between two ends, sorted."""
-    ends = [0, *ends_of(rows), len(rows[0])]
-    return [sorted(rows[0][begin:end]) for begin, end in pairwise(ends) if end > begin]
+    return _between(rows, ends_of(rows))
+
+
+def _between(rows: Rows, ends: Sequence[int]) -> list[list[str]]:
+    return [sorted(rows[0][begin:end]) for begin, end in pairwise((0, *ends, len(rows[0]))) if end > begin]
 
 
 def _host(url: str) -> str:

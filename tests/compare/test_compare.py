@@ -97,6 +97,50 @@ def test_statuses_urls_and_files() -> None:
     assert kinds(file, [SeenAnswer(200, (), frozenset(["sha256:11"]))]) == ["file"]
 
 
+def weighted(tiers: list[list[str]], own: int) -> list[SeenAnswer]:
+    """What a server gives whose tiers are shuffled by bandwidths so unequal that each tier has one order."""
+    return [
+        SeenAnswer(200, tuple(url for tier in tiers for url in sorted(tier)), frozenset(), own) for _ in range(MANY)
+    ]
+
+
+@given(TIERS.filter(lambda sizes: sizes[0] > 1), st.integers(0, 2**32), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_unequal_bandwidths_in_a_tier_are_no_other_tiers(sizes: list[int], seed: int, known: bool) -> None:
+    """One server shuffles a tier evenly, the other by bandwidths: the same, where ours explains its tiers.
+
+    Without an explanation it is unclear for the netblock or AS tier, which comes first.
+    """
+    tiers = named(sizes)
+    other = answers(tiers, seed)
+    explained = {url: number for number, tier in enumerate(tiers) for url in tier}
+    if known:
+        assert judge(weighted(tiers, 1), other, sure=True, explained=explained) == Comparison((), suspicious=False)
+    else:
+        ours = [
+            SeenAnswer(200, (*sorted(tiers[0]), *row.urls[sizes[0] :]), frozenset(), 1)
+            for row in answers(tiers, seed + 1)
+        ]
+        assert judge(ours, other, sure=True) == Comparison((), suspicious=True)
+        assert kinds([row._replace(own_networks=0) for row in ours], other) == ["tiers"]
+
+
+@given(TIERS.filter(lambda sizes: len(sizes) > 1), st.data())
+@settings(max_examples=40, deadline=None)
+def test_other_tiers_are_found_where_ours_are_explained(sizes: list[int], data: st.DataObject) -> None:
+    """An explanation hides no difference: tiers that the other server joins or swaps are reported, weighted or not."""
+    tiers = named(sizes)
+    explained = {url: number for number, tier in enumerate(tiers) for url in tier}
+    place = data.draw(st.integers(0, len(sizes) - 2))
+    pair = tiers[place : place + 2]
+    changed = [pair[::-1], [pair[0] + pair[1]]][data.draw(st.integers(0, 1))]
+    other = answers(tiers[:place] + changed + tiers[place + 2 :], 2)
+    for ours in (answers(tiers, 1), weighted(tiers, 2)):
+        found = judge(ours, other, sure=True, explained=explained).differences
+        assert [difference.kind for difference in found] == ["tiers"]
+        assert found[0].ours == [sorted(tier) for tier in tiers]
+
+
 def test_a_mirror_that_a_client_is_kept_with_is_no_difference() -> None:
     """A server that redirects a client to one mirror for long gives one of those that another server draws from."""
     drawn = answers(named([9]), 1, limit=1, status=302)
@@ -260,6 +304,23 @@ def compare(url: str, other: str, requests: str, *flags: str) -> subprocess.Comp
     return subprocess.run(
         [*command, "--rate", "2000"], input=requests, capture_output=True, text=True, timeout=SECONDS, check=False
     )
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("target", ["/mirrorlist?repo=r", "/mirrorlist?repo=r&format=json"])
+def test_a_netblock_tier_of_unequal_bandwidths_is_the_same(tmp_path: Path, target: str) -> None:
+    """mirrorlist-server shuffles these tiers evenly, ours by bandwidth (docs/mirrormanager.md): no difference."""
+    sources = []
+    for bandwidths in ((1, 100_000), (100, 100)):
+        source = network(a="DE", b="DE", f="FR")
+        for name, bandwidth in zip(("a", "b"), bandwidths, strict=True):
+            source["mirrors"][f"{name}.example"] |= {"bandwidth": bandwidth, "netblocks": ["198.51.100.0/24"]}
+        sources.append(source)
+    files = [write_snapshot(tmp_path / f"{number}.mls", source) for number, source in enumerate(sources)]
+    flags = ["--trusted-proxy", "127.0.0.1", "--snapshot"]
+    with Server(*flags, str(files[0])) as ours, Server(*flags, str(files[1])) as other:
+        done = compare(*(f"http://127.0.0.1:{server.port}" for server in (ours, other)), f"198.51.100.7 {target}\n")
+    assert (done.returncode, done.stdout) == (0, "1 requests of 1 lines: 1 same, 0 different\n"), done
 
 
 REQUESTS = "198.51.100.7 /mirrorlist?repo=r\n198.51.100.7 /mirrorlist?repo=none\n"
