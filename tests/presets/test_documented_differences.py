@@ -14,6 +14,7 @@ from mirrorlistd.geo.locate import Geo
 from mirrorlistd.presets import MIRRORMANAGER
 from mirrorlistd.selection.index import Index
 from support.caches import (
+    BANDWIDTH,
     COUNTRY,
     NETBLOCK,
     REDIRECT,
@@ -233,3 +234,32 @@ def test_the_first_host_of_a_directory_counts_for_its_netblock(tmp_path: Path) -
     )
     reply = ask(imported(tmp_path, *rows), "repo=nine&arch=x", DE)
     assert header(reply) == "# repo = nine arch = x Using preferred netblock "
+
+
+def test_https_comes_first_for_several_protocols(tmp_path: Path) -> None:
+    """One URL for each protocol, whatever the order of the cache and of the query."""
+    row("the URLs of a mirror for `protocol=http,https`")
+    rows = (
+        *((URL, pair(number, f"{scheme}://nine.example/epel")) for number, scheme in ((91, "http"), (92, "https"))),
+        (URL, pair(93, "http://nine.example/other")),
+        directory("pub/nine", "", {9: [91, 93, 92]}, [9]),
+        (REPOSITORY, pair("nine+x", "pub/nine")),
+    )
+    reply = ask(imported(tmp_path, *rows), "repo=nine&arch=x&protocol=http,https", DE)
+    assert urls(reply) == ["https://nine.example/epel/", "http://nine.example/epel/"]
+
+
+@pytest.mark.parametrize(("rows", "bandwidth"), [((), 100), (((BANDWIDTH, pair(9, 0)),), 1)])
+def test_hosts_without_bandwidth_are_drawn(rows: Any, bandwidth: int, tmp_path: Path) -> None:
+    """A host without bandwidth counts as 100 Mbit/s, one of 0 as 1, and both are in lists."""
+    row("a host without bandwidth, or with 0")
+    more = (
+        (URL, pair(91, "https://nine.example/epel")),
+        directory("pub/nine", "", {9: [91]}, [9]),
+        (REPOSITORY, pair("nine+x", "pub/nine")),
+        *rows,
+    )
+    world = imported(tmp_path, *more)
+    assert hosts(ask(world, "repo=nine&arch=x", DE)) == ["nine.example"]
+    nine = next(mirror for mirror in world.index.snapshot.mirrors if mirror.name.endswith("#9"))
+    assert nine.bandwidth == bandwidth
