@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import hashlib
 import json
-from pathlib import Path
-from urllib.parse import urlsplit
-from xml.sax.saxutils import escape, quoteattr
 
-import httpx2
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mirrorlistd.fetch.errors import ListError, MirrorError, UsageError
 from mirrorlistd.fetch.lists import from_headers, is_list_url, parse, sniff
@@ -23,67 +15,12 @@ from mirrorlistd.fetch.source import (
     ContentVersion,
     Hash,
     MirrorUrl,
-    Source,
     check_path,
     is_fetchable,
     next_hop,
     safe_name,
 )
-
-A, B, C = "http://a.example/x/", "https://b.example/x/", "http://c.example:8080/x/"
-SHA256 = hashlib.sha256(b"").hexdigest()
-SHA512 = hashlib.sha512(b"").hexdigest()
-MD5 = hashlib.md5(b"", usedforsecurity=False).hexdigest()
-OLD = hashlib.sha256(b"old").hexdigest()
-
-V3 = f"""<?xml version="1.0" encoding="utf-8"?>
-<metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic" generator="mirrormanager"
- xmlns:mm0="http://fedorahosted.org/mirrormanager">
- <files>
-  <file name="repomd.xml">
-   <mm0:timestamp>1700000000</mm0:timestamp>
-   <size>3000</size>
-   <verification>
-    <hash type="md5">{MD5}</hash><hash type="sha512">{SHA512}</hash><hash type="sha256">{SHA256}</hash>
-   </verification>
-   <mm0:alternates>
-    <mm0:alternate>
-     <mm0:timestamp>1690000000</mm0:timestamp>
-     <size>2900</size>
-     <verification><hash type="sha256">{OLD}</hash></verification>
-    </mm0:alternate>
-   </mm0:alternates>
-   <resources maxconnections="1">
-    <url protocol="rsync" type="rsync" location="US" preference="100">rsync://a.example/x/repomd.xml</url>
-    <url protocol="http" type="http" location="US" preference="99">{A}repomd.xml</url>
-    <url protocol="https" type="https" location="DE" preference="100">{B}repomd.xml</url>
-    <url protocol="http" type="http">{C}repomd.xml</url>
-   </resources>
-  </file>
- </files>
-</metalink>
-""".encode()
-
-V4 = f"""<?xml version="1.0" encoding="UTF-8"?>
-<metalink xmlns="urn:ietf:params:xml:ns:metalink">
- <file name="hello.deb">
-  <size>5</size>
-  <hash type="sha-1">{"0" * 40}</hash>
-  <hash type="sha-256">{SHA256.upper()}</hash>
-  <hash type="tiger">abc</hash>
-  <pieces length="2" type="sha-256"><hash>{OLD}</hash></pieces>
-  <url location="us">{C}hello.deb</url>
-  <url location="de" priority="2">{B}hello.deb</url>
-  <url priority="1">{A}hello.deb</url>
-  <metaurl mediatype="torrent">{A}hello.torrent</metaurl>
- </file>
-</metalink>
-""".encode()
-
-
-def urls(source: Source) -> list[str]:
-    """The URLs in the order in which they would be asked."""
-    return [mirror.url for mirror in source.mirrors]
+from support.list_documents import MD5, OLD, SHA256, SHA512, V3, V4, A, B, C, urls
 
 
 def test_a_plain_list_is_walked_in_its_order() -> None:
@@ -347,103 +284,3 @@ def test_a_pinned_hash_must_agree() -> None:
     with pytest.raises(ListError, match="pinned"):
         source.pinned(OLD)
     assert parse(A.encode(), "list", "f").pinned(OLD).version.hashes == (Hash("sha256", OLD),)
-
-
-MIRRORS = st.lists(
-    st.tuples(
-        st.sampled_from(("http", "https")), st.from_regex(r"[a-z]{1,8}\.example(/[a-z&'%]{0,5})?", fullmatch=True)
-    ).map(lambda parts: f"{parts[0]}://{parts[1]}/f"),
-    min_size=1,
-    max_size=8,
-    unique=True,
-)
-
-
-@given(MIRRORS, st.integers(0, 2**63 - 1))
-def test_every_format_says_the_same(mirrors: list[str], size: int) -> None:
-    """One list written in each format reads alike."""
-    v4_urls = "".join(f"<url priority={quoteattr(str(at))}>{escape(url)}</url>" for at, url in enumerate(mirrors, 1))
-    v4 = (
-        f'<metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="f"><size>{size}</size>'
-        f"{v4_urls}</file></metalink>"
-    )
-    v3_urls = "".join(f'<url preference="{100 - at}">{escape(url)}</url>' for at, url in enumerate(mirrors))
-    v3 = (
-        f'<metalink xmlns="http://www.metalinker.org/"><files><file name="f"><size>{size}</size>'
-        f"<resources>{v3_urls}</resources></file></files></metalink>"
-    )
-    rows = json.dumps([{"url": url, "prio": at} for at, url in enumerate(mirrors)])
-    text = "\n".join(mirrors)
-    for document in (v3, v4, rows, text):
-        source = parse(document.encode(), sniff(document.encode(), ""))
-        assert (urls(source), source.name) == (mirrors, "f")
-        assert source.version.size in (None, size)
-
-
-PIECES = st.sampled_from(
-    b'\n|#|http://a.example/|\t|priority:|1|[{"url":|"|}]|<|>|</|metalink|file|&amp;|&x;|'
-    b"<!DOCTYPE x [|]>|<?xml|?>|\x00|\xff| |=".split(b"|")
-)
-GARBAGE = st.one_of(st.binary(max_size=300), st.lists(PIECES, max_size=40).map(b"".join))
-
-
-@st.composite
-def spoilt(draw: st.DrawFn) -> bytes:
-    """A good metalink with a piece replaced."""
-    document = draw(st.sampled_from((V3, V4)))
-    at = draw(st.integers(0, len(document)))
-    return document[:at] + draw(GARBAGE) + document[at + draw(st.integers(0, 60)) :]
-
-
-@settings(max_examples=300)
-@given(
-    st.one_of(GARBAGE, spoilt()),
-    st.sampled_from(("list", "metalink")),
-    st.one_of(st.none(), st.just("f")),
-)
-def test_garbage_raises_one_error(document: bytes, kind: str, path: str | None) -> None:
-    """Any bytes are read or raise ListError; what is read can be asked for."""
-    assert sniff(document, "") in ("list", "metalink", "file")
-    try:
-        source = parse(document, "list" if kind == "list" else "metalink", path)
-    except ListError:
-        return
-    assert 1 <= len(source.mirrors) <= MAX_MIRRORS
-    assert all(is_fetchable(url) for url in urls(source))
-
-
-@given(st.lists(st.text(max_size=60), max_size=3), st.lists(st.text(max_size=60), max_size=3))
-def test_garbage_in_headers_is_passed_over(links: list[str], digests: list[str]) -> None:
-    """Headers may speak of other things: the URL asked stays usable whatever they say."""
-    assert urls(from_headers(A, links, digests))[0] == A
-
-
-@settings(max_examples=300)
-@given(st.text("ab.:@[]%/?#\\\t0-", max_size=12).map("http://".__add__))
-def test_fetchable_urls_are_the_librarys_too(url: str) -> None:
-    """The HTTP library sees the same host in every URL that passes, or refuses it: no check was of another one."""
-    if is_fetchable(url):
-        with contextlib.suppress(httpx2.InvalidURL):
-            assert httpx2.URL(url).raw_host.decode() == urlsplit(url).hostname
-
-
-@given(st.text(max_size=80))
-def test_names_stay_in_the_folder(name: str) -> None:
-    """A name that passes is one plain file name."""
-    try:
-        safe = safe_name(name)
-    except UsageError:
-        return
-    assert Path(safe).name == safe
-    assert not safe.startswith((".", "-"))
-
-
-@given(st.text(max_size=60), st.booleans())
-def test_redirects_never_leave_https(location: str, absolute: bool) -> None:
-    """Whatever a Location says."""
-    try:
-        target = next_hop(B, B, f"http{location}" if absolute else location)
-    except MirrorError as error:
-        assert error.reason == "redirect"
-        return
-    assert target.startswith("https:")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-from ipaddress import ip_address, ip_network
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.errors import SourceError
-from mirrorlist_snapshot.model import ClientNetblock, FileDetails, FileVersion, Snapshot
+from mirrorlist_snapshot.model import ClientNetblock, FileDetails, FileVersion
 from mirrorlist_snapshot.records import (
     CategoryRecord,
     ContentRecord,
@@ -26,33 +22,13 @@ from mirrorlist_snapshot.records import (
 )
 from mirrorlist_snapshot.source.mirrormanager import ImportedCache, read_mirrormanager
 from mirrorlist_snapshot.source.mirrormanager.framing import MAX_RECORD
-from mirrorlist_snapshot.source.mirrormanager.side_files import read_continents, read_networks
 from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 from support import caches
 from support.caches import directory, encode, pair, small_cache
-from support.snapshots import NETWORKS
+from support.imported_caches import imported, snapshot_of
 
 EPEL_1 = ("https://one.example/pub/epel/", "http://one.example/pub/epel/")
 NOTHING: dict[str, int] = {}
-
-
-@pytest.fixture(name="folder", scope="module")
-def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for the whole module: hypothesis runs a test's body many times."""
-    return tmp_path_factory.mktemp("mirrormanager")
-
-
-def imported(folder: Path, data: bytes | list[tuple[int, Any]], **options: Any) -> ImportedCache:
-    """What is read of a cache."""
-    path = folder / "cache.proto"
-    path.write_bytes(data if isinstance(data, bytes) else encode(data))
-    return read_mirrormanager(path, **options)
-
-
-def snapshot_of(found: ImportedCache) -> Snapshot:
-    """The snapshot that records compile to, written, verified and read again."""
-    snapshot = compile_snapshot(found.records, serial=1, built=1, generator="")
-    return snapshot_format.verify(snapshot_format.encode(snapshot))
 
 
 def skipped(found: ImportedCache) -> dict[str, int]:
@@ -364,77 +340,6 @@ def test_any_bytes_are_refused(folder: Path, data: bytes) -> None:
     """No other bytes are a cache, whatever they are."""
     with pytest.raises(SourceError):
         imported(folder, data)
-
-
-@given(st.lists(st.tuples(NETWORKS.filter(lambda one: one.prefixlen), st.integers(0, 5)), max_size=12))
-def test_networks_are_those_of_the_longest_prefix(rows: list[tuple[Any, int]]) -> None:
-    """An address is in a wanted system exactly if the longest prefix around it is that system's."""
-    lines = "".join(f"{network} {asn}\n" for network, asn in rows).encode()
-    found = read_networks(io.BytesIO(lines), {1, 2}, SkippedRows("networks"), lambda _: None)
-    whole = dict(rows)
-    for network in whole:
-        for address in (network.network_address, network.broadcast_address):
-            assert _longest(found, address) == (asn if (asn := _longest(whole, address)) in {1, 2} else 0)
-
-
-def _longest(networks: Any, address: Any) -> int:
-    around = [one for one in networks if address in ip_network(one)]
-    return networks[max(around, key=lambda one: ip_network(one).prefixlen)] if around else 0
-
-
-def test_lines_of_networks() -> None:
-    """Bits behind a prefix are cut, systems that share a network are nobody, others' networks count where they nest."""
-    lines = b"""\
-10.1.2.3/8 64500
-10.1.0.0/16 7
-10.2.0.0/16 {7,8}
-10.3.0.0/16 None
-11.0.0.0/8 7
-2001:db8::/32 64500
-
-0.0.0.0/0 64500
-10.4.0.0/33 64500
-10.5.0.0 64500
-host/8 64500
-10.6.0.0/16 AS7
-10.7.0.0/16 99999999999999999999999
-10.8.0.0/16
-"""
-    skips = SkippedRows("networks")
-    found = read_networks(io.BytesIO(lines), {64500}, skips, lambda _: None)
-    nested = dict.fromkeys(("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"), 0)
-    assert found == {"10.0.0.0/8": 64500, "2001:db8::/32": 64500} | nested
-    assert skips.counts == {"lines": 7}
-    assert skips.complaints()[0].line == 8
-
-
-def test_lines_of_continents() -> None:
-    """Headings and what lies nowhere are passed over, codes that MirrorManager alone has are kept."""
-    lines = (
-        '"iso 3166 country","continent code"\nDE,EU\nap,as\nA1,--\nXX,ZZ\n9Z,EU\nFR\nDEU,EU\n"IL", "EU"\n\n'.splitlines(
-            keepends=True
-        )
-    )
-    skips = SkippedRows("countries")
-    assert read_continents(lines, skips) == {"DE": "EU", "AP": "AS", "IL": "EU"}
-    assert skips.counts == {"lines": 4}
-    assert skips.complaints()[0].line == 5
-
-
-def test_files_beside_the_cache(folder: Path) -> None:
-    """The CSV's continents lie below the cache's redirects; networks are those of the mirrors' systems alone."""
-    (folder / "cc.csv").write_text("TR,AS\nDE,EU\n", encoding="utf-8")
-    (folder / "networks.txt").write_text("203.0.113.0/24 64500\n203.0.113.128/25 1\n192.0.2.0/24 2\n", encoding="utf-8")
-    found = imported(
-        folder, small_cache(), country_continent=folder / "cc.csv", global_netblocks=folder / "networks.txt"
-    )
-    assert found.records.overrides.continents == {"TR": "EU", "DE": "EU"}
-    snapshot = snapshot_of(found)
-    asns = [
-        snapshot.asn_netblocks.find(ip_address(one).packed) for one in ("203.0.113.1", "203.0.113.200", "192.0.2.1")
-    ]
-    assert asns == [64500, 0, 0]
-    assert len(found.skips) == 3
 
 
 def test_a_pipe_can_be_a_cache(folder: Path) -> None:

@@ -1,0 +1,27 @@
+"""Explanations as plain data."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from mirrorlistd.answering.explain import explain
+from support.worlds import DE, at
+
+if TYPE_CHECKING:
+    from mirrorlistd.answering.decider import Decider
+
+
+def told(world: Decider, query: str, client: str | None = DE, *, full: bool = True, seed: int = 0) -> dict[str, Any]:
+    """One explanation; it must be plain data."""
+    found = explain(world, query.encode(), at(client) if client else None, Random(seed), full=full)
+    assert json.loads(json.dumps(found)) == found
+    return found
+
+
+def told_in(world: Decider, country: str, query: str = "repo=r") -> dict[str, Any]:
+    """What anyone in a country is told, in full."""
+    found = explain(world, query.encode(), country, Random(0), full=True)
+    assert json.loads(json.dumps(found)) == found
+    return found
