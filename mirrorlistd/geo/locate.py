@@ -10,9 +10,12 @@ registered, which may differ from where it is used.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import json
 from copy import copy
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 import iptocc
@@ -88,7 +91,7 @@ class GeoSource(NamedTuple):
     database_type: str
     """As the file names itself, or `iptocc` and its version."""
     build_epoch: int | None
-    """Seconds since 1970 UTC; None for the built-in data."""
+    """Seconds since 1970 UTC; None for built-in data without a bill of materials."""
     path: Path | None
     """None for the built-in data."""
     ip_version: int
@@ -237,7 +240,22 @@ def _registry_country(text: str, _: FieldPath) -> object:
     return iptocc.country_code(text)
 
 
-_BUILT_IN: Final = GeoSource("country", f"iptocc {importlib.metadata.version('iptocc')}", None, None, 6)
+def _built_in() -> GeoSource:
+    """Describe the built-in data: the package is made anew from the registries' data for each of its releases.
+
+    Only the bill of materials (CycloneDX) in its wheel has the date of that; another build may lack one.
+    """
+    package = importlib.metadata.distribution("iptocc")
+    built = None
+    for file in package.files or ():
+        if file.name.endswith(".cyclonedx.json"):
+            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+                stamp = json.loads(file.read_text())["metadata"]["timestamp"]
+                built = int(datetime.fromisoformat(stamp[:19]).replace(tzinfo=UTC).timestamp())
+    return GeoSource("country", f"iptocc {package.version}", built, None, 6)
+
+
+_BUILT_IN: Final = _built_in()
 _BUILT_IN_LOOKUPS: Final = ((_registry_country, ()),)
 
 

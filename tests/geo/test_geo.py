@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -187,7 +188,8 @@ def test_without_a_database_the_registries_know_the_country(model: Any) -> None:
     assert geo.locate(address).continent == CONTINENT_OF.get(country or "")
     assert geo.locate(address).asn == 0
     (source,) = geo.sources
-    assert (source.kind, source.path, source.build_epoch) == ("country", None, None)
+    assert (source.kind, source.path) == ("country", None)
+    assert 1_700_000_000 < (source.build_epoch or 0) < time.time()
     assert source.database_type.startswith("iptocc ")
 
 
