@@ -170,9 +170,14 @@ def _refuse(decider: Decider, refused: Refused) -> tuple[ResponseMeta, bytes]:
 
 
 def _nothing_offered(decider: Decider, resolved: ResolvedQuery) -> tuple[ResponseMeta, bytes]:
-    if decider.candidates(resolved):
+    snapshot = decider.index.snapshot
+    # What only private mirrors carry is carried by none, as far as a client to whom they are not offered may learn.
+    carriers = [
+        one for one in snapshot.sets.members(resolved.selection_query.carriers) if not snapshot.mirrors[one].private
+    ]
+    if any(resolved.offers.first[mirror] for mirror in carriers):
         reason = "no mirror is offered to your network or country for this"
-    elif not decider.index.snapshot.sets.members(resolved.selection_query.carriers):
+    elif not carriers:
         reason = "no mirror carries this"
     elif resolved.query.protocols:
         reason = "no mirror offers this by the protocols asked for"

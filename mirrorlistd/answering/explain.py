@@ -28,7 +28,7 @@ from mirrorlistd.presets import UNLIMITED, Refused
 from mirrorlistd.render import tiers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from random import Random
 
     from mirrorlistd.answering.answer import Decision
@@ -101,6 +101,21 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     if full:
         explanation["left_out"] = list(_left_out(decider, resolved, place, ranking, frozenset(order)))
     return explanation
+
+
+def only_mirrors(explanation: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
+    """Return the rows of the mirrors with one of these names, or whose names contain one of these texts.
+
+    Raise QueryError where a text is in no mirror's name.
+    """
+    names = {row["mirror"] for key in ("list", "left_out") for row in explanation[key]}
+    shown: set[str] = set()
+    for word in wanted:
+        found = {word} & names or {name for name in names if word.lower() in name.lower()}
+        if not found:
+            raise QueryError(f"no mirror's name contains {word!a}")
+        shown |= found
+    return {key: [row for row in explanation[key] if row["mirror"] in shown] for key in ("list", "left_out")}
 
 
 def _refused(decider: Decider, error: QueryError | NotServedError, client: Address | None) -> dict[str, Any]:
@@ -207,11 +222,13 @@ def describe_place(
 ) -> dict[str, object]:
     """Return the client's place as data, with only the netblocks of the mirrors `shown`: others may be private."""
     location = decider.geo.locate(address) if address else UNKNOWN
+    # Not `place.asn`: that is 0 unless a mirror, possibly a private one, serves the AS.
+    announced = decider.index.networks(address.packed)[0] if address else 0
     matches = decider.index.matches(place.chain)
     return {
         "country": place.country,
         "continent": place.continent,
-        "asn": place.asn or location.asn or None,
+        "asn": announced or location.asn or None,
         "netblock_prefix_lengths": sorted({match.length for match in matches if match.mirror in shown}, reverse=True),
         "database": {"country": location.country, "continent": location.continent},
     }

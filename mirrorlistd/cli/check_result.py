@@ -67,10 +67,10 @@ def _warnings(facts: Mapping[str, Any], max_age: float | None) -> Iterator[str]:
         yield f"the snapshot is stale: more than {max_age or facts.get('max_age_seconds'):g} s old"
     if facts.get("last_good"):
         yield f"the last good copy is served{_because(facts, 'snapshot_error')}"
-    if _part(facts, "last_reload").get("result") == "failed":
+    if _part(facts, "last_reload").get("result") == "failed" and not facts.get("refused"):
         yield f"the last reload failed{_because(facts, 'reload_error')}"
-    elif facts.get("snapshot_refused"):
-        yield f"a new snapshot is refused, the old one is served{_because(facts, 'reload_error')}"
+    if refused := facts.get("refused"):
+        yield f"refused, the old ones are in use: {', '.join(refused)}{_because(facts, 'reload_error')}"
     if _part(facts, "status").get("failed"):
         yield f"the status file is not used{_because(facts, 'status_error')}"
     pull = _part(facts, "pull")

@@ -9,16 +9,15 @@ from urllib.parse import quote, urlencode
 
 from mirrorlist_snapshot.console import Console, show, show_json
 from mirrorlistd.answering.answer import RedirectContext
-from mirrorlistd.answering.explain import explain
+from mirrorlistd.answering.explain import explain, only_mirrors
 from mirrorlistd.answering.explain_text import text
 from mirrorlistd.cli.loading import load
 from mirrorlistd.config import add_arguments
-from mirrorlistd.errors import ConfigError
+from mirrorlistd.errors import ConfigError, QueryError
 from mirrorlistd.request.client_address import parse_address
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
 
     from mirrorlistd.request.client_address import Address
 
@@ -69,7 +68,10 @@ def run(options: argparse.Namespace) -> int:
     random, context = Random(), RedirectContext(now=time())  # noqa: S311 - no secret
     report: dict[str, Any] = explain(state.decider, query.encode(), client, random, context, full=True)
     if options.mirror and "error" not in report:
-        report |= _only(report, options.mirror)
+        try:
+            report |= only_mirrors(report, options.mirror)
+        except QueryError as error:
+            raise ConfigError(f"--mirror: {error.message}") from error
     if options.json:
         show_json(report)
     elif "error" in report:
@@ -77,15 +79,3 @@ def run(options: argparse.Namespace) -> int:
     else:
         show(text(report))
     return 0 if report["status"] == 200 else 1  # noqa: PLR2004 - a status
-
-
-def _only(report: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Any]:
-    """Return the rows of the mirrors with one of these names, or whose names contain one of these texts."""
-    names = {row["mirror"] for key in ("list", "left_out") for row in report[key]}
-    shown: set[str] = set()
-    for word in wanted:
-        found = {word} & names or {name for name in names if word.lower() in name.lower()}
-        if not found:
-            raise ConfigError(f"--mirror: no mirror's name contains {word!a}")
-        shown |= found
-    return {key: [row for row in report[key] if row["mirror"] in shown] for key in ("list", "left_out")}

@@ -73,6 +73,7 @@ class Counters:
         "Lists given, by the tier of their first mirror.",
         labels=("tier",),
         shape=Names(tuple(TIER_NAMES)),
+        private=True,
     )
     fast: int = row(
         "mirrorlistd_lane_answers", "Answers given, by the lane that gave them.", labels=("lane",), samples=_lanes
@@ -256,10 +257,12 @@ class Facts:
     built: int
     """When the snapshot was compiled, Unix time."""
     mirrors: int
+    """For strangers without the private ones, as are `active` and `status`."""
     active: int
     """Mirrors that are switched on."""
     repositories: int
-    directories: int
+    directories: int | None
+    """None where it is not to be shown: mirrors that are private make more of them."""
     databases: Mapping[str, int]
     """Kind of geo database (`geo`, `asn`) -> when it was built, Unix time."""
     stale: bool

@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from mirrorlistd.telemetry.process_usage import ProcessUsage, whole
 from mirrorlistd.telemetry.rows import rows_of
 
 if TYPE_CHECKING:
@@ -33,21 +34,29 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 """Of the bytes that `exposition` returns."""
 
 
-def exposition(
-    counters: Counters, facts: Facts | None, workers: Sequence[WorkerFacts] = (), pulls: Pulls | None = None
+def exposition(  # noqa: PLR0913 - the subjects of metrics
+    counters: Counters,
+    facts: Facts | None,
+    workers: Sequence[WorkerFacts] = (),
+    pulls: Pulls | None = None,
+    *,
+    supervisor: int = 0,
+    insider: bool = True,
 ) -> bytes:
-    """Return all metrics. There are no facts before the first State, and no pulls without --pull.
+    """Return all metrics, for strangers without those that depend on private mirrors.
 
-    With several workers any of them may answer, so what is true of its process alone is left out.
+    There are no facts before the first State, no workers in a single process, and no pulls without --pull.
+    `supervisor` is the process id of the workers' supervisor.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Counted(counters))
+    registry.register(_Counted(counters, insider=insider))
     if facts is not None:
         registry.register(_Served(facts))
     if pulls is not None:
         registry.register(_Pulls(pulls))
     if workers:
         registry.register(_Workers(workers))
+        registry.register(_Processes(workers, supervisor))
     else:
         ProcessCollector(registry=registry)
     return generate_latest(registry)
@@ -56,13 +65,14 @@ def exposition(
 class _Counted(Collector):
     """One family for each row of the table of counters."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, *, insider: bool) -> None:
         self._counters = counters
+        self._insider = insider
 
     def collect(self) -> Iterator[Metric]:
         counters = self._counters
         for name, row in rows_of(type(counters)).items():
-            if row.family is None:
+            if row.family is None or (row.private and not self._insider):
                 continue
             samples = [*(row.samples(counters) if row.samples else row.shape.samples(getattr(counters, name)))]
             if samples:  # a label that is not counted by has none
@@ -105,7 +115,8 @@ class _Served(Collector):
                 facts.directories,
             ),
         ):
-            yield GaugeMetricFamily(f"mirrorlistd_snapshot_{name}", text, value=value)
+            if value is not None:
+                yield GaugeMetricFamily(f"mirrorlistd_snapshot_{name}", text, value=value)
         databases = GaugeMetricFamily(
             "mirrorlistd_geo_database_built_timestamp_seconds",
             "When each geo database was built, Unix time.",
@@ -173,6 +184,38 @@ class _Workers(Collector):
             answers.add_metric(label, worker.answers)
             starts.add_metric(label, worker.starts)
         yield from (up, serial, answers, starts)
+
+
+class _Processes(Collector):
+    """What several processes use: `process_*` for the server, as `ProcessCollector` has it of one, and each worker."""
+
+    def __init__(self, workers: Sequence[WorkerFacts], supervisor: int) -> None:
+        found = {str(worker.number): ProcessUsage.read(worker.pid) for worker in workers if worker.up}
+        self._workers = {number: usage for number, usage in found.items() if usage is not None}
+        self._supervisor = ProcessUsage.read(supervisor)
+
+    def collect(self) -> Iterator[Metric]:
+        server = whole(self._workers.values(), self._supervisor) if self._supervisor else None
+        for make, name, attribute, text in _USAGE:
+            if server is not None:
+                yield make(f"process_{name}", f"{text} of all processes.", value=getattr(server, attribute))
+            if attribute not in _NOT_BY_WORKER:
+                family = make(f"mirrorlistd_worker_{name}", f"{text} of the worker.", labels=("worker",))
+                for number, usage in self._workers.items():
+                    family.add_metric((number,), getattr(usage, attribute))
+                yield family
+
+
+_USAGE: Final = (
+    (CounterMetricFamily, "cpu_seconds", "cpu", "Processor time"),
+    (GaugeMetricFamily, "resident_memory_bytes", "resident", "Memory, shared pages counted each time,"),
+    (GaugeMetricFamily, "virtual_memory_bytes", "virtual", "Address space"),
+    (GaugeMetricFamily, "open_fds", "open_files", "Open files (of the process that is nearest to its limit)"),
+    (GaugeMetricFamily, "max_fds", "max_files", "Limit of open files (of the process that is nearest to it)"),
+    (GaugeMetricFamily, "start_time_seconds", "started_at", "Start, Unix time,"),
+)
+"""Family, name as ProcessCollector has it, attribute of ProcessUsage, help."""
+_NOT_BY_WORKER: Final = ("virtual", "started_at")
 
 
 def _by(name: str, text: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:

@@ -158,6 +158,8 @@ class Row:
     help: str
     labels: tuple[str, ...] = ()
     shape: Shape
+    private: bool
+    """Whether its values depend on private mirrors, and are for insiders alone."""
     supervisor: bool
     """The supervisor counts it for the whole server; otherwise each worker counts its own, and they are added up."""
     samples: Callable[[Any], Samples] | None
@@ -175,6 +177,7 @@ def row(  # noqa: PLR0913 - the columns of the table
     *,
     shape: Shape = Number(),
     labels: tuple[str, ...] = (),
+    private: bool = False,
     supervisor: bool = False,
     samples: Callable[[Any], Samples] | None = None,
     bounds: tuple[float, ...] = (),
@@ -187,6 +190,7 @@ def row(  # noqa: PLR0913 - the columns of the table
         help=text,
         labels=labels,
         shape=shape,
+        private=private,
         supervisor=supervisor,
         samples=samples,
         bounds=bounds,

@@ -9,6 +9,7 @@ that fills a dead worker's slot goes on from what was published there, so nothin
 from __future__ import annotations
 
 import mmap
+import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlistd.config import MAX_WORKERS
@@ -54,10 +55,12 @@ class _Cells(NamedTuple):
 class Scoreboard:
     """The shared page. Every process that is forked later sees what the others write."""
 
-    __slots__ = ("_cells", "_columns", "_of_supervisor", "_of_worker", "_table")
+    __slots__ = ("_cells", "_columns", "_of_supervisor", "_of_worker", "_table", "supervisor")
 
     def __init__(self, table: type[Counters] = Counters) -> None:
         """Lay the page out for a table of counters. A slot that is never filled costs address space alone."""
+        self.supervisor = os.getpid()
+        """Process id of the supervisor, which makes the scoreboard."""
         self._table = table
         self._of_worker = _Cells.of(table, supervisor=False)
         self._of_supervisor = _Cells.of(table, supervisor=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,9 @@ from starlette.routing import Route
 
 from mirrorlistd import __version__
 from mirrorlistd.answering.answer import RedirectContext
-from mirrorlistd.answering.explain import explain
+from mirrorlistd.answering.explain import explain, only_mirrors
 from mirrorlistd.answering.explain_text import text
+from mirrorlistd.errors import QueryError
 from mirrorlistd.request.accept import preferred
 from mirrorlistd.telemetry.counters import Facts
 from mirrorlistd.telemetry.prometheus import CONTENT_TYPE, exposition
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from mirrorlist_snapshot.model import Snapshot
     from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.state.service import Service
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from mirrorlistd.telemetry.counters import Counters
     from mirrorlistd.telemetry.scoreboard import ScoreboardSlot
 
+_FOR_INSIDERS: Final = "from= and mirror= are for the operators of this server (--explain-network); ask without them"
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 
@@ -56,11 +60,20 @@ class Operations:
         state = self._state()
         full = is_insider(request.scope, state)
         client: Address | str | None = client_in(request.scope, state).address
-        if full:
-            client = request.query_params.get("from") or client
+        country = request.query_params.get("from")
+        mirrors = [name for name in request.query_params.getlist("mirror") if name]
+        if country or mirrors:
+            if not full:
+                raise HTTPException(403, _FOR_INSIDERS)
+            client = country or client
         query_string: bytes = request.scope["query_string"]
         context = RedirectContext(is_https(request.scope, state), now=time())
         explanation = explain(state.decider, query_string, client, self._service.random, context, full=full)
+        if mirrors and "error" not in explanation:
+            try:
+                explanation |= only_mirrors(explanation, mirrors)
+            except QueryError as error:
+                raise HTTPException(400, f"mirror=: {error.message}") from error
         status: int = explanation["status"]
         headers = _NO_STORE | {"vary": "accept", "x-content-type-options": "nosniff"}
         # Not `format=`: that is the list's, and every format is explained.
@@ -78,26 +91,37 @@ class Operations:
         if service.pulls is not None:
             facts["pull"] = _pull(service.pulls)
         if state is not None:
-            facts |= _served(state, time()) | {"last_reload": _last_reload(service.totals())}
-            if is_insider(request.scope, state):
-                facts |= _for_insiders(service)
+            insider = is_insider(request.scope, state)
+            facts |= _served(state, time(), insider=insider) | {"last_reload": _last_reload(service.totals())}
+            facts |= _for_insiders(service) if insider else {}
         # A failed reload keeps the old state and the server ready: 503 would take a whole fleet out at once.
         return _json(facts, status=200 if facts["ready"] else 503, headers=_NO_STORE)
 
-    async def _metrics(self, _: Request) -> Response:
+    async def _metrics(self, request: Request) -> Response:
         service = self._service
-        totals = service.totals()
-        workers = service.scoreboard_slot.scoreboard.workers() if service.scoreboard_slot else ()
-        body = exposition(totals, _facts(service.state), workers, service.pulls)
-        return Response(body, headers={"content-type": CONTENT_TYPE})
+        state, totals = service.state, service.totals()
+        insider = state is not None and is_insider(request.scope, state)
+        scoreboard = service.scoreboard_slot.scoreboard if service.scoreboard_slot else None
+        body = exposition(
+            totals,
+            _facts(state, insider=insider) if state else None,
+            scoreboard.workers() if scoreboard else (),
+            service.pulls,
+            supervisor=scoreboard.supervisor if scoreboard else 0,
+            insider=insider,
+        )
+        return Response(body, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
 
 
-def _facts(state: State | None) -> Facts | None:
-    """Give what is served right now, for the metrics; None before the first state."""
-    if state is None:
-        return None
+def _shown(snapshot: Snapshot, *, insider: bool) -> Snapshot:
+    """Return the snapshot with the mirrors that a client may learn of: for strangers without the private ones."""
+    return snapshot if insider else replace(snapshot, mirrors=tuple(one for one in snapshot.mirrors if not one.private))
+
+
+def _facts(state: State, *, insider: bool) -> Facts:
+    """Return what is served right now, for the metrics."""
     decider = state.decider
-    snapshot = decider.index.snapshot
+    snapshot = _shown(decider.index.snapshot, insider=insider)
     return Facts(
         version=__version__,
         serial=snapshot.serial,
@@ -105,19 +129,19 @@ def _facts(state: State | None) -> Facts | None:
         mirrors=len(snapshot.mirrors),
         active=sum(mirror.active for mirror in snapshot.mirrors),
         repositories=len(snapshot.repositories),
-        directories=len(snapshot.directories),
+        directories=len(snapshot.directories) if insider else None,
         databases={source.kind: source.build_epoch for source in decider.geo.sources if source.build_epoch},
         stale=state.stale(time()),
         max_age=state.max_age,
         last_good=state.origin.instead is not None,
-        status=state.status_file.counts(state.published),
+        status=state.status_file.counts(_shown(state.published, insider=insider)),
         status_failed=state.origin.status_error is not None,
     )
 
 
-def _served(state: State, now: float) -> dict[str, object]:
-    """Give what /readyz shows to everyone of a State, with what is not as the configuration has it."""
-    snapshot = state.decider.index.snapshot
+def _served(state: State, now: float, *, insider: bool) -> dict[str, object]:
+    """Return what /readyz shows of a State, with what is not as the configuration has it."""
+    snapshot = _shown(state.decider.index.snapshot, insider=insider)
     return {
         "serial": snapshot.serial,
         "built": snapshot.built,
@@ -127,7 +151,12 @@ def _served(state: State, now: float) -> dict[str, object]:
         "stale": state.stale(now),
         "max_age_seconds": state.max_age or None,
         "last_good": state.origin.instead is not None,
-        "status": {**state.status_file.counts(state.published), "failed": state.origin.status_error is not None},
+        "refused": sorted(state.origin.refused),
+        "status": {
+            **state.status_file.counts(_shown(state.published, insider=insider)),
+            "failed": state.origin.status_error is not None,
+        },
+        "geo": {source.kind: source.build_epoch for source in state.decider.geo.sources},
     }
 
 

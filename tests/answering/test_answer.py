@@ -145,7 +145,7 @@ def test_errors_are_one_line_for_people(query: str, status: int, line: str) -> N
         ({"active": False}, "no mirror is offered to your network or country for this"),
         (
             {"private": True, "netblocks": ["192.0.2.0/24"]},
-            "no mirror is offered to your network or country for this",
+            "no mirror carries this",
         ),
         ({"categories": {"c": "rsync://a/c/"}}, "no mirror carries this by http or https; try protocol="),
         ({"categories": {"c": {"urls": ["https://a/c/"], "exclude": ["x"]}}}, "no mirror carries this"),

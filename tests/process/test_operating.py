@@ -264,7 +264,11 @@ GOOD: dict[str, Any] = {"ready": True, "draining": False, "serial": 7, "mirrors"
             "WARNING - the last pull failed: refused (s3://a/b: a loss); serial 7",
         ),
         ({"pull": {"failures_in_a_row": 1, "result": "local"}}, 1, "WARNING - the last pull failed: local; serial 7"),
-        ({"snapshot_refused": True}, 1, "WARNING - a new snapshot is refused, the old one is served; serial 7"),
+        (
+            {"refused": ["geo databases", "snapshot"], "last_reload": {"result": "failed"}},
+            1,
+            "WARNING - refused, the old ones are in use: geo databases, snapshot; serial 7",
+        ),
         (
             {"workers": {"up": 2, "all": 2, "serials": [6, 7]}},
             1,

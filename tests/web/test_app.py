@@ -457,15 +457,27 @@ def test_an_explanation_of_an_unknown_form() -> None:
 
 
 def test_insiders_ask_for_anyone_in_a_country() -> None:
-    """`from=` puts an insider into a country; for a stranger there is no such parameter, malformed or not."""
+    """`from=` puts an insider into a country; a stranger is refused, malformed or not, in every form."""
     place = browser(LOCAL).get("/explain?repo=r&from=fr").json()["place"]
     assert (place["country"], place["continent"]) == ("FR", "EU")
     assert browser(LOCAL).get("/explain?repo=r&from=").json()["place"]["country"] is None
     assert browser(LOCAL).get("/explain?repo=r&from=QQ").status_code == 400
     assert browser(LOCAL).get("/explain?repo=r&from=uk").json()["place"]["country"] == "GB"
-    for more in ("&from=FR", "&from=UK"):
+    for more in ("&from=FR", "&from=UK", "&mirror=near", "&mirror=nothing", "&from=FR&mirror=x&as=text"):
         reply = browser(DE).get(f"/explain?repo=r{more}")
-        assert (reply.status_code, reply.json()["place"]["country"]) == (200, "DE")
+        assert (reply.status_code, reply.headers["content-type"]) == (403, "text/plain; charset=utf-8")
+        assert reply.text.startswith("from= and mirror= are for the operators of this server")
+    assert browser(DE).get("/explain?repo=r&from=&mirror=").json()["place"]["country"] == "DE"
+
+
+def test_insiders_ask_for_some_mirrors() -> None:
+    """`mirror=` leaves the rows of these, by name or a part of it, as on the command line; a misspelt one is 400."""
+    found = browser(LOCAL).get("/explain?repo=r&from=DE&mirror=NEA&mirror=hidden").json()
+    assert [row["mirror"] for row in (*found["list"], *found["left_out"])] == ["near", "hidden"]
+    assert "hidden" in browser(LOCAL).get("/explain?repo=r&mirror=hidden&as=text").text
+    reply = browser(LOCAL).get("/explain?repo=r&mirror=nonsense")
+    assert (reply.status_code, reply.text) == (400, "mirror=: no mirror's name contains 'nonsense'\n")
+    assert browser(LOCAL).get("/explain?repo=nothing&mirror=x").json()["status"] == 404
 
 
 @pytest.mark.parametrize(
@@ -520,13 +532,15 @@ def test_ready() -> None:
         "draining": False,
         "serial": 1,
         "built": 1_700_000_000,
-        "mirrors": 4,
+        "mirrors": 3,
         "repositories": 3,
         "last_reload": None,
         "stale": False,
         "max_age_seconds": None,
         "last_good": False,
+        "refused": [],
         "status": {"down": 0, "draining": 0, "weighted": 0, "unknown": 0, "failed": False},
+        "geo": {},
     }
     using.counters.reloaded(ok=True, at=1_700_000_100.7, seconds=0.01234)
     assert browser(using=using).get("/readyz").json()["last_reload"] == {
@@ -594,14 +608,15 @@ def samples(client: TestClient) -> dict[tuple[str, ...], float]:
 
 def test_metrics_count_answers() -> None:
     """Every answer to a list is counted once, by format and status, in rows that were there before, and by tier."""
-    client = browser()
-    before = samples(client)
+    using = service()
+    client, operator = browser(using=using), browser(LOCAL, using)
+    before = samples(operator)
     for path in ["repo=r"] * 3 + ["repo=r&format=json", "repo=x", "repo=x&format=json", "", "repo=gone"]:
         client.get(f"/mirrorlist?{path}")
     client.head("/mirrorlist?repo=r&country=global")
     for path in ("/", "/repos", "/explain?repo=r", "/nothing"):
         client.get(path)
-    after = samples(client)
+    after = samples(operator)
     assert set(before) == set(after)
     grown = {key: after[key] - before[key] for key in after if after[key] != before[key]}
     counted = {key[1:]: value for key, value in grown.items() if key[0] == "mirrorlistd_answers_total"}
