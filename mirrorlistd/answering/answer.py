@@ -14,6 +14,7 @@ from mirrorlistd.errors import NotServedError, Reason
 from mirrorlistd.presets import Refused
 from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing
 from mirrorlistd.request import accept
+from mirrorlistd.request.client_address import translated
 
 if TYPE_CHECKING:
     from random import Random
@@ -40,6 +41,7 @@ class Client:
     @classmethod
     def at(cls, decider: Decider, address: Address | None, *, failed: bool = False) -> Self:
         """Look up the place of an address."""
+        address = translated(address, decider.settings.own_prefixes)
         return cls(address, failed, decider.place(address))
 
 

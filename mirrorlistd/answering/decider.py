@@ -17,6 +17,7 @@ from mirrorlistd.geo.locate import UNKNOWN
 from mirrorlistd.memo import Memo
 from mirrorlistd.presets import Refused
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT, TEXT_HEADERS
+from mirrorlistd.request.client_address import translated
 from mirrorlistd.request.query import Query, format_of
 from mirrorlistd.selection.batches import BatchedDraw, Items, SeededGenerator
 from mirrorlistd.selection.draw import Rendezvous, Tier
@@ -120,6 +121,8 @@ class Decider:
         query = None
         try:
             query = self.settings.preset.read(query_string)
+            if query.ip is not None:
+                query = replace(query, ip=translated(query.ip, self.settings.own_prefixes))
             resolved = self._resolve(query)
         except (QueryError, NotServedError) as error:
             resolved = Refused(error.with_traceback(None), query, format_of(query_string))

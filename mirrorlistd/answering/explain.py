@@ -71,6 +71,7 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     context = context or RedirectContext()
     if country is None:
         asking = Client.at(decider, address)
+        address = asking.address
     elif (code := country_code(country)) in CONTINENT_OF:
         asking = Client(None, failed=False, place=decider.index.place(Location(code, None, 0)))
     else:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.presets import DEFAULT
+from mirrorlistd.request.client_address import NO_PREFIXES
 from mirrorlistd.request.routes import Routes
 
 if TYPE_CHECKING:
     from random import Random
 
+    from mirrorlist_snapshot.embedded import OwnPrefixes
     from mirrorlistd.presets import Preset
     from mirrorlistd.render import Renderer
     from mirrorlistd.request.query import Query
@@ -39,6 +41,8 @@ class AnswerSettings:
 
     A request over https is redirected to https alone, in any case.
     """
+    own_prefixes: OwnPrefixes = NO_PREFIXES
+    """The operator's NAT64 prefixes: addresses behind them count as IPv4."""
     public_url: str = ""
     """Where clients reach this server, without a slash at the end; empty where it is not configured."""
     routes: Routes = field(default_factory=Routes)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.console import parse_real, parse_whole
+from mirrorlist_snapshot.embedded import LENGTHS, OwnPrefixes
 from mirrorlist_snapshot.errors import StoreError
 from mirrorlist_snapshot.publishing.stores import split_url
 
@@ -96,6 +97,11 @@ def _template(text: str) -> str:
     return "".join(text.split())
 
 
+def _nat64_prefix(text: str) -> str:
+    OwnPrefixes.parse([text])
+    return _network(text)
+
+
 def _proxy(text: str) -> str:
     return "unix" if text.lower() == "unix" else _network(text)
 
@@ -118,6 +124,9 @@ PERCENT: Final = Kind("a percentage from 0 to 100", (int, float), lambda text: p
 FLAG: Final = Kind("true or false", (bool,), lambda text: _BOOL[text.lower()])
 ADDRESS: Final = Kind("an address such as 127.0.0.1 or :: (no name, no port)", (str,), _address)
 NETWORK: Final = Kind("a network such as 10.0.0.0/8 (no bits after the prefix) or an address", (str,), _network)
+NAT64_PREFIX: Final = Kind(
+    f"an IPv6 network with a prefix of {', '.join(map(str, LENGTHS))} bits", (str,), _nat64_prefix
+)
 PROXY: Final = Kind(f"unix, or {NETWORK.allowed}", (str,), _proxy)
 URL: Final = Kind("a URL such as https://mirrors.example.org", (str,), _url)
 STORE_URL: Final = Kind(

@@ -16,6 +16,7 @@ from mirrorlistd.config.kinds import (
     HEADER,
     LONGEST_PULL,
     MODE,
+    NAT64_PREFIX,
     NETWORK,
     PATH,
     PERCENT,
@@ -93,6 +94,9 @@ class Config:
         flag="trusted-proxy", many=True)
     forwarded_header: str = setting("x-forwarded-for", _CLIENTS, "NAME", HEADER,
         "the one header in which trusted proxies name the client")
+    nat64_prefixes: tuple[str, ...] = setting((), _CLIENTS, "CIDR", NAT64_PREFIX,
+        "a NAT64 prefix of your own: an address behind it counts as the IPv4 address inside (64:ff9b::/96 always does)",
+        flag="nat64-prefix", many=True)
     explain_networks: tuple[str, ...] = setting(("127.0.0.0/8", "::1/128"), _CLIENTS, "CIDR", NETWORK,
         "clients who see every mirror in an explanation; others see those of their own list",
         flag="explain-network", many=True)

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+from mirrorlist_snapshot.embedded import OwnPrefixes, canonical, ipv4_inside
 from mirrorlistd.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+NO_PREFIXES: Final = OwnPrefixes()
 
 N = TypeVar("N", ipaddress.IPv4Network, ipaddress.IPv6Network)
 
@@ -32,15 +35,13 @@ _MAX_ELEMENT: Final = 96
 """Bytes of a header's element: an address with brackets, zone (16 bytes on Linux), port and white space."""
 _MAX_PORT: Final = 65535
 _PORT_DIGITS: Final = 5
-_MAPPED: Final = bytes(10) + b"\xff\xff"
-"""What an IPv4 address inside IPv6 (`::ffff:a.b.c.d`, RFC 4291 2.5.5.2) begins with."""
-_MAPPED_NETWORK: Final = ipaddress.IPv6Network("::ffff:0:0/96")
+_IPV4_BYTES: Final = 4
 _TOKEN: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 """Characters of a lower-case header name (RFC 9110 5.6.2)."""
 
 
 class Address(NamedTuple):
-    """An IPv4 or IPv6 address; IPv4 inside IPv6 is IPv4."""
+    """An IPv4 or IPv6 address. An IPv4 address inside an IPv6 address is that IPv4 address (see `embedded`)."""
 
     text: str
     """Canonical, as `inet_ntop` writes it."""
@@ -67,10 +68,18 @@ def parse_address(text: str) -> Address | None:
         packed = inet_pton(AF_INET6, text)
     except (OSError, ValueError):  # ValueError: NUL, lone surrogates
         return None
-    if packed.startswith(_MAPPED):
-        packed = packed[12:]
-        return Address(inet_ntop(AF_INET, packed), packed)
+    if (inner := ipv4_inside(packed)) is not None:
+        return Address(inet_ntop(AF_INET, inner), inner)
     return Address(inet_ntop(AF_INET6, packed), packed)
+
+
+def translated(address: Address | None, own_prefixes: OwnPrefixes) -> Address | None:
+    """Return the IPv4 address behind one of the operator's own NAT64 prefixes; other addresses as they are."""
+    if address is not None and own_prefixes.prefixes and len(address.packed) != _IPV4_BYTES:
+        inner = own_prefixes.ipv4_inside(address.packed)
+        if inner is not None:
+            return Address(inet_ntop(AF_INET, inner), inner)
+    return address
 
 
 def parse_forwarded(element: bytes) -> Address | None:
@@ -131,7 +140,9 @@ class NetworkSet:
     _v6: _Ranges
 
     @classmethod
-    def parse(cls, specs: Iterable[str], *, source: str = "networks") -> NetworkSet:
+    def parse(
+        cls, specs: Iterable[str], *, source: str = "networks", own_prefixes: OwnPrefixes = NO_PREFIXES
+    ) -> NetworkSet:
         """Parse networks (`192.0.2.0/24`) and single addresses (`2001:db8::1`).
 
         Raise ConfigError with every mistake, each with `source`, the name of the setting.
@@ -140,7 +151,7 @@ class NetworkSet:
         problems: list[str] = []
         for spec in specs:
             try:
-                networks.append(_network(spec))
+                networks.append(_network(spec, own_prefixes))
             except ValueError as error:
                 problems.append(f"{source}: {error}")
         if problems:
@@ -157,8 +168,8 @@ class NetworkSet:
         return row > 0 and packed <= ranges.last[row - 1]
 
 
-def _network(spec: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """Parse one network; ValueError says what is wrong with it. IPv4-mapped IPv6 is IPv4, as for addresses."""
+def _network(spec: str, own_prefixes: OwnPrefixes) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Parse one network; raise ValueError with the mistake. IPv4 inside IPv6 is IPv4, as for addresses."""
     text = spec.strip()
     address, slash, length = text.partition("/")
     bits = 128 if ":" in address else 32
@@ -176,9 +187,7 @@ def _network(spec: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         raise ValueError(f"{spec!r}: a network has no zone; write {text.partition('%')[0]}")
     if first != network.network_address:
         raise ValueError(f"{spec!r} has bits set after its prefix; write {network} or {address}")
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED_NETWORK):
-        return ipaddress.IPv4Network((network.network_address.packed[12:], network.prefixlen - 96))
-    return network
+    return canonical(network, own_prefixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +200,18 @@ class Trust:
     """Whether the peer of a Unix socket is a proxy."""
     header: bytes
     """Lower-case name of the only header that counts."""
+    own_prefixes: OwnPrefixes = NO_PREFIXES
+    """The operator's NAT64 prefixes: addresses behind them count as IPv4."""
 
     @classmethod
-    def parse(cls, specs: Sequence[str], header: str = DEFAULT_HEADER, *, source: str = "--trusted-proxy") -> Trust:
+    def parse(
+        cls,
+        specs: Sequence[str],
+        header: str = DEFAULT_HEADER,
+        *,
+        source: str = "--trusted-proxy",
+        own_prefixes: OwnPrefixes = NO_PREFIXES,
+    ) -> Trust:
         """Parse settings: networks, addresses or `unix`, and the name of a header in any case.
 
         Raise ConfigError with every mistake. A network of all addresses is a mistake: every client could choose its
@@ -206,7 +224,8 @@ class Trust:
         elif name == "forwarded":
             problems.append(f"{source} header: Forwarded (RFC 7239) is not read; let the proxy write X-Forwarded-For")
         try:
-            networks = NetworkSet.parse((spec for spec in specs if spec.strip() != "unix"), source=source)
+            proxies = (spec for spec in specs if spec.strip() != "unix")
+            networks = NetworkSet.parse(proxies, source=source, own_prefixes=own_prefixes)
         except ConfigError as error:
             raise ConfigError((*problems, *error.problems)) from None
         problems.extend(
@@ -216,7 +235,7 @@ class Trust:
         )
         if problems:
             raise ConfigError(problems)
-        return cls(networks, any(spec.strip() == "unix" for spec in specs), name.encode("ascii"))
+        return cls(networks, any(spec.strip() == "unix" for spec in specs), name.encode("ascii"), own_prefixes)
 
     @property
     def anyone(self) -> bool:
@@ -227,7 +246,7 @@ class Trust:
         """Whether this peer's header counts; None is the peer of a Unix socket."""
         if peer is None:
             return self.unix
-        address = _parse_peer(peer)
+        address = _parse_peer(peer, self.own_prefixes)
         return address is not None and self.networks.contains(address)
 
 
@@ -247,21 +266,21 @@ def client_address(peer: str | None, forwarded: Sequence[bytes], trust: Trust) -
     if peer is None:
         if not trust.unix or not forwarded:
             return _UNKNOWN
-        return _walk(forwarded, trust.networks) or _UNKNOWN
-    address = _parse_peer(peer)
+        return _walk(forwarded, trust) or _UNKNOWN
+    address = _parse_peer(peer, trust.own_prefixes)
     if address is None:
         return _UNREADABLE
     if forwarded and trust.networks.contains(address):
-        return _walk(forwarded, trust.networks) or ClientAddress(address, failed=False)
+        return _walk(forwarded, trust) or ClientAddress(address, failed=False)
     return ClientAddress(address, failed=False)
 
 
-def _parse_peer(peer: str) -> Address | None:
+def _parse_peer(peer: str, own_prefixes: OwnPrefixes) -> Address | None:
     """Parse the address of a socket, which may have a zone, as link-local addresses do."""
-    return parse_address(peer) or parse_forwarded(peer.encode("utf-8", "replace"))
+    return translated(parse_address(peer) or parse_forwarded(peer.encode("utf-8", "replace")), own_prefixes)
 
 
-def _walk(forwarded: Sequence[bytes], trusted: NetworkSet) -> ClientAddress | None:
+def _walk(forwarded: Sequence[bytes], trust: Trust) -> ClientAddress | None:
     """Read header values from the right, at most MAX_HOPS elements; None where they are blank."""
     joined = forwarded[0] if len(forwarded) == 1 else b",".join(forwarded)
     if not joined or joined.isspace():
@@ -271,10 +290,11 @@ def _walk(forwarded: Sequence[bytes], trusted: NetworkSet) -> ClientAddress | No
     for _ in range(MAX_HOPS):
         comma = joined.rfind(b",", 0, end)
         # The slice is cut, so that a huge element is not copied; one byte too many is enough to refuse it.
-        address = parse_forwarded(joined[comma + 1 : min(end, comma + 2 + _MAX_ELEMENT)])
+        element = parse_forwarded(joined[comma + 1 : min(end, comma + 2 + _MAX_ELEMENT)])
+        address = translated(element, trust.own_prefixes)
         if address is None:
             return _UNREADABLE
-        if comma < 0 or not trusted.contains(address):
+        if comma < 0 or not trust.networks.contains(address):
             return ClientAddress(address, failed=False)
         end = comma
     return _UNREADABLE

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.embedded import OwnPrefixes
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import decode
 from mirrorlistd.answering.answer import answer
@@ -74,12 +75,14 @@ def build(verdict: Verdict, before: State | None) -> State:
         preset = MIRRORMANAGER_AS_IT_WAS
     status_file = verdict.status
     index = Index(status_file.apply(published), preset.heaviest, status_file.statuses)
+    own_prefixes = OwnPrefixes.parse(config.nat64_prefixes)
     settings = AnswerSettings(
         preset=preset,
         minimum=config.minimum,
         limit=config.limit,
         sticky=config.sticky,
         redirect_scheme=config.redirect_scheme,
+        own_prefixes=own_prefixes,
         public_url=config.public_url or "",
         routes=Routes(tuple(Template.parse(text) for text in config.url_templates)),
     )
@@ -87,8 +90,8 @@ def build(verdict: Verdict, before: State | None) -> State:
     return State(
         config=config,
         decider=Decider(index, geo, settings),
-        trust=Trust.parse(config.trusted_proxies, config.forwarded_header),
-        explain_networks=NetworkSet.parse(config.explain_networks),
+        trust=Trust.parse(config.trusted_proxies, config.forwarded_header, own_prefixes=own_prefixes),
+        explain_networks=NetworkSet.parse(config.explain_networks, own_prefixes=own_prefixes),
         access_log=config.access_log,
         count_countries=config.count_countries,
         origin=verdict.origin,

@@ -54,6 +54,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "lane": ("asgi", '"asgi"', "asgi"),
     "trusted_proxies": ("10.0.0.0/8", '["10.0.0.0/8"]', ("10.0.0.0/8",)),
     "forwarded_header": ("X-Real-IP", '"X-Real-IP"', "x-real-ip"),
+    "nat64_prefixes": ("2001:db8:64::/96", '["2001:db8:64::/96"]', ("2001:db8:64::/96",)),
     "explain_networks": ("192.0.2.7", '"192.0.2.7"', ("192.0.2.7/32",)),
     "minimum": ("0", "0", 0),
     "sticky": ("0.5", "0.5", 0.5),

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.embedded import canonical
 from mirrorlist_snapshot.format import MAX_TIME
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS
 
@@ -158,7 +159,10 @@ def digest(kind: str, text: str) -> str:
 
 
 def prefix(text: str) -> str:
-    """An IP prefix -> canonical CIDR; a bare address is a prefix of one. Host bits are a mistake, not a rounding."""
+    """Return canonical CIDR notation. A bare address is a network of one, and IPv4 inside IPv6 is IPv4.
+
+    Raise RuleError for bits behind the prefix: they are a mistake, not a rounding.
+    """
     address, slash, length = text.partition("/")
     try:
         if "%" in text or (slash and not (length.isascii() and length.isdigit())):
@@ -168,13 +172,10 @@ def prefix(text: str) -> str:
         raise RuleError(f"{shown(text)} is not a netblock; write it as 192.0.2.0/24 or 2001:db8::/32") from None
     if network.network_address != ipaddress.ip_address(address):
         raise RuleError(f"{shown(text)} has bits set behind the prefix; the netblock that holds it is {network}")
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        inner = ipaddress.IPv4Address(int(network.network_address) & 0xFFFF_FFFF)
-        raise RuleError(f"{shown(text)} is IPv4 written as IPv6; write {inner}/{network.prefixlen - _MAPPED.prefixlen}")
-    return str(network)
-
-
-_MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
+    try:
+        return str(canonical(network))
+    except ValueError as error:
+        raise RuleError(f"{error}; name IPv4 networks") from None
 
 
 def client_prefix(text: str) -> str:

@@ -254,6 +254,18 @@ def test_rows_that_say_the_same_are_one(folder: Path) -> None:
     assert sorted(owners) == ["one.example#1", "two.example#2"]
 
 
+def test_ipv4_networks_written_as_ipv6_are_ipv4_networks(folder: Path) -> None:
+    """In the table of clients and in that of countries, whatever the form."""
+    rows = [
+        *((caches.NETBLOCK, pair(text, 1)) for text in ("::ffff:81.2.69.0/120", "64:ff9b::5103:0/112")),
+        (caches.NETBLOCK_COUNTRY, pair("2002:5102:4500::/40", "DE")),
+    ]
+    records = imported(folder, with_rows(*rows)).records
+    prefixes = {net.prefix for one in records.mirrors for net in one.netblocks}
+    assert {"81.2.69.0/24", "81.3.0.0/16"} <= prefixes
+    assert records.netblock_countries["81.2.69.0/24"] == "DE"
+
+
 def test_equal_hosts_are_read_once(folder: Path) -> None:
     """Directories with the same hosts share one set of carriers, the very object."""
     many = [directory(f"pub/epel/{number}", str(number), caches.EPEL, [1, 3]) for number in range(50)]

@@ -35,6 +35,15 @@ def _longest(networks: Any, address: Any) -> int:
     return networks[max(around, key=lambda one: ip_network(one).prefixlen)] if around else 0
 
 
+def test_ipv4_networks_written_as_ipv6_are_ipv4_networks() -> None:
+    """Whatever the form; a network that can match nobody is skipped and counted."""
+    lines = b"::ffff:81.2.69.0/120 64500\n2002:5103::/32 64500\n2001:0:1::/48 64500\n::ffff:0:0/96 64500\n"
+    skips = SkippedRows("networks")
+    found = read_networks(io.BytesIO(lines), {64500}, skips, lambda _: None)
+    assert found == {"81.2.69.0/24": 64500, "81.3.0.0/16": 64500}
+    assert skips.counts == {"lines": 2}
+
+
 def test_lines_of_networks() -> None:
     """Bits behind a prefix are cut, systems that share a network are nobody, others' networks count where they nest."""
     lines = b"""\

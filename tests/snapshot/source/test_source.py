@@ -162,7 +162,9 @@ MISTAKES = {
     MIRROR + 'netblocks = ["192.0.2.0/255.255.255.0"]': ("is not a netblock; write it as 192.0.2.0/24",),
     MIRROR + 'netblocks = ["0.0.0.0/0"]': ('"0.0.0.0/0" holds every client',),
     MIRROR + 'netblocks = [{prefix = "::/0"}]': ("4: mirrors.x.netblocks[0].prefix: ",),
-    MIRROR + 'netblocks = ["::ffff:192.0.2.0/120"]': ("is IPv4 written as IPv6; write 192.0.2.0/24",),
+    MIRROR + 'netblocks = ["2001:0:5102::/48"]': ("is in Teredo's network",),
+    MIRROR + 'netblocks = ["64:ff9b::/96"]': ("holds every client",),
+    MIRROR + 'netblocks = ["::ffff:192.0.2.5/120"]': ("has bits set behind the prefix",),
     MIRROR + 'netblocks = ["fe80::1%eth0"]': ("is not a netblock",),
     MIRROR + "netblocks = [{exclusive = true}]": ("4: mirrors.x.netblocks[0].prefix: is missing",),
     MIRROR + 'netblocks = ["192.0.2.0/24", {prefix = "192.0.2.0/24"}]': (

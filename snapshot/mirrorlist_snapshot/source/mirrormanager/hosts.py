@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Network, ip_network
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.embedded import canonical
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, DEFAULT_BANDWIDTH, ClientNetblock
 from mirrorlist_snapshot.records import ContentRecord, MirrorRecord
 from mirrorlist_snapshot.source import rules
@@ -29,14 +30,20 @@ def country(text: str) -> str:
 
 
 def netblock(text: str) -> str:
-    """Return a netblock or an address as canonical CIDR, host bits cleared; raise RuleError for anything else."""
+    """Return a netblock or an address as canonical CIDR, host bits cleared, IPv4 inside IPv6 as IPv4.
+
+    Raise RuleError for anything else.
+    """
     try:
         network = ip_network(text.strip(), strict=False)
     except ValueError:
         raise RuleError(f"{rules.shown(text)} is no netblock") from None
     if isinstance(network, IPv6Network) and network.network_address.scope_id:
         raise RuleError(f"{rules.shown(text)} has a zone, which is valid on one machine only")
-    return str(network)
+    try:
+        return str(canonical(network))
+    except ValueError as error:
+        raise RuleError(str(error)) from None
 
 
 def mirrors(cache: Cache, placement: Placement, skips: SkippedRows) -> tuple[MirrorRecord, ...]:

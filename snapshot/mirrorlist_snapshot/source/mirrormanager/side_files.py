@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.embedded import canonical
 from mirrorlist_snapshot.model import CONTINENTS
 
 if TYPE_CHECKING:
@@ -122,7 +123,20 @@ def _prefix(word: bytes) -> tuple[int, int, int] | None:
         address = int.from_bytes(inet_pton(family, text), "big")
     except OSError:
         return None
-    return family, address >> bits - length << bits - length, length
+    first = address >> bits - length << bits - length
+    if family == AF_INET6 and _may_hold_ipv4(first):
+        try:
+            network = canonical(IPv6Network((first, length)))
+        except ValueError:
+            return None
+        if network.version == 4:  # noqa: PLR2004 - IPv4
+            return (AF_INET, int(network.network_address), network.prefixlen) if network.prefixlen else None
+    return family, first, length
+
+
+def _may_hold_ipv4(first: int) -> bool:
+    """Whether an IPv6 address may hold an IPv4 address: few networks of the file do."""
+    return first >> 112 in {0, 0x64, 0x2002} or first >> 96 == 0x2001_0000  # noqa: PLR2004 - prefixes of `embedded`
 
 
 def _bits(family: int) -> int:
