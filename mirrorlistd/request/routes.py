@@ -146,9 +146,11 @@ class Template:
                 if not given.get(name):
                     return None
                 values[variable] = given[name]
-        return b"&".join(
-            name + b"=" + _VARIABLE_IN_BYTES.sub(lambda found: values[found[1]], value) for name, value in self._result
-        )
+
+        def fill(found: re.Match[bytes]) -> bytes:
+            return values[found[1]]
+
+        return b"&".join(name + b"=" + _VARIABLE_IN_BYTES.sub(fill, value) for name, value in self._result)
 
 
 def _segment(text: str) -> _Segment:
