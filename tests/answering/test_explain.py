@@ -15,7 +15,7 @@ from mirrorlistd.answering.answer import Answer, RedirectContext, answer
 from mirrorlistd.answering.explain import explain, tier_words
 from mirrorlistd.answering.explain_text import text
 from oracles.rules import CONTINENT as CONTINENT_OF
-from support.explanations import told, told_in
+from support.explanations import explained, explained_in
 from support.mirror_networks import networks
 from support.worlds import DE, FR, JP, NOWHERE, US, ask, at, decider, hosts, mirror, network
 
@@ -44,7 +44,7 @@ def test_an_explanation_agrees_with_the_answer(
     """Same seed, same list; every mirror stands in the list or, told in full, is left out with a reason, never both."""
     world = decider(source, minimum=minimum)
     query = f"repo=r{more}"
-    found = told(world, query, client, full=full)
+    found = explained(world, query, client, full=full)
     reply = ask(world, query, client)
     listed = [row["mirror"] for row in found["list"]]
     assert found["status"] == reply.status
@@ -79,7 +79,7 @@ SECRETS = network(
 def test_strangers_learn_of_no_mirror_outside_their_list(client: str | None, more: str) -> None:
     """Not its name, not a URL of its, not its networks, not that it is there: neither left out, nor in any count."""
     world = decider(SECRETS, minimum=1)
-    found = told(world, f"repo=r{more}", client, full=False)
+    found = explained(world, f"repo=r{more}", client, full=False)
     listed = {row["mirror"] for row in found["list"]}
     assert listed == set(hosts(ask(world, f"repo=r{more}", client)))
     text = json.dumps(found)
@@ -100,8 +100,8 @@ def test_a_private_network_is_not_told_to_those_who_ask_for_its_clients() -> Non
     world = decider(SECRETS)
     inside, outside = f"repo=r&ip={DE}", "repo=r&ip=198.51.100.200"
     for query in (inside, outside):
-        assert told(world, query, JP, full=False)["place"]["netblock_prefix_lengths"] == [24]
-    assert told(world, inside, JP, full=True)["place"]["netblock_prefix_lengths"] == [29, 24]
+        assert explained(world, query, JP, full=False)["place"]["netblock_prefix_lengths"] == [24]
+    assert explained(world, inside, JP, full=True)["place"]["netblock_prefix_lengths"] == [29, 24]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_private_network_is_not_told_to_those_who_ask_for_its_clients() -> Non
 def test_errors_are_explained_with_the_place(query: str, status: int, full: bool) -> None:
     """An error is told in the words of the answer, and who asks and from where all the same."""
     world = decider(SECRETS)
-    found = told(world, query, DE, full=full)
+    found = explained(world, query, DE, full=full)
     reply = ask(world, query, DE)
     assert set(found) == {"status", "error", "client", "place"}
     assert (found["status"], f"{found['error']}\n".encode()) == (status, reply.body)
@@ -125,7 +125,7 @@ def test_place_and_client() -> None:
     source = network(
         {"a": mirror("DE", netblocks=OWN)}, overrides={"netblocks": {DE: "IL"}, "continents": {"IL": "EU"}}
     )
-    found = told(decider(source), f"repo=r&ip={DE}", FR)
+    found = explained(decider(source), f"repo=r&ip={DE}", FR)
     assert found["client"] == {"address": DE, "on_behalf": True}
     assert found["place"] == {
         "country": "IL",
@@ -134,7 +134,7 @@ def test_place_and_client() -> None:
         "netblock_prefix_lengths": [24],
         "database": {"country": "DE", "continent": "EU"},
     }
-    nobody = told(decider(source), "repo=r", None)
+    nobody = explained(decider(source), "repo=r", None)
     assert nobody["client"] == {"address": None, "on_behalf": False}
     assert nobody["place"]["database"] == {"country": None, "continent": None}
     assert found["serial"] == 1
@@ -171,7 +171,7 @@ def test_the_query_told_asks_for_the_same(query: str, canonical: str) -> None:
         },
     )
     world = decider(source)
-    assert told(world, query)["asked"]["query"] == canonical
+    assert explained(world, query)["asked"]["query"] == canonical
     plain = "&comments=0&format=text"
     first = answer(world, f"{query}{plain}".encode(), at(DE), Random(3))
     assert first.status == 200
@@ -194,7 +194,7 @@ WEIGHTS = network(
 
 def test_shares_are_those_of_first_places() -> None:
     """A listed mirror's share is its bandwidth in its tier's; one left out has a share only where it has a tier."""
-    found = told(decider(WEIGHTS), "repo=r&limit=3")
+    found = explained(decider(WEIGHTS), "repo=r&limit=3")
     rows = {row["mirror"]: (row["bandwidth"], row["share"]) for row in found["list"]}
     assert rows == {"heavy": (10_000, 66.7), "light": (1, 0.0), "third": (5_000, 33.3)}
     assert {row["mirror"]: (row["bandwidth"], row["share"]) for row in found["left_out"]} == {
@@ -207,7 +207,7 @@ def test_shares_are_those_of_first_places() -> None:
 
 def test_neighbour_groups_are_told_apart() -> None:
     """Each group is a tier of its own, numbered as listed, also where a group before it has no mirror."""
-    found = told(decider(WEIGHTS), "repo=r")
+    found = explained(decider(WEIGHTS), "repo=r")
     assert found["tiers"] == [
         {"tier": "country", "group": None, "mirrors": 3},
         {"tier": "neighbours", "group": 1, "mirrors": 1},
@@ -219,9 +219,9 @@ def test_neighbour_groups_are_told_apart() -> None:
         found
     )
     without = WEIGHTS | {"mirrors": {key: value for key, value in WEIGHTS["mirrors"].items() if key != "poland"}}
-    assert [tier["group"] for tier in told(decider(without), "repo=r")["tiers"]] == [None, 2, 3]
+    assert [tier["group"] for tier in explained(decider(without), "repo=r")["tiers"]] == [None, 2, 3]
     assert "\nnot in the list\n" in text(found | {"list": []})  # only some mirrors are to be shown
-    strangers = told(decider(WEIGHTS), "repo=r&limit=4", full=False)["tiers"]
+    strangers = explained(decider(WEIGHTS), "repo=r&limit=4", full=False)["tiers"]
     assert strangers == [{"tier": "country", "group": None}, {"tier": "neighbours", "group": 1}]
 
 
@@ -249,8 +249,8 @@ def test_ordinals(group: int, ordinal: str) -> None:
 def test_anyone_in_a_country_gets_what_an_address_there_gets(source: dict[str, Any], country: str, more: str) -> None:
     """The list of an address of which nothing but its country is known, overrides applied, and its reasons."""
     world = decider(source, places={NOWHERE: (country, None, 0)})
-    found = told_in(world, country.lower(), f"repo=r{more}")
-    same = told(world, f"repo=r{more}", NOWHERE)
+    found = explained_in(world, country.lower(), f"repo=r{more}")
+    same = explained(world, f"repo=r{more}", NOWHERE)
     assert found["client"] == {"address": None, "on_behalf": True}
     if not same["place"]["netblock_prefix_lengths"]:
         assert (found["list"], found["left_out"], found["tiers"]) == (same["list"], same["left_out"], same["tiers"])
@@ -263,7 +263,7 @@ def test_a_country_wins_over_an_address_and_knows_no_network() -> None:
         {"own": mirror("DE", netblocks=OWN, asns=[680]), "p": mirror("DE", private=True, netblocks=OWN), "f": FAR},
         overrides={"continents": {"DE": "AS"}},
     )
-    found = told_in(decider(source), "DE", f"repo=r&ip={JP}")
+    found = explained_in(decider(source), "DE", f"repo=r&ip={JP}")
     assert found["place"] == {
         "country": "DE",
         "continent": "AS",
@@ -278,7 +278,7 @@ def test_a_country_wins_over_an_address_and_knows_no_network() -> None:
 @pytest.mark.parametrize("country", ["", "poland", "P", "\xdf", "\0"])
 def test_no_such_country(country: str) -> None:
     """What is no country's code is refused, with an example."""
-    found = told_in(decider(SECRETS), country)
+    found = explained_in(decider(SECRETS), country)
     assert (found["status"], found["client"]["address"]) == (400, None)
     assert text(found) == "400: from= takes the two-letter code of one country, as in from=PL\n"
 
@@ -289,7 +289,7 @@ def test_the_text_has_a_line_for_every_mirror(
     source: dict[str, Any], more: str, client: str | None, full: bool
 ) -> None:
     """Each row told is one line, in order; without a list it says what clients are answered instead."""
-    found = told(decider(source), f"repo=r{more}", client, full=full)
+    found = explained(decider(source), f"repo=r{more}", client, full=full)
     lines = text(found).splitlines()
     rows = [line for line in lines if line[:3].strip().isdigit()]
     assert [line.split()[-len(row["urls"]) :] for line, row in zip(rows, found["list"], strict=True)] == [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from oracles.rules import CONTINENT as CONTINENT_OF
 from oracles.rules import Asked, tiers
-from support.explanations import told
+from support.explanations import explained
 from support.mirror_networks import networks
 from support.worlds import DE, decider, mirror, network
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def reasons(world: Decider, query: str = "repo=r", client: str | None = DE) -> dict[str, str]:
     """Mirror -> why it was left out."""
-    return {row["mirror"]: row["reason"] for row in told(world, query, client)["left_out"]}
+    return {row["mirror"]: row["reason"] for row in explained(world, query, client)["left_out"]}
 
 
 @given(
@@ -36,7 +36,7 @@ def test_reasons_agree_with_the_rules(source: dict[str, Any], asn: int, country:
     world = decider(source, places={DE: (country, None, asn)})
     expected = tiers(source, Asked(country=country, continent=continent, asn=asn, address=DE))
     eligible = set().union(*expected.tiers) | expected.fallback
-    found = told(world, f"repo=r&limit={limit}")
+    found = explained(world, f"repo=r&limit={limit}")
     listed = {row["mirror"] for row in found["list"]}
     no_room = {row["mirror"] for row in found["left_out"] if row["reason"].startswith("beyond the limit")}
     assert no_room == eligible - listed
@@ -132,7 +132,7 @@ def test_every_reason(fields: dict[str, Any], query: str, reason: str) -> None:
             "l": {"urls": [f"https://{name}/l/"], "directories": ["new"]},
         }
     world = decider(source, minimum=2)
-    found = told(world, query)
+    found = explained(world, query)
     assert {row["mirror"]: row["reason"] for row in found["left_out"]}["m"] == reason
     assert found["status"] == 200
 
@@ -155,7 +155,7 @@ def test_reason_exclusive() -> None:
             "off": mirror("DE", active=False),
         }
     )
-    found = told(decider(source), "repo=r")
+    found = explained(decider(source), "repo=r")
     assert found["exclusive"] is True
     assert [row["mirror"] for row in found["list"]] == ["campus"]
     why = "an exclusive netblock serves this client"

@@ -62,7 +62,7 @@ def test_apt_takes_a_changed_list(site: Path, tmp_path: Path) -> None:
         net.first[GOOD].requests.clear()
 
         write_snapshot(tmp_path / "server/mirrors.mls", description(site, {}, {"FR": net.third.url}), serial=2)
-        net.server.hang_up()
+        net.server.send_sighup()
         eventually(lambda: net.server.get("/readyz").json["serial"] == 2, "the new snapshot is served")
         apt_get(tmp_path / "root", "update", "--error-on=any")
         assert apt_download(tmp_path / "root") == HELLO

@@ -54,7 +54,7 @@ def talk(lane: str, conversation: Callable[[Line], Awaitable[None]], **options: 
     async def hold() -> Line:
         line = Line(protocols(lane, serving), create_app(serving), **options)
         await conversation(line)
-        line.hang_up()
+        line.send_sighup()
         await line.settle()
         assert not line.state.connections
         assert not line.wire.late
@@ -298,7 +298,7 @@ def test_an_application_that_wants_a_body_gets_an_empty_one() -> None:
         line.send(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n")
         await line.settle()
         line.send(b"abc")
-        line.hang_up()
+        line.send_sighup()
         await line.settle()
         assert line.wire.sent.startswith(b"HTTP/1.1 200")
 
@@ -329,7 +329,7 @@ def test_an_application_that_breaks_off_has_its_head_sent() -> None:
         line = Line(Guard, application)
         line.send(PLAIN)
         await line.settle()
-        line.hang_up()
+        line.send_sighup()
         return line
 
     line = asyncio.run(hold())

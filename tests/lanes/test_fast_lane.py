@@ -245,7 +245,7 @@ def run_line(lane: str, *pieces: bytes, access_log: bool = False, **line: object
             one.send(data)
             at_once += one.wire.writes == before + 1
             await one.settle()
-        one.hang_up()
+        one.send_sighup()
         return one
 
     return asyncio.run(talk()), at_once
@@ -365,7 +365,7 @@ def test_a_reload_is_seen_by_an_open_connection() -> None:
         old.state = new.state
         line.send(head)
         line.send(head)
-        line.hang_up()
+        line.send_sighup()
         return bytes(line.wire.sent)
 
     assert re.findall(rb"country = (\w\w)", asyncio.run(talk())) == [b"DE", b"FR", b"FR"]
@@ -383,7 +383,7 @@ def test_idle_connections_keep_no_old_state() -> None:
         serving.state = service(PROXY).state
         gc.collect()
         alive = sum(id(thing) == old for thing in gc.get_objects())
-        line.hang_up()
+        line.send_sighup()
         return alive
 
     assert asyncio.run(talk()) == 0
@@ -398,7 +398,7 @@ def test_the_date_is_uvicorns_of_this_second() -> None:
         line.send(PLAIN)
         line.state.default_headers = [(b"date", b"later"), (b"server", b"mirrorlistd")]
         line.send(PLAIN)
-        line.hang_up()
+        line.send_sighup()
         return bytes(line.wire.sent)
 
     assert re.findall(rb"date: (.*?)\r\n", asyncio.run(talk())) == [b"Sun, 22 Nov 2026 15:00:00 GMT", b"later"]
@@ -483,7 +483,7 @@ def test_an_error_after_an_answer_gives_no_second_one(head: bytes, hot: bool) ->
         with pytest.raises(RuntimeError, match="after the write"):
             line.send(head)
         await line.settle()
-        line.hang_up()
+        line.send_sighup()
         return bytes(line.wire.sent)
 
     assert asyncio.run(talk()).count(b"HTTP/1.1 ") == 1

@@ -1,6 +1,6 @@
 """A second reader of snapshot files, written from snapshot/FORMAT.md alone: it imports nothing of the project.
 
-It gives what a file says as lists, dicts and scalars, and raises Refused for what FORMAT.md tells it to refuse in
+It gives what a file says as lists, dicts and scalars, and raises Refused for what FORMAT.md says must be refused in
 the container and the tables. If it and the real reader disagree, one of them or the page is wrong.
 """
 

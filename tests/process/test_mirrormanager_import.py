@@ -69,7 +69,7 @@ def test_a_reload_imports_again_and_a_failing_one_keeps_everything(folder: Path,
         kept = folder.with_name("state") / "mirrormanager.mls"
         data = kept.read_bytes()
         cut(folder)
-        server.hang_up()
+        server.send_sighup()
         failed = server.wait_for_log("reload failed, the old state keeps serving")
         assert "mirrorlist_cache.proto" in failed["error"]
         ready = server.get("/readyz")
@@ -79,7 +79,7 @@ def test_a_reload_imports_again_and_a_failing_one_keeps_everything(folder: Path,
         assert server.get(LIST).status == 200
         assert kept.read_bytes() == data
         (folder / "mirrorlist_cache.proto").write_bytes(CACHE)
-        server.hang_up()
+        server.send_sighup()
         assert server.wait_for_log("reloaded")["serial"] > before
 
 
@@ -97,7 +97,7 @@ def test_damaged_caches_change_nothing(folder: Path) -> None:
         data = kept.read_bytes()
         for number, cache in enumerate(damaged, 1):
             (folder / "mirrorlist_cache.proto").write_bytes(cache)
-            server.hang_up()
+            server.send_sighup()
             failed = server.wait_for_log("reload failed, the old state keeps serving", count=number)
             assert "mirrorlist_cache.proto" in failed["error"]
             assert kept.read_bytes() == data
@@ -112,20 +112,20 @@ def test_how_much_may_be_lost_is_the_servers_setting(folder: Path, workers: str)
     config.write_text("max-loss = 16\n", encoding="utf-8")
     with Server(*flags(folder, workers), "--config", str(config)) as server:
         (folder / "mirrorlist_cache.proto").write_bytes(encode(small_cache()[:-1]))
-        server.hang_up()
+        server.send_sighup()
         refused = server.wait_for_log("reload failed, the old state keeps serving")["error"]
         assert "1 of 6 directories (16.7 %)" in refused
         assert refused.endswith("if that is meant, raise --max-loss")
         config.write_text("max-loss = 17\n", encoding="utf-8")
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         missing = (REPOSITORY, pair("gone+x86_64", "pub/gone"))
         (folder / "mirrorlist_cache.proto").write_bytes(encode([*small_cache(), missing]))
-        server.hang_up()
+        server.send_sighup()
         refused = server.wait_for_log("reload failed, the old state keeps serving", count=2)["error"]
         assert "serve --max-loss 100" in refused
         config.write_text("max-loss = 100\n", encoding="utf-8")
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded", count=2)
         assert server.get("/mirrorlist?repo=gone&arch=x86_64").status == 404
 
@@ -182,7 +182,7 @@ def test_stopping_does_not_wait_for_an_import(folder: Path, workers: str) -> Non
     with Server(*flags(folder, workers)) as server:
         (folder / "mirrorlist_cache.proto").unlink()
         os.mkfifo(folder / "mirrorlist_cache.proto")
-        server.hang_up()
+        server.send_sighup()
         eventually(lambda: bool(children(server, "mirrorlist_snapshot")), "the import runs")
         (child,) = children(server, "mirrorlist_snapshot")
         assert server.get(LIST).status == 200
@@ -196,13 +196,13 @@ def test_an_import_that_is_killed_is_told(folder: Path, workers: str) -> None:
     with Server(*flags(folder, workers)) as server:
         (folder / "mirrorlist_cache.proto").unlink()
         os.mkfifo(folder / "mirrorlist_cache.proto")
-        server.hang_up()
+        server.send_sighup()
         eventually(lambda: bool(children(server, "mirrorlist_snapshot")), "the import runs")
         os.kill(children(server, "mirrorlist_snapshot")[0], signal.SIGKILL)
         assert "killed by signal 9" in server.wait_for_log("reload failed, the old state keeps serving")["error"]
         (folder / "mirrorlist_cache.proto").unlink()
         (folder / "mirrorlist_cache.proto").write_bytes(CACHE)
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         assert not [event for event in server.events() if event["event"].startswith("worker ended")]
 

@@ -76,7 +76,7 @@ def test_a_bad_night(tmp_path: Path, workers: str) -> None:
         status.write_text(
             '"m1.example" = { status = "down", reason = "fire" }\n"m2.example" = "draining"\nm99 = "down"\n'
         )
-        server.hang_up()
+        server.send_sighup()
         error = server.wait_for_log("the snapshot is refused, the old one keeps serving")["error"]
         assert "more than 10 % would be lost: 5 of 10 mirrors" in error
         assert "m1.example" not in server.get("/mirrorlist?repo=r").text
@@ -92,7 +92,7 @@ def test_a_bad_night(tmp_path: Path, workers: str) -> None:
         assert server.wait_for_log("the status file names mirrors that the snapshot has not")["mirrors"] == ["m99"]
         assert "down: fire (by the status file)" in server.get("/explain?repo=r&as=text").text
         write_snapshot(served, stamped(9), serial=9)
-        server.hang_up()
+        server.send_sighup()
         assert "unsigned" in server.wait_for_log("reload failed, the old state keeps serving", count=2)["error"]
         assert serial(server) == "2"
 
@@ -105,7 +105,7 @@ def test_a_start_from_the_last_good_copy(tmp_path: Path, workers: str) -> None:
     with Server(*flags) as server:
         assert not readyz(server)["last_good"]
         write_snapshot(served, stamped(2), serial=2)
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         kept = tmp_path / "state" / "last-good.mls"
         eventually(lambda: kept.read_bytes() == served.read_bytes(), "the copy")
@@ -124,7 +124,7 @@ def test_a_start_from_the_last_good_copy(tmp_path: Path, workers: str) -> None:
             True,
         )
         write_snapshot(served, stamped(3), serial=3)
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         assert serial(server) == "3"
         assert (readyz(server)["last_good"], metric(server, "mirrorlistd_snapshot_last_good")) == (False, 0)
@@ -225,10 +225,10 @@ def test_a_check_reports_every_brake_in_force(tmp_path: Path, workers: str) -> N
 
         eventually(lambda: result().startswith("MIRRORLISTD OK"), "the first pull")
         status.write_text("not = [toml")
-        server.hang_up()
+        server.send_sighup()
         eventually(lambda: "the status file is not used (" in result(), "the status file")
         status.write_text("")
-        server.hang_up()
+        server.send_sighup()
         eventually(lambda: result().startswith("MIRRORLISTD OK"), "the good status file")
         write_snapshot(store, stamped(2, 5), serial=2)
         eventually(lambda: "MIRRORLISTD WARNING - the last pull failed: refused (" in result(), "the loss")

@@ -80,12 +80,12 @@ def test_100_reloads_under_load_lose_and_mix_nothing(snapshot: Path, server: Ser
     with load(server, "/mirrorlist?repo=r", CONNECTIONS, one_serial) as answers:
         for serial in range(2, 102):
             write_snapshot(snapshot, stamped(serial), serial=serial)
-            server.hang_up()
+            server.send_sighup()
             good, last = good + 1, serial
             assert server.wait_for_log("reloaded", count=good)["serial"] == serial
             if serial % 5 == 0:
                 snapshot.write_bytes(corrupted(snapshot.read_bytes(), serial // 5))
-                server.hang_up()
+                server.send_sighup()
                 failed += 1
                 event = server.wait_for_log("reload failed, the old state keeps serving", count=failed)
                 assert event["serial"] == last
@@ -107,7 +107,7 @@ def test_signals_close_together_are_not_lost(snapshot: Path, server: Server) -> 
     """
     for serial in range(2, 30):
         write_snapshot(snapshot, stamped(serial), serial=serial)
-        server.hang_up()
+        server.send_sighup()
     eventually(lambda: server.get("/readyz").json["serial"] == 29, "the newest serial")
 
 
@@ -118,11 +118,11 @@ def test_overwritten_in_place(snapshot: Path, server: Server) -> None:
         file.truncate(0)
         file.write(fresh[: len(fresh) // 2])
         file.flush()
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reload failed, the old state keeps serving")
         file.write(fresh[len(fresh) // 2 :])
         file.flush()
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
     assert "/s2/" in server.get("/mirrorlist?repo=r").text
 
@@ -130,11 +130,11 @@ def test_overwritten_in_place(snapshot: Path, server: Server) -> None:
 def test_snapshot_disappears(snapshot: Path, server: Server) -> None:
     """A removed file is a failed reload; the next good one is served."""
     snapshot.unlink()
-    server.hang_up()
+    server.send_sighup()
     server.wait_for_log("reload failed, the old state keeps serving")
     assert "/s1/" in server.get("/mirrorlist?repo=r").text
     write_snapshot(snapshot, stamped(3), serial=3)
-    server.hang_up()
+    server.send_sighup()
     assert server.wait_for_log("reloaded")["serial"] == 3
     assert "reload_error" not in server.get("/readyz").json
 
@@ -157,14 +157,14 @@ def test_geo_database_overwritten_in_place_under_load(snapshot: Path, tmp_path: 
         with load(server, target, 8, known):
             for failed, junk in enumerate((b"", b"junk" * 1000, other.read_bytes()[:-200]), start=1):
                 database.write_bytes(junk)
-                server.hang_up()
+                server.send_sighup()
                 server.wait_for_log("reload failed, the old state keeps serving", count=failed)
             shutil.copyfile(other, database)
-            server.hang_up()
+            server.send_sighup()
             server.wait_for_log("reloaded")
         assert "country = FR" in server.get(target).text
         database.unlink()
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reload failed, the old state keeps serving", count=4)
         assert "country = FR" in server.get(target).text
 
@@ -176,11 +176,11 @@ def test_configuration_is_read_again(snapshot: Path, tmp_path: Path) -> None:
     with Server("--config", str(settings)) as server:
         assert server.get("/mirrorlist?repo=r").text.count("https://") == 3
         settings.write_text(f'snapshot = "{snapshot.name}"\nlimit = 5\nbacklog = 99\n')
-        server.hang_up()
+        server.send_sighup()
         assert server.wait_for_log("changed settings wait for a restart")["settings"] == ["backlog"]
         assert server.get("/mirrorlist?repo=r").text.count("https://") == 5
         settings.write_text("limit = 0\nlimt = 5\n")
-        server.hang_up()
+        server.send_sighup()
         error = server.wait_for_log("reload failed, the old state keeps serving")["error"]
         assert "limt" in error
         assert "limit" in error
@@ -195,10 +195,10 @@ def test_an_older_snapshot_and_a_pending_restart_are_said_every_time(snapshot: P
     with Server("--config", str(settings)) as server:
         settings.write_text(f'snapshot = "{snapshot.name}"\nbacklog = 99\n')
         write_snapshot(snapshot, stamped(3), serial=3)
-        server.hang_up()
+        server.send_sighup()
         assert server.wait_for_log("the snapshot is older than the one before")["was"] == 7
         server.wait_for_log("changed settings wait for a restart")
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("changed settings wait for a restart", count=2)
         assert "/s3/" in server.get("/mirrorlist?repo=r").text
 
@@ -210,7 +210,7 @@ def test_sighup_from_the_first_moment(snapshot: Path) -> None:
         # The interpreter itself needs a moment before any line of ours runs; the environment shows when it has.
         eventually(lambda: handles_sighup(server.process.pid), "the handler")
         for _ in range(20):
-            server.hang_up()
+            server.send_sighup()
             time.sleep(0.002)
         server.wait_for_log("listening")
         server.wait_for_log("reloaded")
@@ -231,7 +231,7 @@ def test_keep_alive_connection_sees_the_new_state(snapshot: Path, server: Server
     with contextlib.closing(server.connect()) as connection:
         assert "/s1/" in exchange(connection, "/mirrorlist?repo=r").text
         write_snapshot(snapshot, stamped(2), serial=2)
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         assert "/s2/" in exchange(connection, "/mirrorlist?repo=r").text
 
@@ -243,7 +243,7 @@ def test_systemd_is_told(snapshot: Path, tmp_path: Path) -> None:
         manager.settimeout(30)
         with Server("--snapshot", str(snapshot), environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as server:
             assert manager.recv(4096).startswith(b"READY=1\nSTATUS=serving snapshot 1")
-            server.hang_up()
+            server.send_sighup()
             assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", manager.recv(4096))
             assert manager.recv(4096).startswith(b"READY=1")
             server.stop()
@@ -260,7 +260,7 @@ def test_memory_stays_flat(snapshot: Path, server: Server) -> None:
     def reload_until(count: int) -> None:
         for number in range(len([event for event in server.events() if event["event"] == "reloaded"]), count):
             write_snapshot(snapshot, stamped(number, mirrors=300), serial=number)
-            server.hang_up()
+            server.send_sighup()
             server.wait_for_log("reloaded", count=number + 1)
 
     reload_until(10)

@@ -123,7 +123,7 @@ def test_the_readmes_own_mirrors_work_as_written(tmp_path: Path) -> None:
         run(again.split(" && ")[0], tmp_path)
         assert again.endswith("kill -HUP $(cat mirrors.pid)")
         assert (tmp_path / "mirrors.pid").read_text().strip() == str(server.process.pid)
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         assert "https://ftp.example.de/moved/9/Everything/x86_64/" in server.get(target[1]).text
 

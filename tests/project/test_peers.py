@@ -29,15 +29,15 @@ def test_defect_1_failed_reload_is_loud_and_harmless(tmp_path: Path) -> None:
     snapshot = write_snapshot(tmp_path / "m.mls", stamped(1))
     with Server("--snapshot", str(snapshot)) as server:
         snapshot.write_bytes(b"broken")
-        server.hang_up()
-        server.hang_up()
+        server.send_sighup()
+        server.send_sighup()
         server.wait_for_log("reload failed, the old state keeps serving")
         ready = server.get("/readyz")
         assert ready.status == 200
         assert ready.json["last_reload"]["result"] == "failed"
         assert re.search(r'reloads_total\{result="failed"\} [12]\.0', server.get("/metrics").text)
         write_snapshot(snapshot, stamped(2), serial=2)
-        server.hang_up()
+        server.send_sighup()
         assert server.wait_for_log("reloaded")["serial"] == 2
 
 
@@ -50,7 +50,7 @@ def test_defect_2_geo_database_copied_over_in_place(tmp_path: Path) -> None:
     with Server("--snapshot", str(snapshot), "--geo", str(old)) as server:
         old.write_bytes(new.read_bytes())
         assert "country = DE" in server.get("/mirrorlist?repo=r&ip=192.0.2.1").text
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         assert "country = FR" in server.get("/mirrorlist?repo=r&ip=192.0.2.1").text
 

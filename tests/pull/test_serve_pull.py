@@ -152,10 +152,10 @@ def test_keys_are_rotated_by_a_reload(nginx: Nginx, tmp_path: Path, workers: str
         eventually(lambda: ready(server)["pull"]["result"] == "refused", "the new key is not trusted yet")
         assert keys["new"].key_id.hex() in ready(server)["pull_error"]
         config.write_text('trusted-key = ["old.pub", "new.pub"]\n')
-        server.hang_up()
+        server.send_sighup()
         eventually(lambda: ready(server)["serial"] == 3, "the new key is trusted")
         config.write_text('trusted-key = ["next.pub"]\n')
-        server.hang_up()
+        server.send_sighup()
         eventually(lambda: ready(server)["last_reload"]["result"] == "failed", "what is served is not trusted now")
         publish(4, "next")
         eventually(lambda: ready(server)["serial"] == 4, "the only key is trusted")

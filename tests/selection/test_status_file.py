@@ -1,4 +1,4 @@
-"""The status file: what it says of mirrors is what clients get; every mistake is told with its key."""
+"""The status file: clients get the mirrors that it leaves; the report of a mistake names the key."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def listed(said: StatusFile, address: str = DE) -> list[str]:
     return [line.split("/")[2].partition(".")[0] for line in body.decode().splitlines()]
 
 
-def told(said: StatusFile) -> dict[str, Any]:
+def explained_with(said: StatusFile) -> dict[str, Any]:
     """The full explanation."""
     return explain(decider(said), b"repo=r", at(DE), Random(1), full=True)
 
@@ -66,7 +66,7 @@ def test_down_is_not_offered() -> None:
     assert set(listed(NO_STATUS)) == {"own", "a", "b"}
     said = overlay(a={"status": "down", "reason": "disk full"}, own="down")
     assert set(listed(said)) == {"b"}
-    reasons = {row["mirror"]: row["reason"] for row in told(said)["left_out"]}
+    reasons = {row["mirror"]: row["reason"] for row in explained_with(said)["left_out"]}
     assert reasons["a"] == "down: disk full (by the status file)"
     assert reasons["own"] == "down (by the status file)"
 
@@ -77,7 +77,7 @@ def test_draining_is_the_last_resort() -> None:
     for _ in range(5):
         assert listed(said) == ["b", "a"]
     assert listed(overlay(a="draining", b="down", c="down", own="down")) == ["a"]
-    facts = told(said)
+    facts = explained_with(said)
     assert [row["said"] for row in facts["list"]] == [None, "draining (by the status file)"]
     assert "draining (by the status file)" in text(facts)
     assert {row["mirror"]: row["reason"] for row in facts["left_out"]}["own"] == "draining (by the status file)"
@@ -213,8 +213,8 @@ def test_only_what_is_said_changes(snapshot: Any, data: st.DataObject) -> None:
     assert sum(said.counts(snapshot).values()) == len(said.statuses)
 
 
-def test_strangers_are_not_told() -> None:
-    """Who sees only their own list is told neither what is down nor why."""
+def test_strangers_learn_nothing_of_the_status_file() -> None:
+    """An explanation for a stranger names neither the mirrors that are down nor the reasons."""
     said = overlay(a={"status": "down", "reason": "secret"}, b={"weight": "50%", "reason": "secret"})
     assert "secret" not in json.dumps(explain(decider(said), b"repo=r", at(DE), Random(1), full=False))
 

@@ -155,9 +155,9 @@ def test_losses_are_parts(old: Snapshot, new: Snapshot) -> None:
         assert 0 <= loss.lost <= loss.before
         assert len(loss.names) == min(loss.lost, NAMES_SHOWN)
         assert loss.kind in str(loss)
-    assert not any(told(loss) for loss in losses(snapshot_of([], repositories=()), new))
+    assert not any(is_reported(loss) for loss in losses(snapshot_of([], repositories=()), new))
 
 
-def told(loss: Loss) -> bool:
+def is_reported(loss: Loss) -> bool:
     """Whether something is lost."""
     return bool(loss.lost or loss.fraction or loss.names)

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from mirrorlistd.answering.decider import Decider
 
 
-def told(world: Decider, query: str, client: str | None = DE, *, full: bool = True, seed: int = 0) -> dict[str, Any]:
-    """One explanation; it must be plain data."""
+def explained(
+    world: Decider, query: str, client: str | None = DE, *, full: bool = True, seed: int = 0
+) -> dict[str, Any]:
+    """Explain one query; the explanation must be plain data."""
     found = explain(world, query.encode(), at(client) if client else None, Random(seed), full=full)
     assert json.loads(json.dumps(found)) == found
     return found
 
 
-def told_in(world: Decider, country: str, query: str = "repo=r") -> dict[str, Any]:
-    """What anyone in a country is told, in full."""
+def explained_in(world: Decider, country: str, query: str = "repo=r") -> dict[str, Any]:
+    """Explain a query for any client of a country, in full."""
     found = explain(world, query.encode(), country, Random(0), full=True)
     assert json.loads(json.dumps(found)) == found
     return found

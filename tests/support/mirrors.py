@@ -147,7 +147,7 @@ class StaticMirror:
             self._reserved.close()
         if self._server is not None:
             self._server.shutdown()
-            self._server.hang_up()
+            self._server.send_sighup()
             self._server.server_close()
             self._thread.join(_SECONDS)
 
@@ -186,7 +186,7 @@ class _Server(ThreadingHTTPServer):
         with self._lock:
             self._open.discard(request)
 
-    def hang_up(self) -> None:
+    def send_sighup(self) -> None:
         """End every connection, so that its thread ends."""
         with self._lock:
             for connection in self._open:

@@ -1,4 +1,4 @@
-"""Real servers for tests: a process on a loopback port the system chose, asked over real sockets."""
+"""Real servers for tests: a process on a loopback port that the system chose, and requests over real sockets."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 SECONDS = 30
-"""How long a test waits for what must happen; generous, because machines are slow and the wait ends early."""
+"""The longest wait for an event that must happen; the wait ends with the event, and slow machines have time."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """What came back."""
+    """One response: status, headers with small letters, body."""
 
     status: int
     headers: Mapping[str, str]
@@ -95,7 +95,7 @@ class Server:
         return [json.loads(line) for line in list(self.lines)]
 
     def wait_for_log(self, event: str, *, count: int = 1) -> dict[str, Any]:
-        """Wait until the log has `count` lines of an event; give the last of them."""
+        """Wait until the log has `count` lines of an event; return the last of them."""
         deadline = time.monotonic() + SECONDS
         with self._news:
             while True:
@@ -113,20 +113,20 @@ class Server:
         return int(match[1])
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection of one's own, to be closed by the caller."""
+        """Open a connection; the caller closes it."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
 
     def get(self, target: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Response:
-        """Ask once on a fresh connection."""
+        """Send one request on a new connection."""
         with contextlib.closing(self.connect()) as connection:
             return exchange(connection, target, headers, method)
 
-    def hang_up(self) -> None:
+    def send_sighup(self) -> None:
         """Ask for a reload."""
         self.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> int:
-        """SIGTERM, and the exit status."""
+        """Send SIGTERM; return the exit status."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -151,7 +151,7 @@ def exchange(
     headers: Mapping[str, str] | None = None,
     method: str = "GET",
 ) -> Response:
-    """Ask once on a given connection."""
+    """Send one request on a given connection."""
     connection.request(method, target, headers=dict(headers or {}))
     response = connection.getresponse()
     return Response(response.status, {key.lower(): value for key, value in response.getheaders()}, response.read())
@@ -166,13 +166,13 @@ def eventually(check: Callable[[], bool], what: str) -> None:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens on a port of loopback: somebody else than the probe, which may meet itself there."""
+    """Whether a program listens on a port of 127.0.0.1. A probe may connect to itself, which does not count."""
     with contextlib.closing(socket.socket()) as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0 and probe.getsockname() != probe.getpeername()
 
 
 def write_snapshot(path: Path, source: Mapping[str, Any], *, serial: int = 1) -> Path:
-    """Compile a source document and put it in place by rename, as an admin side does."""
+    """Compile a source document and put the snapshot in place by rename, as the admin side does."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_bytes(encode(compiled(source, serial=serial, built=int(time.time()))))
     fresh.replace(path)
@@ -180,7 +180,7 @@ def write_snapshot(path: Path, source: Mapping[str, Any], *, serial: int = 1) ->
 
 
 def stamped(serial: int, mirrors: int = 8) -> dict[str, Any]:
-    """A source all of whose URLs carry the serial: an answer mixed from two snapshots shows."""
+    """A source whose URLs all carry the serial, so that an answer mixed from two snapshots is seen."""
     return {
         "categories": {"c": {}},
         "repositories": {"r": {"category": "c"}},
@@ -193,7 +193,7 @@ def stamped(serial: int, mirrors: int = 8) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class At:
-    """A server on loopback that somebody else has started, as one client sees it."""
+    """A running server on loopback, as one client sees it."""
 
     port: int
     source: str = "127.0.0.1"
@@ -201,7 +201,7 @@ class At:
     tls: ssl.SSLContext | None = None
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection of one's own, to be closed by the caller."""
+        """Open a connection; the caller closes it."""
         if self.tls is not None:
             return http.client.HTTPSConnection(
                 "127.0.0.1", self.port, timeout=SECONDS, source_address=(self.source, 0), context=self.tls
@@ -209,7 +209,7 @@ class At:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS, source_address=(self.source, 0))
 
     def get(self, target: str, headers: Mapping[str, str] | None = None) -> Response:
-        """Ask once on a fresh connection."""
+        """Send one request on a new connection."""
         with contextlib.closing(self.connect()) as connection:
             return exchange(connection, target, headers)
 
@@ -218,7 +218,7 @@ class At:
 def load(
     server: Server | At, target: str, connections: int, check: Callable[[Response], None], *, keep: bool = True
 ) -> Iterator[list[int]]:
-    """Ask on many connections without a pause until the block ends; failures of any of them fail the block.
+    """Send requests on many connections without a pause until the block ends; any failure fails the block.
 
     Without `keep` each request has a connection of its own. Yields a list whose length is the number of answers so far.
     Bounded by SECONDS * 4 whatever happens.
@@ -237,7 +237,7 @@ def load(
                         connection.close()
                     check(response)
                     answers.append(response.status)
-        except BaseException as error:  # noqa: BLE001 - told in the main thread
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             failures.append(error)
             done.set()
 
@@ -254,7 +254,7 @@ def load(
 
 
 def wait_for_more(count: int, *answers: list[int]) -> None:
-    """Wait until each of several loads has had so many more answers, or has failed."""
+    """Wait until each of several loads has `count` more answers, or has failed."""
     wanted = [len(one) + count for one in answers]
     eventually(
         lambda: all(len(now) >= least for now, least in zip(answers, wanted, strict=True)), f"{count} more answers"

@@ -29,7 +29,7 @@ KEY_ID, SECRET_KEY = "AKIATESTER", "wJalrXUtnFEMI-never-to-be-logged"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody has; somebody could take them before they are used, which has not been seen."""
+    """Free ports of loopback. Another program could take one before the test does."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -125,14 +125,14 @@ class S3(Program):
         )
 
     def ready(self) -> bool:
-        """Whether the bucket is there, and the volume server has told the master of itself: something can be stored."""
+        """Whether the bucket is there, and the volume server is registered with the master: objects can be stored."""
         filer = f"http://127.0.0.1:{self._filer}"
         made = _answers(f"{filer}/buckets/{BUCKET}/", "POST") and _answers(f"{filer}/probe", "PUT", b"probe")
         return made and _answers(f"http://127.0.0.1:{self.port}/{BUCKET}/")
 
     @property
     def environ(self) -> dict[str, str]:
-        """How a client is told of it, and proves who it is."""
+        """The environment by which a client finds the store and proves who it is."""
         return {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
             "AWS_ALLOW_HTTP": "true",

@@ -156,7 +156,7 @@ class Line:
             quiet = quiet + 1 if self.wire.writes == before else 0
             before = self.wire.writes
 
-    def hang_up(self) -> None:
+    def send_sighup(self) -> None:
         """Lose the connection."""
         self.protocol.connection_lost(None)
 
@@ -188,7 +188,7 @@ def converse(
             await one.settle()
             assert not one.wire.late or lane == "bare"
             results.append((bytes(one.wire.sent), one.wire.closing))
-            one.hang_up()
+            one.send_sighup()
         return results
 
     return asyncio.run(hold())

@@ -157,7 +157,7 @@ class Topology:
     arcs: list[list[Point]]
     """Degrees: longitude, latitude."""
     shapes: list[tuple[str, list[Ring]]]
-    """Country code and outer rings; lakes and enclaves are drawn by whoever lies in them."""
+    """Country code and outer rings; lakes and enclaves are drawn by the countries that lie in them."""
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> Self:

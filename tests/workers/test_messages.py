@@ -98,7 +98,7 @@ def test_a_reload_error_of_any_length_kills_no_worker(tmp_path: Path) -> None:
     keys = [f"unknown-key-number-{number:04}-{'x' * 100}" for number in range(3_000)]
     with Server("--config", str(options), "--snapshot", str(snapshot), "--workers", "2") as server:
         options.write_text("".join(f"{key} = 1\n" for key in keys))
-        server.hang_up()
+        server.send_sighup()
         event = server.wait_for_log("reload failed, the old state keeps serving")
         assert keys[-1] in event["error"]
         seen: set[object] = set()
@@ -113,7 +113,7 @@ def test_a_reload_error_of_any_length_kills_no_worker(tmp_path: Path) -> None:
 
         eventually(both, "both workers are asked")
         options.write_text("")
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         assert "reload_error" not in ready(server)
         assert not [line for line in server.lines if "worker ended" in line]
@@ -129,7 +129,7 @@ def test_a_configuration_of_any_length_can_be_reloaded(tmp_path: Path) -> None:
     with Server("--config", str(options), "--snapshot", str(snapshot), "--workers", "2") as server:
         for serial in (2, 3):
             write_snapshot(snapshot, stamped(serial), serial=serial)
-            server.hang_up()
+            server.send_sighup()
             assert server.wait_for_log("reloaded", count=serial - 1)["serial"] == serial
             assert ready(server)["serial"] == serial
         assert not [line for line in server.lines if "worker ended" in line]

@@ -104,7 +104,7 @@ def test_30_reloads_under_load_lose_and_mix_nothing(snapshot: Path, server: Serv
     with connections(server) as by_worker, load(server, LIST, 16, check) as answers:
         for serial in range(2, 32):
             write_snapshot(snapshot, stamped(serial), serial=serial)
-            server.hang_up()
+            server.send_sighup()
             assert server.wait_for_log("reloaded", count=serial - 1)["serial"] == serial
             committed[0] = serial
             ask(by_worker)
@@ -120,7 +120,7 @@ def test_a_failed_reload_changes_nobody_and_everybody_says_so(snapshot: Path, se
     with connections(server) as by_worker:
         for failed in range(1, 4):
             snapshot.write_bytes(good[: -failed * 100])
-            server.hang_up()
+            server.send_sighup()
             event = server.wait_for_log("reload failed, the old state keeps serving", count=failed)
             assert event["serial"] == 1
             for mine in by_worker.values():
@@ -132,7 +132,7 @@ def test_a_failed_reload_changes_nobody_and_everybody_says_so(snapshot: Path, se
         assert total(server, "mirrorlistd_reloads_total", result="failed") == 3
         assert total(server, "mirrorlistd_last_reload_successful") == 0
         write_snapshot(snapshot, stamped(2), serial=2)
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         for mine in by_worker.values():
             assert "reload_error" not in exchange(mine[0], "/readyz").json
@@ -144,13 +144,13 @@ def test_a_worker_that_cannot_load_keeps_everybody_from_it(snapshot: Path, serve
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(pid), before[1]))
     write_snapshot(snapshot, stamped(2), serial=2)
-    server.hang_up()
+    server.send_sighup()
     event = server.wait_for_log("reload failed, the old state keeps serving")
     assert "worker 1 could not load it" in event["error"]
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     with connections(server) as by_worker:
         assert {serial_of(exchange(mine[0], LIST)) for mine in by_worker.values()} == {1}
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reloaded")
         assert {serial_of(exchange(mine[0], LIST)) for mine in by_worker.values()} == {2}
 
@@ -161,7 +161,7 @@ def test_a_hanging_worker_delays_but_does_not_split(snapshot: Path, server: Serv
     with connections(server) as by_worker:
         os.kill(pid, signal.SIGSTOP)
         write_snapshot(snapshot, stamped(2), serial=2)
-        server.hang_up()
+        server.send_sighup()
         for _ in range(20):
             assert serial_of(exchange(by_worker[1][0], LIST)) == 1
             time.sleep(0.01)
@@ -169,7 +169,7 @@ def test_a_hanging_worker_delays_but_does_not_split(snapshot: Path, server: Serv
         assert "worker 0 died" in server.wait_for_log("reload failed, the old state keeps serving")["error"]
         assert serial_of(exchange(by_worker[1][0], LIST)) == 1
     server.wait_for_log("worker up", count=3)
-    server.hang_up()
+    server.send_sighup()
     server.wait_for_log("reloaded")
     assert workers(server)["serials"] == [2]
 
@@ -177,7 +177,7 @@ def test_a_hanging_worker_delays_but_does_not_split(snapshot: Path, server: Serv
 def test_who_comes_after_a_reload_starts_from_it(snapshot: Path, server: Server) -> None:
     """A worker forked later serves what the others serve, not what the server began with."""
     write_snapshot(snapshot, stamped(2), serial=2)
-    server.hang_up()
+    server.send_sighup()
     server.wait_for_log("reloaded")
     snapshot.unlink()
     os.kill(workers(server)["pids"][0], signal.SIGKILL)
@@ -337,7 +337,7 @@ def test_sighup_from_the_first_moment(snapshot: Path) -> None:
         status = Path(f"/proc/{server.process.pid}/status")
         eventually(lambda: int(re.findall(r"SigCgt:\s+(\w+)", status.read_text())[0], 16) & 1 == 1, "the handler")
         while not any('"listening"' in line for line in server.lines):
-            server.hang_up()
+            server.send_sighup()
             time.sleep(0.005)
         server.wait_for_log("reloaded")
         assert workers(server)["up"] == 2
@@ -353,14 +353,14 @@ def test_nothing_is_left_open_by_reloads(tmp_path: Path, snapshot: Path) -> None
         def reload_until(count: int) -> None:
             for number in range(len([line for line in server.lines if '"event":"reloaded"' in line]), count):
                 write_snapshot(snapshot, stamped(number), serial=number)
-                server.hang_up()
+                server.send_sighup()
                 server.wait_for_log("reloaded", count=number + 1)
 
         reload_until(2)
         time.sleep(1)  # what the last reload replaced, and the connections that asked, are given back in the background
         before = [descriptors(pid) for pid in pids]
         snapshot.write_bytes(b"junk")
-        server.hang_up()
+        server.send_sighup()
         server.wait_for_log("reload failed, the old state keeps serving")
         reload_until(22)
         eventually(lambda: [descriptors(pid) for pid in pids] == before, f"{before} descriptors again")
@@ -420,7 +420,7 @@ def test_systemd_is_told_by_the_parent(snapshot: Path, tmp_path: Path) -> None:
         environ = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
         with Server("--snapshot", str(snapshot), "--workers", "2", environ=environ) as server:
             assert manager.recv(4096).startswith(b"READY=1\nSTATUS=serving snapshot 1")
-            server.hang_up()
+            server.send_sighup()
             assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", manager.recv(4096))
             assert manager.recv(4096).startswith(b"READY=1")
             server.stop()

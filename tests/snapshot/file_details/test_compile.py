@@ -71,7 +71,7 @@ def environment(today: float) -> dict[str, str]:
     return dict(os.environ) | changes
 
 
-def told(file: Path, category: str, path: str) -> FileDetails | None:
+def details_in(file: Path, category: str, path: str) -> FileDetails | None:
     """What a snapshot file says about a file."""
     return PreviousFiles.of(snapshot_format.verify(file.read_bytes())).find(category, path)
 
@@ -105,7 +105,7 @@ def test_compile_fills_in_file_details(folder: Path) -> None:
         ("listed", "main/core.db"): version("db"),
         ("listed", "unnamed/summary"): version("summary"),
     }
-    found = {key: told(folder / "a.mls", *key) for key in expected}
+    found = {key: details_in(folder / "a.mls", *key) for key in expected}
     assert found == {key: FileDetails(current=one, alternates=()) for key, one in expected.items()}
 
 
@@ -116,7 +116,7 @@ def test_compile_keeps_earlier_versions(folder: Path) -> None:
 
     def build(today: float, *flags: str) -> FileDetails | None:
         run(folder, "-o", "a.mls", *BOTH, *flags, today=today)
-        return told(target, "c", path)
+        return details_in(target, "c", path)
 
     assert build(1) == FileDetails(current=version("one"), alternates=())
     write(folder / "tree", path, "two", 9)
@@ -134,7 +134,7 @@ def test_compile_from_another_snapshot(folder: Path) -> None:
     write(folder / "tree", "dists/stable/InRelease", "two", 3)
     for name in ("b.mls", "c.mls"):
         run(folder, "-o", name, *BOTH, "--previous", "a.mls", "--serial", "9", today=4)
-    found = told(folder / "b.mls", "c", "dists/stable/InRelease")
+    found = details_in(folder / "b.mls", "c", "dists/stable/InRelease")
     assert found == FileDetails(current=version("two", 3), alternates=(version("one"),))
     assert (folder / "b.mls").read_bytes() == (folder / "c.mls").read_bytes()
 
@@ -143,17 +143,17 @@ def test_compile_from_another_snapshot(folder: Path) -> None:
 def test_a_file_that_cannot_be_read_keeps_its_details(folder: Path) -> None:
     """What was stated before stays, rather than clients that accept anything."""
     run(folder, "-o", "a.mls", *BOTH)
-    before = told(folder / "a.mls", "listed", "main/core.db")
+    before = details_in(folder / "a.mls", "listed", "main/core.db")
     (folder / "listed/main/core.db").unlink()
     os.mkfifo(folder / "listed/main/core.db")
     result = run(folder, "-o", "a.mls", *BOTH, "--json", today=2)
     assert "listed/main/core.db: warning: is not a regular file; skipped" in result.stderr
     (complaint,) = json.loads(result.stdout)["complaints"]
     assert (complaint["file"], complaint["warning"]) == ("listed/main/core.db", True)
-    assert told(folder / "a.mls", "listed", "main/core.db") == before
+    assert details_in(folder / "a.mls", "listed", "main/core.db") == before
     (folder / "listed/main/core.db").unlink()
     run(folder, "-o", "a.mls", *BOTH, today=2)
-    assert told(folder / "a.mls", "listed", "main/core.db") is None
+    assert details_in(folder / "a.mls", "listed", "main/core.db") is None
 
 
 @pytest.mark.process
@@ -163,11 +163,11 @@ def test_contents_are_read_again_unless_times_are_trusted(folder: Path) -> None:
     write(folder / "tree", "dists/stable/InRelease", "eno")
     result = run(folder, "-o", "b.mls", *BOTH, "--previous", "a.mls", "--trust-mtime")
     assert "file details: 4 files, 0 bytes hashed" in result.stderr
-    assert told(folder / "b.mls", "c", "dists/stable/InRelease") == told(
+    assert details_in(folder / "b.mls", "c", "dists/stable/InRelease") == details_in(
         folder / "a.mls", "c", "dists/stable/InRelease"
     )
     run(folder, "-o", "c.mls", *BOTH, "--previous", "a.mls")
-    found = told(folder / "c.mls", "c", "dists/stable/InRelease")
+    found = details_in(folder / "c.mls", "c", "dists/stable/InRelease")
     assert found == FileDetails(current=version("eno"), alternates=(version("one"),))
 
 
@@ -180,7 +180,7 @@ def test_one_category_needs_no_name(folder: Path) -> None:
     (folder / "tree").rename(folder / "tree=1")
     for tree in ("./tree=1", "c=tree=1"):
         run(folder, "-o", "a.mls", "--file-details", tree)
-        assert told(folder / "a.mls", "c", "dists/stable/InRelease") is not None
+        assert details_in(folder / "a.mls", "c", "dists/stable/InRelease") is not None
 
 
 @pytest.mark.process
@@ -226,7 +226,7 @@ def test_a_damaged_snapshot_in_place_is_replaced(folder: Path) -> None:
     (folder / "a.mls").write_bytes(b"damaged")
     result = run(folder, "-o", "a.mls", *BOTH)
     assert "a.mls: warning: cannot be read, so no file has alternates: " in result.stderr
-    assert told(folder / "a.mls", "listed", "main/core.db") is not None
+    assert details_in(folder / "a.mls", "listed", "main/core.db") is not None
 
 
 @pytest.mark.process

@@ -1,6 +1,6 @@
 """Running other people's programs: found or skipped, in a bare environment, never longer than a limit.
 
-A client sees PATH, a home of its own and nothing else: no proxy, no PIP_* or UV_* of whoever runs the tests.
+A client sees PATH, a home of its own and nothing else: no proxy, no PIP_* or UV_* of the user who runs the tests.
 """
 
 from __future__ import annotations

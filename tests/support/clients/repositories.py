@@ -119,11 +119,11 @@ def _key(folder: Path, work: Path) -> dict[str, Any]:
     """Make a throw-away key, its public half in `archive.gpg`; give what `run` needs to sign with it."""
     home = work / "gpg"
     home.mkdir(mode=0o700)
-    told: dict[str, Any] = {"home": home, "environ": {"GNUPGHOME": str(home)}}
+    signing: dict[str, Any] = {"home": home, "environ": {"GNUPGHOME": str(home)}}
     make = ("--batch", "--passphrase=", "--pinentry-mode=loopback", "--quick-generate-key")
-    run("gpg", *make, SIGNER, "ed25519", "sign", "never", **told)
-    run("gpg", "--batch", "--output", folder / "archive.gpg", "--export", SIGNER, **told)
-    return told
+    run("gpg", *make, SIGNER, "ed25519", "sign", "never", **signing)
+    run("gpg", "--batch", "--output", folder / "archive.gpg", "--export", SIGNER, **signing)
+    return signing
 
 
 def build_pacman(folder: Path, work: Path) -> None:

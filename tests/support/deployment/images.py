@@ -113,9 +113,9 @@ def _libraries(*programs: Path) -> set[str]:
     """The shared libraries that programs need, the dynamic loader included, and those that all of Debian has."""
     everywhere = ("dpkg-query", "--listfiles", "libc6", "libgcc-s1", "libstdc++6")
     listed = subprocess.run(everywhere, capture_output=True, text=True, timeout=SECONDS, check=True).stdout.split()
-    told = subprocess.run(["ldd", *programs], capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+    output = subprocess.run(["ldd", *programs], capture_output=True, text=True, timeout=SECONDS, check=True).stdout
     standard = {file for file in listed if re.fullmatch(r"\S+/lib[^/]+\.so(\.\d+)*", file) and Path(file).is_file()}
-    return standard | set(re.findall(r"^\t(?:\S+ => )?(/\S+)", told, re.MULTILINE))
+    return standard | set(re.findall(r"^\t(?:\S+ => )?(/\S+)", output, re.MULTILINE))
 
 
 @contextlib.contextmanager
