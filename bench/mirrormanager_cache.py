@@ -191,13 +191,13 @@ def measure(folder: Path) -> str:
     start = time.monotonic()
     child = subprocess.Popen([*command, str(folder / "mirrors.mls")], stderr=subprocess.PIPE, text=True)
     with child:
-        told = child.stderr.read() if child.stderr else ""
+        errors = child.stderr.read() if child.stderr else ""
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - start
     processor = usage.ru_utime + usage.ru_stime
     figures = f"{seconds:.1f} s ({processor:.1f} s of processor), peak RSS {usage.ru_maxrss / 1024:,.0f} MB"
-    return f"{told}exit code {child.returncode}, {figures}"
+    return f"{errors}exit code {child.returncode}, {figures}"
 
 
 def main() -> int:

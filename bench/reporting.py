@@ -63,7 +63,7 @@ def _processor() -> str:
 
 
 def _optimizations() -> str:
-    """Say how CPython was built, as far as it tells: that moves every ratio to a server in C."""
+    """Return how CPython was built, as far as it records that: the build moves every ratio to a server in C."""
     flags = " ".join(str(sysconfig.get_config_var(name) or "") for name in ("CONFIG_ARGS", "PY_CFLAGS_NODIST"))
     guided = "--enable-optimizations" in flags or "-fprofile-use" in flags
     linked = "--with-lto" in flags or "-flto" in flags
@@ -155,7 +155,7 @@ def say(text: str) -> None:
 
 
 def say_on_terminal(text: str) -> None:
-    """Show what is going on, if somebody is watching."""
+    """Show progress, if standard error is a terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text} ...", end="", file=sys.stderr, flush=True)
 
