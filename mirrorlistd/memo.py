@@ -1,7 +1,7 @@
-"""Dictionaries that cannot grow without bound: what the hot path remembers between requests.
+"""Memo: a dictionary of bounded size, in which the hot path keeps results between requests.
 
-A memo never changes an answer, only what it costs. It is emptied when full: cheaper than keeping an order on every
-request, and a client who fills it on purpose costs others one recomputation each.
+A memo never changes an answer, only its cost. It is emptied when it is full: that is cheaper than keeping an order on
+every request, and a client that fills it on purpose costs the others one recomputation each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Memo(dict[K, V]):
         self.limit = limit
 
     def remember(self, key: K, value: V) -> V:
-        """Store and give back `value`."""
+        """Store and return `value`."""
         if len(self) >= self.limit:
             self.clear()
         self[key] = value

@@ -1,10 +1,10 @@
-"""What is started and signalled: one process that serves, or a parent of several; uvicorn does the HTTP.
+"""Compose a server: one process that serves, or a supervisor of several. uvicorn does the HTTP.
 
-Order matters and is all here: load (or fail with one line), bind (or take what a service manager has bound), lock the
-pid file, say READY, serve, drain. SIGHUP reloads, also one that came before anything was loaded. SIGTERM drains: with
-`--drain` /readyz says 503 for that long while requests are still answered, then sockets close and answers under way are
-finished. A second one is impatient. With several workers only the parent is signalled; SIGTTIN adds a worker, SIGTTOU
-takes one away.
+The order matters: load (or fail with one line), bind (or take the sockets of a service manager), lock the pid file,
+report READY, serve, drain. SIGHUP reloads, also one that came before the first load. SIGTERM drains: with `--drain`
+/readyz answers 503 for that long while requests are still answered, then sockets close and answers under way are
+finished. A second SIGTERM stops at once. With several workers only the supervisor is signalled; SIGTTIN adds a worker,
+SIGTTOU removes one.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ if TYPE_CHECKING:
     from mirrorlistd.state.state import State
 
 
-def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> int:
-    """Serve until told to stop; give the exit status.
+def serve(config: Config, reread: Callable[[], Config], early_sighups: list[int]) -> int:
+    """Serve until a signal stops the server; return the exit status.
 
-    `reread` gives the configuration as it is at a reload; `hangups` holds a SIGHUP that came before. Raises
+    `reread` returns the configuration as it is at a reload; `early_sighups` has the SIGHUPs that came before. Raise
     MirrorlistdError where there is nothing to serve or nowhere to listen.
     """
     configure_logs(config)
     set_gc_policy()
-    watch = FileWatch(config, reread) if config.watch else None  # before anything is read: no change is missed
-    state = _first_state(config, hangups)
+    watch = FileWatch(config, reread) if config.watch else None  # before any file is read, so that no change is missed
+    state = _first_state(config, early_sighups)
     _give_back_memory()
-    start = _Start(config, watch.reread if watch else reread, hangups, state, watch)
+    start = _Start(config, watch.reread if watch else reread, early_sighups, state, watch)
     with contextlib.ExitStack() as stack:
         if (workers := config.workers or cpu_count()) > 1:
             _serve_by_workers(start, workers, stack)
@@ -75,7 +75,7 @@ def serve(config: Config, reread: Callable[[], Config], hangups: list[int]) -> i
 
 
 def _give_back_memory() -> None:
-    """Give the system back what loading needed for a moment: 7 MB at the design point, for good."""
+    """Give memory that only loading needed back to the system."""
     with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -87,24 +87,24 @@ def configure_logs(config: Config) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What there is when serving begins."""
+    """All that serving begins with."""
 
     config: Config
     reread: Callable[[], Config]
-    hangups: list[int]
+    early_sighups: list[int]
     state: State | None
-    """None with --pull alone: nothing has been pulled yet, or nothing good is left of it."""
+    """None with --pull alone, before the first good pull."""
     watch: FileWatch | None
 
 
-def _first_state(config: Config, hangups: list[int]) -> State | None:
-    """Load what there is to begin with; what a store is yet to give can be waited for, anything else is an error."""
+def _first_state(config: Config, early_sighups: list[int]) -> State | None:
+    """Load the first State; return None where it can be waited for, because a store will give it."""
     if config.snapshot and (config.pull or config.mirrormanager):
         _prepare_folder(config.snapshot)
     if config.pull and not have_client():
         raise StateError(f"--pull: {NO_CLIENT}")
     if config.mirrormanager:
-        return _first_import(config, hangups)
+        return _first_import(config, early_sighups)
     try:
         state = load(config)
     except StateError as error:
@@ -117,15 +117,15 @@ def _first_state(config: Config, hangups: list[int]) -> State | None:
     return state
 
 
-def _first_import(config: Config, hangups: list[int]) -> State:
-    """Load what was imported last, and ask for an import meanwhile; where nothing good is left of it, wait for one."""
+def _first_import(config: Config, early_sighups: list[int]) -> State:
+    """Load the last import and request a new one; where the last one is missing or bad, import before serving."""
     try:
         state = load(config)
     except StateError as error:
         if config.snapshot and is_there(config.snapshot):
             logs.get_logger().error("what was imported last cannot be served", error=str(error))
     else:
-        hangups.append(signal.SIGHUP)
+        early_sighups.append(signal.SIGHUP)
         return state
     logs.get_logger().info("importing", folder=str(config.mirrormanager))
     import_now(config)
@@ -135,7 +135,7 @@ def _first_import(config: Config, hangups: list[int]) -> State:
 
 
 def _prepare_folder(file: Path) -> None:
-    """See that a file can be installed where it belongs; what was left by somebody killed while writing it goes."""
+    """Make the folder of a file that will be installed; remove the temporary files of killed writers."""
     try:
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         for name in (file.name, LAST_GOOD):
@@ -167,7 +167,7 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
         raise StateError("--workers: several need Linux, where the kernel shares clients out; give --workers 1")
     config = start.config
     shared = activated_sockets(os.environ, stack)
-    # The kernel lets nobody join a socket of another user's (SO_REUSEPORT): one that was handed over is all there is.
+    # No other socket can share the address of one that another user has bound (SO_REUSEPORT).
     addresses = Addresses(() if shared else config.hosts, config.port)
     shared = shared or _unix_sockets(config, stack)
     pid_file = _hold_pid_file(config, stack)
@@ -187,7 +187,7 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
         watch=start.watch,
         private=pid_file,
     )
-    Supervisor(start.state, parts).run(start.hangups)
+    Supervisor(start.state, parts).run(start.early_sighups)
 
 
 def _unix_sockets(config: Config, stack: contextlib.ExitStack) -> list[socket.socket]:
@@ -197,7 +197,7 @@ def _unix_sockets(config: Config, stack: contextlib.ExitStack) -> list[socket.so
 
 
 def _announce(state: State | None, sockets: list[socket.socket]) -> None:
-    """Say that we can be asked, and where."""
+    """Log and report to the service manager that the server answers, and where."""
     log = logs.get_logger()
     if state is None:
         log.warning("waiting for the first snapshot, not ready", pid=os.getpid())
@@ -216,7 +216,7 @@ async def _run(
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
     if service.recorder is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, service.recorder.reopen)
-    if start.hangups:
+    if start.early_sighups:
         reloader.request()
     beside = [asyncio.create_task(reloader.run())]
     if start.config.pull:
@@ -253,8 +253,8 @@ def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
-        access_log=False,  # ours says what matters, and only when asked to
-        proxy_headers=False,  # ours decides who the client is
+        access_log=False,  # the lanes log, if --access-log is set
+        proxy_headers=False,  # request.client_address decides who the client is
         server_header=False,
         headers=[("server", "mirrorlistd")],
         backlog=config.backlog,

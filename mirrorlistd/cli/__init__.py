@@ -36,11 +36,11 @@ exit status: 0 done, 1 refused (the message names the file or the setting), 2 wr
 {STATUSES}"""
 
 
-def run(words: Sequence[str], hangups: list[int]) -> int:
-    """Run one command and return its exit status. `hangups` collects SIGHUPs that come before the server is up."""
+def run(words: Sequence[str], early_sighups: list[int]) -> int:
+    """Run one command and return its exit status. `early_sighups` has SIGHUPs that came before the server is up."""
 
     def action(options: argparse.Namespace) -> int:
-        options.hangups = hangups
+        options.early_sighups = early_sighups
         parse_arguments(_parser(), words, options)
         if options.verb != "serve":
             signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -36,4 +36,4 @@ def run(options: argparse.Namespace) -> int:
     def read_config() -> Config:
         return load_config(options, os.environ)
 
-    return serve(read_config(), read_config, options.hangups)
+    return serve(read_config(), read_config, options.early_sighups)

@@ -1,8 +1,8 @@
-"""Which of the files that a configuration names have been replaced: for where nobody can send a signal.
+"""Notice that input files have been replaced, where no signal can be sent.
 
-A look is one stat(2) for each file, following links: Kubernetes swaps a link to a whole folder. A change is told when
-two looks have seen the same, so a file that is being written in place is left alone until it rests. No thread, no
-inotify: there is none across file systems and containers, and a parent that forks must have no threads.
+Each look is one stat(2) for each file, through links: Kubernetes swaps a link to a whole folder. A change is reported
+when two looks have seen the same, so a file that is being written in place is left alone until it rests. inotify would
+not work across file systems and containers; a thread is not allowed in a process that forks.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ TICK: Final = 1.0
 
 
 class FileWatch:
-    """What the files were like when they were last read, and last looked at."""
+    """The signatures of the files: as they were last read, and last looked at."""
 
     def __init__(self, config: Config, reread: Callable[[], Config]) -> None:
-        """Take the files as they are now as read; `reread` gives the configuration as it is later."""
+        """Take the files as they are now as read; `reread` returns the configuration as it is later."""
         self._reread = reread
         self._config = config.config
         self._paths: list[Path] = []
@@ -36,7 +36,7 @@ class FileWatch:
         self._reading(config)
 
     def reread(self) -> Config:
-        """Give the configuration as it is now; its files are about to be read: what changes from now on is a change."""
+        """Return the configuration as it is now; what changes in its files from now on is a change."""
         own = _signature(self._config) if self._config else None
         config = self._reread()
         self._reading(config)
@@ -45,7 +45,7 @@ class FileWatch:
         return config
 
     def _reading(self, config: Config) -> None:
-        # What is imported is written by ourselves: what it is made of is looked at instead.
+        # The server itself writes an imported snapshot: look at its sources instead.
         sources = (config.snapshot,) if config.mirrormanager is None else sources_in(config.mirrormanager)
         files = (config.config, *sources, config.geo, config.asn, config.status, *config.trusted_keys)
         self._paths = [path for path in files if path is not None]
@@ -53,7 +53,7 @@ class FileWatch:
         self._looked = dict(self._read)
 
     def changed(self) -> bool:
-        """Look, every TICK; tell once whether there is something new to read."""
+        """Look at the files, every TICK; return True once for each change."""
         now = self._look()
         rests, self._looked = now == self._looked, now
         if now == self._read or not rests:
@@ -66,7 +66,7 @@ class FileWatch:
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:
-    """What tells one content of a file from another, as far as stat(2) does; None where there is no file."""
+    """Return what differs between two contents of a file, as far as stat(2) shows it; None where there is no file."""
     try:
         found = path.stat()
     except (OSError, ValueError):

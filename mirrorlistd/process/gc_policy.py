@@ -1,8 +1,7 @@
-"""The interpreter's own pauses are kept short: collecting garbage, and switching threads.
+"""Keep the interpreter's own pauses short: garbage collection, and the switch between threads.
 
-What requests leave behind is freed by counting references; what is collected besides is next to nothing. A collection
-that walks what a State is made of holds requests up for milliseconds, one that walks all memos for 70.
-Measured by bench/memory_and_reload.py.
+Requests leave almost nothing for the collector: reference counting frees their objects. A collection that walks a State
+delays requests by milliseconds, and one that walks all memos by more (bench/memory_and_reload.py measures it).
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ if TYPE_CHECKING:
 
 
 def set_gc_policy() -> None:
-    """Do so from now on, in this process and those forked from it."""
+    """Set the policy for this process and those forked from it."""
     gc.set_threshold(100_000, 50, 1_000)
-    # A reload loads in a thread. Each request wants the interpreter three times and would wait this long each time;
-    # usual are 5 ms.
+    # A reload loads in a thread. Each request needs the interpreter three times and would wait this long each time; the
+    # default is 5 ms.
     sys.setswitchinterval(0.000_05)
 
 
 def freeze_heap() -> None:
-    """Let no collection look at what there is now: it stays."""
+    """Exempt all present objects from collection."""
     gc.collect()
     gc.freeze()
 
 
 @contextlib.contextmanager
 def gc_paused() -> Generator[None]:
-    """Collect nothing while a State is made, and never look at it afterwards."""
+    """Collect nothing in the block, and exempt all objects made in it from collection."""
     gc.disable()
     try:
         yield

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
 from mirrorlistd.config import changed_needing_restart
-from mirrorlistd.errors import ConfigError, MirrorlistdError
+from mirrorlistd.errors import ConfigError, MirrorlistdError, StateError
 from mirrorlistd.process.gc_policy import gc_paused
-from mirrorlistd.process.mirrormanager_import import import_meanwhile
+from mirrorlistd.process.mirrormanager_import import import_in_background
 from mirrorlistd.process.systemd import notify
 from mirrorlistd.state.handover import warm
 from mirrorlistd.state.last_good import keep_last_good
@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 _REFUSED: Final = {
     "snapshot": "the snapshot is refused, the old one keeps serving",
     "geo databases": "the geo databases are refused, the old ones stay in use",
+    "import": "the import failed, the last one keeps serving",
     "settings": "the settings are refused, the old ones stay in force",
 }
 
 
 class ReloadOutcomes:
-    """What a load leads to, whoever did it: the service, its counters, the log and the service manager know."""
+    """Report what a load has led to: to the service, its counters, the log and the service manager."""
 
     def __init__(
         self,
@@ -49,9 +50,9 @@ class ReloadOutcomes:
         reconfigure: Callable[[Config], None],
         publish: Callable[[Counters], None] | None = None,
     ) -> None:
-        """`config` is the one that was loaded first; `reconfigure` applies the log settings of another.
+        """Take the configuration of the start; `reconfigure` applies the log settings of another one.
 
-        `publish` shows the counts to other processes, before the log says anything.
+        `publish` shows the counts to other processes, before anything is logged.
         """
         self._service = service
         self._started_with = config
@@ -60,16 +61,16 @@ class ReloadOutcomes:
         self._log = logs.get_logger()
 
     def begun(self) -> Clock:
-        """Say that a load begins, and note when."""
+        """Report that a load begins; return a clock that starts now."""
         notify(os.environ, "RELOADING=1")
         return Clock()
 
     def adopted(self, config: Config, state: State, clock: Clock) -> RetiredState:
-        """Serve another State, and say so; give what is left of the one before."""
+        """Serve another State and report it; return the one before, to be freed."""
         service = self._service
         was = service.serial
         waiting = changed_needing_restart(self._started_with, config)
-        remains = service.adopt(state)
+        retired = service.adopt(state)
         self._count(clock, ok=not state.origin.refused)
         self._reconfigure(config)
         self._log.info("reloaded", **facts(state), was=was, seconds=round(clock.seconds, 3))
@@ -79,10 +80,10 @@ class ReloadOutcomes:
         if waiting:
             self._log.warning("changed settings wait for a restart", settings=list(waiting))
         self._ended()
-        return remains
+        return retired
 
     def kept(self, error: Exception, clock: Clock) -> None:
-        """Go on with the old State, and say why."""
+        """Keep the old State and report why."""
         service = self._service
         expected = isinstance(error, MirrorlistdError)
         service.reload_error = str(error) if expected else repr(error)
@@ -112,7 +113,7 @@ class ReloadOutcomes:
 
 
 class Clock:
-    """When something began, and how long ago that is."""
+    """When a load began, and how long ago that is."""
 
     def __init__(self) -> None:
         self.at = time()
@@ -121,24 +122,24 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Since then."""
+        """Seconds since then."""
         return perf_counter() - self._started
 
 
 class Reloader:
-    """Loads another State whenever it is asked to."""
+    """Loads another State at every request, in the process that serves."""
 
     def __init__(self, service: Service, outcomes: ReloadOutcomes, reread: Callable[[], Config]) -> None:
-        """`reread` gives the configuration as it is now."""
+        """`reread` returns the configuration as it is now."""
         self._service = service
         self._outcomes = outcomes
         self._reread = reread
         self._wanted = asyncio.Event()
         self.followers: list[Callable[[Config], None]] = []
-        """Who is told of each configuration, before it is known whether what it names can be served."""
+        """Called with each configuration, before its files are loaded."""
 
     def request(self) -> None:
-        """Ask for a reload: what the signal handler does, and all it does."""
+        """Request a reload. The signal handler does this and no more."""
         self._wanted.set()
 
     async def run(self) -> None:
@@ -149,39 +150,44 @@ class Reloader:
             await self.reload()
 
     async def reload(self) -> None:
-        """Read configuration, snapshot and databases anew, and serve them, or keep the old ones."""
+        """Load the configuration and its files anew; serve them, or keep the old State."""
         clock = self._outcomes.begun()
         try:
             config, refused = await asyncio.to_thread(settings_for_reload, self._reread, self._service.state)
             for follow in self.followers:
                 follow(config)
-            await import_meanwhile(config)
+            try:
+                await import_in_background(config)
+            except StateError as error:
+                refused["import"] = error
             state = await asyncio.to_thread(self._load, config, refused)
             await warm(state, self._service.state, self._service.random)
-        except Exception as error:  # noqa: BLE001 - a defect must not end the reloader: the next push may be fine
+        except Exception as error:  # noqa: BLE001 - a defect must not end the reloader: the next push may be good
             self._outcomes.kept(error, clock)
         else:
-            remains = self._outcomes.adopted(config, state, clock)
+            retired = self._outcomes.adopted(config, state, clock)
             await asyncio.to_thread(keep, config, state)
-            await remains.free()
+            await retired.free()
 
-    def _load(self, config: Config, refused: MirrorlistdError | None) -> State:
+    def _load(self, config: Config, refused: dict[str, MirrorlistdError]) -> State:
         with gc_paused():
-            return load(config, self._service.state, refused_settings=refused)
+            return load(config, self._service.state, refused=refused)
 
 
-def settings_for_reload(reread: Callable[[], Config], before: State | None) -> tuple[Config, MirrorlistdError | None]:
-    """Return the configuration as it is now; where it is refused, the one in force, and why."""
+def settings_for_reload(
+    reread: Callable[[], Config], before: State | None
+) -> tuple[Config, dict[str, MirrorlistdError]]:
+    """Return the configuration as it is now; where it is refused, the one in force, and why (see `Inputs.refused`)."""
     try:
-        return reread(), None
+        return reread(), {}
     except ConfigError as error:
         if before is None:
             raise
-        return before.config, error
+        return before.config, {"settings": error}
 
 
 def keep(config: Config, state: State) -> None:
-    """Keep a copy of what is served now for a bad day, or say why not: it is no reason to serve anything else."""
+    """Keep a copy of the snapshot that is served now, or log why that fails."""
     try:
         keep_last_good(config, state)
     except MirrorlistdError as error:
@@ -189,20 +195,21 @@ def keep(config: Config, state: State) -> None:
 
 
 def warn(state: State) -> None:
-    """Say what is not as the configuration has it, of a State that is served all the same."""
+    """Log what of the configuration and its files is not in use."""
     log = logs.get_logger()
     for part, error in state.origin.refused.items():
         log.error(_REFUSED[part], error=error)
     if state.origin.instead is not None:
         log.error("the last good copy is served instead of the snapshot", error=state.origin.instead)
     if state.origin.status_error is not None:
-        log.error("the status file is not used, but what it said before", error=state.origin.status_error)
+        log.error("the status file is refused, the one before applies", error=state.origin.status_error)
     if unknown := state.status_file.unknown(state.published):
-        log.warning("the status file names mirrors that the snapshot has not", count=len(unknown), mirrors=unknown[:10])
+        names = unknown[:10]
+        log.warning("the status file names mirrors that are not in the snapshot", count=len(unknown), mirrors=names)
 
 
 def facts(state: State) -> dict[str, object]:
-    """What a log line says of a State."""
+    """Return the facts of a State that are logged."""
     snapshot = state.decider.index.snapshot
     return {
         "snapshot": state.source,

@@ -1,4 +1,4 @@
-"""Sockets to listen on: bound, not yet listening; a place that is taken is one line that says which."""
+"""Bind the sockets to listen on; an address that is taken is one clear error."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class Addresses:
-    """TCP addresses of which several workers bind a socket each, between which the kernel shares clients out."""
+    """TCP addresses for which each worker binds a socket of its own; the kernel distributes clients among them."""
 
     def __init__(self, hosts: Sequence[str], port: int) -> None:
-        """Take what the operator has named; `port` 0 becomes the port of the first socket bound for each host."""
+        """Check that the addresses are free; `port` 0 becomes the port of the first socket bound for each host."""
         self._hosts = hosts
         self._ports: dict[str, int] = {}
         if port:
             for host in hosts:
-                # Sharing is as easy with a stranger, such as a server that was forgotten: it must be nobody else's yet.
+                # A shared address could also be shared with another server that was forgotten: check that it is free.
                 bind_tcp(host, port).close()
                 self._ports[host] = port
 
@@ -43,7 +43,7 @@ class Addresses:
 
 
 def bind_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Bind a TCP socket; others may be bound to the same address if all of them are `shared`."""
+    """Bind a TCP socket; several may be bound to one address if all of them are `shared`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -81,7 +81,7 @@ def bind_unix(path: Path, mode: int, stack: contextlib.ExitStack) -> socket.sock
 
 
 def _remove_stale_socket(path: Path) -> None:
-    """Remove what a crashed server left; leave alone what somebody listens on or what is no socket."""
+    """Remove the socket of a crashed server; leave a socket on which a process listens, and other files."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return
@@ -95,7 +95,7 @@ def _remove_stale_socket(path: Path) -> None:
 
 
 def url(listener: socket.socket) -> str:
-    """Where a socket can be reached; `unix:` and the path for a Unix socket."""
+    """Return the URL of a socket; `unix:` and the path for a Unix socket."""
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"unix:{name}"

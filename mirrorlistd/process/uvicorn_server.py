@@ -1,7 +1,7 @@
-"""uvicorn's server as we run it: says when it listens, drains, exits with 0, can listen for somebody else meanwhile.
+"""uvicorn's server with what this one needs: it reports when it listens, drains, exits with 0, and can borrow sockets.
 
-Nobody who has connected is turned away by a stop: from SIGTERM on each answer says `Connection: close`, and whoever has
-come and not yet asked is given a moment to do so.
+A stop rejects no client that has connected: from SIGTERM on each answer has `Connection: close`, and a client that has
+not sent its request yet gets a moment to do so.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from mirrorlistd.state.service import Service
 
 BEAT_SECONDS: Final = 0.1
-"""How long everybody is given to ask after the sockets are closed: what is here, but unread, would meet a reset."""
+"""How long clients have for their requests after the sockets are closed: unread requests would end in a reset."""
 LAST_BEATS: Final = 10
-"""For how many of these those are waited for who have connected and not yet asked."""
+"""How many such times the server waits for clients that have connected and sent no request."""
 
 
 class UvicornServer(uvicorn.Server):
-    """Serves the sockets that it is given until it is told to stop."""
+    """Serves given sockets until it is stopped."""
 
     def __init__(self, config: uvicorn.Config, service: Service, drain: float, *, signals: bool = True) -> None:
-        """`drain` is how many seconds to go on after `stop`; `signals` says that SIGTERM and SIGINT stop it."""
+        """Go on for `drain` seconds after `stop`; SIGTERM and SIGINT stop the server if `signals`."""
         super().__init__(config)
         self._service = service
         self._drain = drain
@@ -42,12 +42,12 @@ class UvicornServer(uvicorn.Server):
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so: READY must not be said before a client can connect."""
+        """Listen, then set `listening`: READY must not be reported before a client can connect."""
         await super().startup(sockets)
         self.listening.set()
 
     async def borrow(self, sockets: list[socket.socket]) -> list[Listening]:
-        """Listen on more sockets; closing what this gives ends it, but not the connections made there."""
+        """Listen on more sockets; to close the returned servers ends that, but not the connections made there."""
         own = self.servers
         await super().startup(sockets)  # uvicorn's replaces the list
         borrowed, self.servers = self.servers, own + self.servers
@@ -55,20 +55,20 @@ class UvicornServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Handle signals only where nobody else does."""
+        """Handle signals only if this server was made to."""
         with super().capture_signals() if self._signals else contextlib.nullcontext():
             yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; a second signal, or SIGINT, is impatient.
+        """Begin to drain; a second signal, or SIGINT, stops at once.
 
-        uvicorn's own would raise the signal again in the end, which kills before the pid file is removed.
+        uvicorn's own handler would raise the signal again in the end, which kills before the pid file is removed.
         """
         del frame
         self.stop(at_once=self._service.draining or sig == signal.SIGINT)
 
     def stop(self, *, at_once: bool) -> None:
-        """Begin to drain; or stop at once, and even without waiting for clients where that has been said before."""
+        """Begin to drain; or stop `at_once`, and the second time without waiting for clients."""
         if at_once or not self._drain:
             self.force_exit = self.should_exit
             self.should_exit = True
@@ -82,7 +82,7 @@ class UvicornServer(uvicorn.Server):
             connection.answer_last()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, then let go of the clients: first those who ask, then those who only keep a connection."""
+        """Stop listening, then close connections: first those with a request, then the idle ones."""
         for listening in self.servers:
             listening.close()
         for _ in range(LAST_BEATS):

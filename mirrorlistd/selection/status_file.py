@@ -1,12 +1,12 @@
-"""Which mirrors are down, draining or of another weight for the time being: laid over a snapshot, not compiled into it.
+"""The status file: mirrors that are down, draining or of another weight for the time being. Pure.
 
-It is the brake that an operator pulls at night, and where health probes plug in. A file names mirrors:
+An operator takes a mirror out with it at once, and health probes write it. The file names mirrors:
 
     "ftp.example.de" = "down"                                   # offered to nobody
     "mirror.example.fr" = { status = "draining", reason = "moves on Monday" }   # only the last resort
     "mirror.example.edu" = { weight = "25%" }                   # of its bandwidth; or in Mbit/s: weight = 500
 
-An overlay changes what mirrors are before an index is made of them, so that requests cost what they always do. Pure.
+It is applied to the snapshot's mirrors before the index is made of them, so requests cost the same with and without it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DRAINING: Final = "draining"
 _STATUSES: Final = (DOWN, DRAINING)
 _KEYS: Final = ("status", "weight", "reason")
 _LONGEST_REASON: Final = 200
-"""Characters: a line for people."""
+"""Characters."""
 _MOST_PERCENT: Final = 1_000
 _ALLOWED: Final = (
     'expected "down", "draining" or a table such as { status = "down", reason = "..." } or { weight = "25%" }'
@@ -40,19 +40,19 @@ _ALLOWED: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorStatus:
-    """What is said of one mirror."""
+    """The status of one mirror."""
 
     status: str | None = None
-    """DOWN, DRAINING, or None: as ever."""
+    """DOWN, DRAINING, or None: no change."""
     weight: int | None = None
-    """Mbit/s instead of its own."""
+    """Mbit/s instead of the mirror's own."""
     percent: float | None = None
-    """Of its own Mbit/s."""
+    """Of the mirror's own Mbit/s."""
     reason: str = ""
-    """One line for people who see full explanations."""
+    """One line for insiders."""
 
     def bandwidth(self, own: int) -> int:
-        """Give the Mbit/s by which a mirror is weighted, within BANDWIDTH_RANGE; `own` are the snapshot's."""
+        """Return the Mbit/s by which a mirror is weighted, within BANDWIDTH_RANGE; `own` are the snapshot's."""
         wanted = self.weight if self.weight is not None else round(own * (self.percent or 100) / 100)
         return min(max(wanted, BANDWIDTH_RANGE[0]), BANDWIDTH_RANGE[1])
 
@@ -66,7 +66,7 @@ class MirrorStatus:
         return ", ".join(words) + (f": {self.reason}" if self.reason else "")
 
     def document(self) -> dict[str, object]:
-        """Write it as `parse` reads it."""
+        """Return a document that `parse` reads."""
         weight = f"{self.percent}%" if self.percent is not None else self.weight
         facts = {"status": self.status, "weight": weight, "reason": self.reason}
         return {key: value for key, value in facts.items() if value}
@@ -74,28 +74,28 @@ class MirrorStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusFile:
-    """What is said of all mirrors, by name; of most, nothing."""
+    """The content of a status file: a status for each mirror that it names."""
 
     statuses: Mapping[str, MirrorStatus]
 
     def __bool__(self) -> bool:
-        """Whether anything is said."""
+        """Whether any mirror is named."""
         return bool(self.statuses)
 
     def document(self) -> bytes:
-        """Write it as JSON that `parse` reads."""
-        return json.dumps({name: standing.document() for name, standing in self.statuses.items()}).encode()
+        """Return JSON that `parse` reads."""
+        return json.dumps({name: status.document() for name, status in self.statuses.items()}).encode()
 
     def unknown(self, snapshot: Snapshot) -> list[str]:
-        """Name, in order, the mirrors that a snapshot does not have: a probe may know more, or less, than it."""
+        """Return the sorted names of mirrors that are not in the snapshot, which is no error."""
         return sorted(self.statuses.keys() - {mirror.name for mirror in snapshot.mirrors})
 
     def counts(self, snapshot: Snapshot) -> dict[str, int]:
         """Count the snapshot's mirrors that are `down`, `draining` or only `weighted`, and the `unknown` ones."""
         counts: dict[str, int] = dict.fromkeys((*_STATUSES, "weighted"), 0)
         for mirror in snapshot.mirrors:
-            if (standing := self.statuses.get(mirror.name)) is not None:
-                counts[standing.status or "weighted"] += 1
+            if (status := self.statuses.get(mirror.name)) is not None:
+                counts[status.status or "weighted"] += 1
         return counts | {"unknown": len(self.unknown(snapshot))}
 
     def check(self, snapshot: Snapshot, limit: float) -> None:
@@ -108,30 +108,30 @@ class StatusFile:
             )
 
     def apply(self, snapshot: Snapshot) -> Snapshot:
-        """Give the snapshot with its mirrors as they are for now; nothing is copied but changed mirrors."""
+        """Return the snapshot with the statuses applied to its mirrors; only changed mirrors are copied."""
         if not self:
             return snapshot
         return replace(snapshot, mirrors=tuple(self._applied(mirror) for mirror in snapshot.mirrors))
 
     def _applied(self, mirror: Mirror) -> Mirror:
-        standing = self.statuses.get(mirror.name)
-        if standing is None:
+        status = self.statuses.get(mirror.name)
+        if status is None:
             return mirror
-        hidden = standing.status == DOWN or (standing.status == DRAINING and mirror.private)
+        hidden = status.status == DOWN or (status.status == DRAINING and mirror.private)
         return replace(
             mirror,
             active=mirror.active and not hidden,
-            fallback=mirror.fallback or standing.status == DRAINING,
-            bandwidth=standing.bandwidth(mirror.bandwidth),
+            fallback=mirror.fallback or status.status == DRAINING,
+            bandwidth=status.bandwidth(mirror.bandwidth),
         )
 
 
 NO_STATUS: Final = StatusFile({})
-"""What there is without a file."""
+"""Without a status file."""
 
 
 def parse(name: str, raw: bytes) -> StatusFile:
-    """Read an overlay, in JSON if the file's name ends so, else in TOML; raise StatusError with every mistake."""
+    """Parse a status file, as JSON if `name` ends so, else as TOML; raise StatusError with every mistake."""
     try:
         text = raw.decode()
         document: object = json.loads(text) if name.endswith(".json") else parse_toml(text)
@@ -142,23 +142,23 @@ def parse(name: str, raw: bytes) -> StatusFile:
         raise StatusError([f"{name}: expected mirrors by name, found {type(document).__name__}"])
     problems: list[str] = []
     statuses: dict[str, MirrorStatus] = {}
-    for mirror, said in cast("dict[str, object]", document).items():
-        complaints = list(_complaints(said))
+    for mirror, entry in cast("dict[str, object]", document).items():
+        complaints = list(_complaints(entry))
         problems += [f"{name}: {json.dumps(mirror)}{complaint}" for complaint in complaints]
         if not complaints:
-            statuses[mirror] = _standing(said)
+            statuses[mirror] = _status(entry)
     if problems:
         raise StatusError(problems)
     return StatusFile(statuses)
 
 
-def _complaints(said: object) -> Iterator[str]:
-    mistake = f": {_ALLOWED}; found {_shown(said)}"
-    if isinstance(said, str):
-        if said not in _STATUSES:
+def _complaints(entry: object) -> Iterator[str]:
+    mistake = f": {_ALLOWED}; found {_shown(entry)}"
+    if isinstance(entry, str):
+        if entry not in _STATUSES:
             yield mistake
         return
-    table = cast("dict[str, object]", said) if isinstance(said, dict) else {}
+    table = cast("dict[str, object]", entry) if isinstance(entry, dict) else {}
     if not table:
         yield mistake
         return
@@ -182,11 +182,11 @@ def _shown(value: object) -> str:
         return "a number of thousands of digits"
 
 
-def _standing(said: object) -> MirrorStatus:
-    """Read what has no complaint."""
-    if isinstance(said, str):
-        return MirrorStatus(status=said)
-    facts = cast("dict[str, Any]", said)
+def _status(entry: object) -> MirrorStatus:
+    """Parse the status of a mirror that has no complaint."""
+    if isinstance(entry, str):
+        return MirrorStatus(status=entry)
+    facts = cast("dict[str, Any]", entry)
     weight = _weight(facts["weight"]) if "weight" in facts else None
     return MirrorStatus(
         status=facts.get("status"),
@@ -197,7 +197,7 @@ def _standing(said: object) -> MirrorStatus:
 
 
 def _weight(value: object) -> int | float | None:
-    """Give Mbit/s as a whole number, a percentage as a fraction; None for what is neither."""
+    """Return Mbit/s as an int, a percentage as a float; None for anything else."""
     if isinstance(value, str) and value.endswith("%"):
         try:
             percent = float(value[:-1])

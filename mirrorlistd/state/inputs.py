@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -21,6 +21,8 @@ from mirrorlistd.geo.mmdb import copy_mmdb
 from mirrorlistd.private_copy import PrivateCopy, is_there
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mirrorlist_snapshot.signing import TrustedKeys
     from mirrorlistd.config import Config
 
@@ -54,8 +56,8 @@ class Inputs:
     """All that a State is made of, or the error about each part; to be closed."""
 
     config: Config
-    refused_settings: MirrorlistdError | None = None
-    """Why `config` is not the configuration that a reload asked for, but the one in force."""
+    refused: Mapping[str, MirrorlistdError] = field(default_factory=dict[str, "MirrorlistdError"])
+    """On a reload, what was refused before any file was read: `settings` (`config` is the one in force), `import`."""
     snapshot: PrivateCopy | StateError
     last_good: PrivateCopy | StateError | None
     """None: there is no such copy, or it is not needed."""
@@ -75,7 +77,7 @@ class Inputs:
                 file.close()
 
 
-def read(config: Config, *, start: bool, refused_settings: MirrorlistdError | None = None) -> Inputs:
+def read(config: Config, *, start: bool, refused: Mapping[str, MirrorlistdError] | None = None) -> Inputs:
     """Read what `config` names; `start`: the last good snapshot, too."""
     kept = config.state_dir / LAST_GOOD if start and config.state_dir and config.snapshot else None
     with contextlib.ExitStack() as opened:
@@ -86,7 +88,7 @@ def read(config: Config, *, start: bool, refused_settings: MirrorlistdError | No
                 opened.enter_context(file)
         inputs = Inputs(
             config=config,
-            refused_settings=refused_settings,
+            refused=refused or {},
             snapshot=snapshot,
             last_good=last_good,
             keys=_trusted_keys(config),

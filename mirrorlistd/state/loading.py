@@ -30,7 +30,7 @@ from mirrorlistd.state.state import State
 from mirrorlistd.state.verdict import DecodedSnapshot, Verdict, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mirrorlistd.config import Config
     from mirrorlistd.errors import MirrorlistdError
@@ -47,15 +47,14 @@ def load(
     config: Config,
     before: State | None = None,
     *,
-    refused_settings: MirrorlistdError | None = None,
+    refused: Mapping[str, MirrorlistdError] | None = None,
     fall_back: bool = True,
 ) -> State:
     """Load what `config` names, to be served instead of `before` (None: at the start); raise MirrorlistdError.
 
-    `refused_settings` is why `config` is still the one in force. Without `fall_back` a refused snapshot is an error at
-    the start, too.
+    For `refused` see `Inputs`. Without `fall_back` a refused snapshot is an error at the start, too.
     """
-    with read(config, start=before is None, refused_settings=refused_settings) as inputs:
+    with read(config, start=before is None, refused=refused) as inputs:
         return build(judge(inputs, before, fall_back=fall_back), before)
 
 

@@ -1,7 +1,7 @@
-"""The one thing that changes while the server runs: which State answers, and what has happened so far.
+"""Service: the State that answers at present, and all that changes while a process runs.
 
-Requests read `state` once and use what they got to the end; a reload replaces the reference. Everything else in the
-package is immutable or belongs to one of the two.
+A request reads `state` once and uses that State to the end; a reload replaces the reference. Everything else is
+immutable or belongs to one of the two.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ class Service:
     """Shared by the lanes, the reloader and the signal handlers of one process."""
 
     state: State | None = None
-    """None only before the first state is loaded: with --pull that may take as long as the store is away."""
+    """None only before the first State is loaded: with --pull that may take as long as the store is away."""
     draining: bool = False
-    """The process has been told to stop: /readyz says so, requests are still answered."""
+    """The process will stop: /readyz reports that, requests are still answered."""
     reload_error: str | None = None
-    """Why the last reload kept the old state, None where it succeeded; may name files, so not for strangers."""
+    """Why the last reload refused something, None where it succeeded; may name files, so for insiders only."""
     geo_failures_before: int = 0
-    """Failed lookups of the databases that earlier states had."""
+    """Failed lookups in the databases of earlier States."""
     counters: Counters = field(default_factory=Counters)
     random: Random = field(default_factory=Random)
     """Seeded from the system's entropy: no two processes shuffle alike."""
     scoreboard_slot: ScoreboardSlot | None = None
-    """This process' place among several workers."""
+    """This worker's row, where there are several."""
     pulls: Pulls | None = None
     """How pulling goes; None where nothing is pulled."""
     recorder: StatisticsRecorder | None = None
-    """Notes lists for the statistics, where they are wanted."""
+    """Records lists for the statistics; None without --statistics."""
 
     @contextlib.contextmanager
     def recording(self, config: Config) -> Generator[None]:
-        """Note lists for the statistics, where these are wanted, until the block ends: in the process that answers."""
+        """Record lists for the statistics, with --statistics, until the block ends; in the process that answers."""
         if config.statistics is None:
             yield
             return
@@ -59,24 +59,24 @@ class Service:
 
     @property
     def serial(self) -> int | None:
-        """Of the snapshot that is served; None before the first."""
+        """Serial of the snapshot that is served; None before the first."""
         return self.state.serial if self.state else None
 
     def adopt(self, state: State) -> RetiredState:
-        """Answer from another State from now on; give what is left of the one before."""
-        remains = RetiredState(self.state)
+        """Answer from another State from now on; return the one before, to be freed."""
+        retired = RetiredState(self.state)
         if self.state is not None:
             self.geo_failures_before += self.state.decider.geo.failures
         self.state = state
         self.reload_error = "; ".join(state.origin.refused.values()) or None
-        return remains
+        return retired
 
     def count_dropped_lines(self, lines: int) -> None:
         """Count log lines that this process has dropped (see `logs.count_drops`)."""
         self.counters.log_lines_dropped += lines
 
     def counted(self) -> Counters:
-        """Give this process' counts, made up to date."""
+        """Bring this process' counts up to date and return them."""
         self.counters.fold()
         if self.recorder is not None:
             self.recorder.publish()
@@ -85,7 +85,7 @@ class Service:
         return self.counters
 
     def totals(self) -> Counters:
-        """Give the counts of the whole server: those of all workers where there are several."""
+        """Return the counts of the whole server, all workers together."""
         if self.scoreboard_slot is None:
             return self.counted()
         self.scoreboard_slot.publish(self.counted())

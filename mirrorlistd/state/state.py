@@ -111,7 +111,7 @@ class StateOrigin:
     instead: str | None = None
     """Why, since the start, the last good snapshot is served instead of the configured one."""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What a reload has refused (`snapshot`, `geo databases`, `settings`), and why: the old ones are in use."""
+    """What a reload has refused (`settings`, `import`, `snapshot`, `geo databases`), and why; the old one is in use."""
     status_error: str | None = None
     """Why the status file is not used; what it said before applies."""
 

@@ -60,9 +60,7 @@ def judge(inputs: Inputs, before: State | None = None, *, fall_back: bool = True
     """
     if before is None:
         return _judge_start(inputs, fall_back=fall_back)
-    refused: dict[str, MirrorlistdError] = {}
-    if inputs.refused_settings is not None:
-        refused["settings"] = inputs.refused_settings
+    refused = dict(inputs.refused)
     snapshot: DecodedSnapshot | None = None
     try:
         snapshot = _accepted(inputs.snapshot, _keys(inputs), before.serial)

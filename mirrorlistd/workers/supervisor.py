@@ -88,8 +88,8 @@ class _Pending:
     """A reload that has begun and waits for an import."""
 
     config: Config
-    refused: MirrorlistdError | None
-    """Why `config` is still the one in force."""
+    refused: dict[str, MirrorlistdError]
+    """See `Inputs`."""
     clock: Clock
     run: ImportProcess | None
     """The import, which has to end first; None where there is none."""
@@ -135,14 +135,14 @@ class Supervisor:
         self._service.counters.supervisor_log_lines_dropped += lines
         self._scoreboard.publish_supervisor(self._service.counters)
 
-    def run(self, hangups: list[int]) -> None:
-        """Keep the workers running until a signal ends the server; `hangups` holds a SIGHUP that came before."""
+    def run(self, early_sighups: list[int]) -> None:
+        """Keep the workers running until a signal ends the server; `early_sighups` holds a SIGHUP that came before."""
         for end in (self._alarm, self._alarmed):
             end.settimeout(0)
         signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
         for number in SIGNALS:
             signal.signal(number, self._queue_signal)
-        self._reload_wanted = bool(hangups)
+        self._reload_wanted = bool(early_sighups)
         self._warm_up()
         for _ in range(self._parts.workers):
             self._pool.add()
@@ -283,8 +283,11 @@ class Supervisor:
     def _reload(self, pending: _Pending) -> None:
         self._loading = True
         try:
-            if pending.run:
-                pending.run.result()
+            try:
+                if pending.run:
+                    pending.run.result()
+            except StateError as error:
+                pending.refused["import"] = error
             state = self._prepare(pending.config, pending.refused)
         except Exception as error:  # noqa: BLE001 - a defect must not end the supervisor: the next push may be good
             self._keep(error, pending.clock)
@@ -300,11 +303,11 @@ class Supervisor:
         self._outcomes.kept(error, clock)
         self._loading = False
 
-    def _prepare(self, config: Config, refused: MirrorlistdError | None) -> State:
+    def _prepare(self, config: Config, refused: dict[str, MirrorlistdError]) -> State:
         """Load, and have all workers build the same State; raise where one of them cannot."""
         self._loads += 1
         before = self._service.state
-        with read(config, start=before is None, refused_settings=refused) as inputs:
+        with read(config, start=before is None, refused=refused) as inputs:
             verdict = judge(inputs, before)
             state = build(verdict, before)
             sent, descriptors = SentVerdict.of(verdict)

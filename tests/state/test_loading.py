@@ -298,9 +298,9 @@ def test_refused_settings_hold_no_file_up(config: Config, tmp_path: Path) -> Non
     state = load(config)
     error = ConfigError("a mistake")
     with pytest.raises(ConfigError, match="a mistake"):
-        load(config, state, refused_settings=error)
+        load(config, state, refused={"settings": error})
     put(tmp_path / "s.mls", 6)
-    state = load(config, state, refused_settings=error)
+    state = load(config, state, refused={"settings": error})
     assert (state.serial, state.origin.refused) == (6, {"settings": "a mistake"})
     assert not load(config, state).origin.refused
 
