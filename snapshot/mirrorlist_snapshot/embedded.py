@@ -48,12 +48,16 @@ def ipv4_inside(packed: bytes) -> bytes | None:
     return inner if _is_public(inner) else None
 
 
+def _is_a_hosts(inner: bytes) -> bool:
+    """Whether another host may have an IPv4 address: not "this host", loopback, multicast or reserved."""
+    return inner[0] not in {0, 127} and inner[0] < 224  # noqa: PLR2004 - multicast and reserved
+
+
 def _is_public(inner: bytes) -> bool:
     """Whether an IPv4 address may be used across networks: not private, loopback, link-local, multicast or reserved."""
     first, second = inner[:2]
-    return not (
-        first in {0, 10, 127}
-        or first >= 224  # noqa: PLR2004 - multicast and reserved
+    return _is_a_hosts(inner) and not (
+        first == 10  # noqa: PLR2004 - private (RFC 1918)
         or (first == 100 and 64 <= second < 128)  # noqa: PLR2004 - shared by providers (RFC 6598)
         or (first, second) in {(169, 254), (192, 168)}
         or (first == 172 and 16 <= second < 32)  # noqa: PLR2004 - private (RFC 1918)
@@ -110,10 +114,11 @@ class OwnPrefixes:
         return cls(tuple(prefixes))
 
     def ipv4_inside(self, packed: bytes) -> bytes | None:
-        """Return the IPv4 address, public or private, behind one of the prefixes; None without one."""
+        """Return the IPv4 address, public or private, behind one of the prefixes; None without one that a host has."""
         for prefix, positions in self.prefixes:
             if packed.startswith(prefix) and len(packed) > _IPV4:
-                return bytes(map(packed.__getitem__, positions))
+                inner = bytes(map(packed.__getitem__, positions))
+                return inner if _is_a_hosts(inner) else None
         return None
 
     def network(self, network: IPv6Network) -> IPv4Network | None:

@@ -125,7 +125,8 @@ def test_addresses_behind_own_prefixes(inner: int, length: int, top: int) -> Non
         bits += bit
     address = IPv6Address(int(bits.ljust(128, "0"), 2))
     own = OwnPrefixes.parse([str(prefix)])
-    assert own.ipv4_inside(address.packed) == IPv4Address(inner).packed
+    no_host = inner >> 24 in {0, 127} or inner >> 24 >= 224
+    assert own.ipv4_inside(address.packed) == (None if no_host else IPv4Address(inner).packed)
     assert own.ipv4_inside(IPv4Address(inner).packed) is None
 
 
@@ -188,3 +189,19 @@ def test_any_ipv6_address(packed: bytes) -> None:
     inner = ipv4_inside(packed)
     assert inner is None or len(inner) == 4
     assert parse_address(str(IPv6Address(packed))) is not None
+
+
+@pytest.mark.parametrize("prefix", OWN)
+@pytest.mark.parametrize("inner", ["127.0.0.1", "127.9.9.9", "0.0.0.0", "0.0.0.9", "224.0.0.1", "255.255.255.255"])
+def test_no_own_prefix_leads_to_an_address_that_no_client_has(prefix: str, inner: str) -> None:
+    """A client that chooses the address behind the prefix is not taken for this machine: for an insider or a proxy."""
+    net = IPv6Network(prefix)
+    bits = list(f"{int(net.network_address):0128b}")
+    after = [bit for bit in range(net.prefixlen, 128) if not 64 <= bit < 72]
+    for position, bit in zip(after, f"{int(IPv4Address(inner)):032b}", strict=False):
+        bits[position] = bit
+    client = str(IPv6Address(int("".join(bits), 2)))
+    own = OwnPrefixes.parse([prefix])
+    assert own.ipv4_inside(IPv6Address(client).packed) is None
+    trust = Trust.parse(["127.0.0.0/8", inner], own_prefixes=own)
+    assert client_address(client, [b"192.0.2.1"], trust).address == known(client)
