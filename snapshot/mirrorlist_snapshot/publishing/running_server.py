@@ -11,10 +11,12 @@ import fcntl
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -22,7 +24,6 @@ from mirrorlist_snapshot.errors import ServingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from pathlib import Path
 
 READYZ: Final = "http://127.0.0.1:8080/readyz"
 """The /readyz of a server with default settings."""
@@ -85,13 +86,15 @@ class _UnixConnection(http.client.HTTPConnection):
 def send_sighup(pid_file: Path) -> int:
     """Send SIGHUP to the server that holds a pid file, and return its process id; raise ServingError if none does."""
     try:
-        with pid_file.open("rb") as file:
-            pid = _lock_holder(file.fileno(), pid_file)
+        descriptor = os.open(pid_file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not block
+        with open(descriptor, "rb"):  # noqa: PTH123 - a descriptor is not a path
+            pid = _locked_number(descriptor, pid_file)
             with _signalling(pid, pid_file) as send:
-                # A process that holds the lock now, under this number, is the one that was looked up under it: a number
-                # is not given away while its process lives.
-                if _lock_holder(file.fileno(), pid_file) != pid or not os.path.samestat(
-                    os.fstat(file.fileno()), pid_file.stat()
+                # The number of a process is not reused while the process lives. So a process that holds the lock now,
+                # under this number, is the one that will be signalled.
+                _check_holder(pid, os.fstat(descriptor), pid_file)
+                if _locked_number(descriptor, pid_file) != pid or not os.path.samestat(
+                    os.fstat(descriptor), pid_file.stat()
                 ):
                     raise ServingError(f"{pid_file}: the server was replaced in the meantime; try again")
                 send(signal.SIGHUP)
@@ -104,7 +107,7 @@ def send_sighup(pid_file: Path) -> int:
     return pid
 
 
-def _lock_holder(descriptor: int, pid_file: Path) -> int:
+def _locked_number(descriptor: int, pid_file: Path) -> int:
     """Return the number in a pid file that is locked."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -115,6 +118,31 @@ def _lock_holder(descriptor: int, pid_file: Path) -> int:
         raise ServingError(f"{pid_file}: is no pid file, or the server is just starting") from None
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     raise ServingError(f"{pid_file}: no running server holds it; no process was signalled")
+
+
+def _check_holder(pid: int, status: os.stat_result, pid_file: Path) -> None:
+    """Raise ServingError unless the process itself holds the lock: the number in the file may be wrong."""
+    try:
+        holds = _has_locked(pid, status)
+    except PermissionError:  # another user's process, or one that hides its files
+        locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+        lock = re.compile(rf"\d+: FLOCK +\w+ +WRITE {pid} \w+:\w+:{status.st_ino} ")
+        holds = any(map(lock.match, locks))
+    if not holds:
+        raise ServingError(f"{pid_file}: process {pid}, which it names, does not hold it; no process was signalled")
+
+
+def _has_locked(pid: int, status: os.stat_result) -> bool:
+    """Whether an open file of the process is this one, and has an exclusive lock (see flock(2))."""
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found = os.path.samestat(descriptor.stat(), status)
+            facts = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text(encoding="ascii") if found else ""
+        except FileNotFoundError:  # closed in the meantime
+            continue
+        if re.search(r"^lock:.*\bFLOCK\s.*\bWRITE\b", facts, re.MULTILINE):
+            return True
+    return False
 
 
 @contextlib.contextmanager

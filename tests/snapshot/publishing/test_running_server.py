@@ -72,6 +72,28 @@ def test_a_process_that_has_just_stopped(tmp_path: Path, bystander: subprocess.P
 
 
 @pytest.mark.process
+def test_only_the_holder_of_the_lock_is_signalled(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
+    """A pid file that a process holds with the number of another one in it signals neither."""
+    pid_file, other = tmp_path / "pid", tmp_path / "other"
+    pid_file.write_text(f"{bystander.pid}\n")
+    other.touch()
+    program = "import fcntl, sys, time; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print(); time.sleep(60)"
+    for held in (pid_file, other):
+        # The second holds a lock, too, but of another file than the one that names it.
+        command = [sys.executable, "-c", program, str(held)]
+        with pid_file.open("r+") as ours, subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            if held is other:
+                fcntl.flock(ours, fcntl.LOCK_EX)
+                pid_file.write_text(f"{process.pid}\n")
+            with pytest.raises(ServingError, match="which it names, does not hold it; no process was signalled"):
+                send_sighup(pid_file)
+            assert (bystander.poll(), process.poll()) == (None, None)
+            process.kill()
+
+
+@pytest.mark.process
 def test_the_holder_is_signalled(tmp_path: Path) -> None:
     """The process that holds the lock and whose number is in the file gets SIGHUP."""
     pid_file = tmp_path / "pid"
@@ -162,16 +184,14 @@ def test_publish_and_roll_back_with_a_server(tmp_path: Path, workers: int) -> No
 
 @pytest.mark.process
 def test_a_server_that_refuses(tmp_path: Path) -> None:
-    """Where the reload fails, the publication says at once why, and what is served meanwhile."""
+    """If the reload fails, the publication reports the reason at once; the old snapshot is still served."""
     served, pid = write_snapshot(tmp_path / "served.mls", stamped(1)), tmp_path / "pid"
-    settings = tmp_path / "mirrorlistd.toml"
-    settings.write_text('snapshot = "served.mls"\n')
-    with Server("--config", str(settings), "--pid-file", str(pid)) as server:
-        settings.write_text('snapshot = "served.mls"\nlimit = 0\n')
-        write_snapshot(tmp_path / "two", stamped(2), serial=2)
+    with Server("--snapshot", str(served), "--pid-file", str(pid)) as server:
+        two = write_snapshot(tmp_path / "two", stamped(2), serial=2)
+        two.write_bytes(two.read_bytes()[:-8])
         readyz = ReadyzEndpoint(f"http://127.0.0.1:{server.port}/readyz")
-        (tmp_path / "two").replace(served)
+        two.replace(served)
         for _ in range(2):  # the same failure again is another one
-            with pytest.raises(ServingError, match=r"does not serve serial 2: .*limit"):
+            with pytest.raises(ServingError, match=r"does not serve serial 2: .*cut off"):
                 reload_until_served(pid, readyz, 2, 30, ignore)
         assert "/s1/" in server.get("/mirrorlist?repo=r").text
