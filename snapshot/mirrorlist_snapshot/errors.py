@@ -95,6 +95,10 @@ class PublishError(MirrorlistSnapshotError):
     """The snapshot could not be put in place; the previous one is unchanged."""
 
 
+class PublishedError(MirrorlistSnapshotError):
+    """The snapshot is in place, but a later step failed: it was not flushed to disk, or cannot be read back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
     """What a new snapshot lacks of one kind of records; possibly nothing."""

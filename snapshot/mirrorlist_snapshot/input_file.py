@@ -6,6 +6,7 @@ waits for a writer, and opening a device may act on it. A file that another one 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from mirrorlist_snapshot.errors import FileProblem, InputFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
+    from typing import BinaryIO
 
 _CHUNK: Final = 1 << 20
 """Bytes read at a time."""
@@ -44,6 +46,14 @@ STATUS_FILE: Final = SizeLimit("a status file", 1 << 20)
 """A thousand mirrors, each with the longest reason, take 300 kB."""
 OPTIONS_FILE: Final = SizeLimit("an options file", 1 << 20)
 """Ten thousand networks take 200 kB."""
+SOURCE_FILE: Final = SizeLimit("a source file", 32 << 20)
+"""A thousand mirrors take some 500 kB in the syntax of people; lists of 150,000 directories some 10 MB."""
+YAML_FILE: Final = SizeLimit("a YAML file", 2 << 20)
+"""The YAML reader takes a hundred times the memory of the others; TOML and JSON hold larger descriptions."""
+CACHE_FILE: Final = SizeLimit("a MirrorManager cache", 1 << 30)
+"""The cache of a large distribution (1,000 hosts, 150,000 directories) has some 300 MB."""
+TABLE_FILE: Final = SizeLimit("a table beside a cache", 256 << 20)
+"""The million networks of the internet's routing table take some 30 MB."""
 KEY_FILE: Final = SizeLimit("a key file", 1 << 16)
 """A key in PEM takes 120 bytes."""
 
@@ -53,6 +63,21 @@ def read_file(path: Path, limit: SizeLimit) -> bytes:
     chunks: list[bytes] = []
     copy_file(path, chunks.append, limit)
     return b"".join(chunks)
+
+
+@contextlib.contextmanager
+def open_file(path: Path, limit: SizeLimit) -> Generator[BinaryIO]:
+    """Open a file that is too large to be kept in memory; raise InputFileError."""
+    try:
+        _check_kind(path, path.stat().st_mode)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:  # ValueError: NUL in the name
+        raise _unreadable(path, error) from error
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor is not a path
+        status = os.fstat(descriptor)
+        _check_kind(path, status.st_mode)  # another file may have taken its place
+        _check_size(path, status.st_size, limit)
+        yield file
 
 
 def copy_file(
@@ -77,9 +102,8 @@ def copy_file(
     try:
         before = os.fstat(descriptor)
         _check_kind(path, before.st_mode)  # another file may have taken its place
-        if limit is not None and before.st_size > limit.size:
-            found = f"has {before.st_size} bytes, more than the {limit.size} that {limit.purpose} may have"
-            raise InputFileError(path, FileProblem.TOO_LARGE, found)
+        if limit is not None:
+            _check_size(path, before.st_size, limit)
         if inspect is not None:
             inspect(descriptor, before.st_size)
         size = 0
@@ -100,6 +124,12 @@ def _read(path: Path, descriptor: int, most: int) -> bytes:
         return os.read(descriptor, min(most, _CHUNK))
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _check_size(path: Path, size: int, limit: SizeLimit) -> None:
+    if size > limit.size:
+        found = f"has {size} bytes, more than the {limit.size} that {limit.purpose} may have"
+        raise InputFileError(path, FileProblem.TOO_LARGE, found)
 
 
 def _check_kind(path: Path, mode: int) -> None:

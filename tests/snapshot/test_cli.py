@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import re
+import shlex
 import signal
 import subprocess
+import termios
+import time
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from mirrorlist_snapshot import format as snapshot_format
+from support.caches import encode, small_cache
 from support.snapshot_command import COMMAND, SECONDS, SOURCE, environment, json_of, run
 from support.snapshot_files import small_snapshot
 from support.snapshots import mirror, snapshot_of
 
 pytestmark = pytest.mark.process
 
+IMPORT = ["compile", "--check", "--from", "mirrormanager"]
 MISTAKES = SOURCE.replace('"NL"', '"ZZ"').replace("kind", "knid")
 
 
@@ -122,7 +129,7 @@ def test_the_json_schema_needs_no_source(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param([], "COMMAND", id="no verb"),
+        pytest.param([], "VERB", id="no verb"),
         pytest.param(["compile"], "SOURCE", id="no source"),
         pytest.param(["compile", "good.toml"], "-o FILE", id="no output"),
         pytest.param(["compile", "good.toml", "-o", "a", "--serial", "-1"], "--serial", id="serial"),
@@ -154,16 +161,16 @@ def test_a_wrong_source_date_epoch(folder: Path) -> None:
 
 
 def test_help_has_examples(folder: Path) -> None:
-    """Each --help shows examples and exit codes; only diff has other codes, those of diff(1)."""
+    """Each --help shows examples and exit statuses; only diff has other ones, those of diff(1)."""
     text = run(folder, "--help").stdout
     assert "examples:" in text
-    assert "exit codes: 0 done, 1 refused, or something cannot be read or written, 2 wrong usage" in text
+    assert "exit status: 0 done, 1 refused, or something cannot be read or written, 2 wrong usage" in text
     for verb in ("compile", "verify", "inspect", "diff"):
         text = run(folder, verb, "--help").stdout
         assert f"  mirrorlist-snapshot {verb} " in text
-        assert "exit codes" in text
+        assert "exit status" in text
         assert ("as of diff(1)" in text) == (verb == "diff")
-        assert ("2 wrong usage" in text) == (verb != "diff")
+        assert ("2 wrong usage" in " ".join(text.split())) == (verb != "diff")
 
 
 def test_version(folder: Path) -> None:
@@ -333,15 +340,113 @@ def test_output_that_cannot_be_written(folder: Path, arguments: list[str], code:
 
 def test_interrupted(folder: Path) -> None:
     """Ctrl-C ends the command quietly with 130."""
-    os.mkfifo(folder / "fifo.mls")
     with subprocess.Popen(
-        [*COMMAND, "verify", "fifo.mls"], cwd=folder, env=environment({}), stderr=subprocess.PIPE
+        [*COMMAND, "verify", "-"], cwd=folder, env=environment({}), stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        with (folder / "fifo.mls").open("wb"):  # opens when the command reads
-            process.send_signal(signal.SIGINT)
-            assert process.wait(SECONDS) == 130
+        assert process.stdin
         assert process.stderr
+        process.stdin.write(bytes(1 << 20))  # more than a pipe holds: returns when the command reads
+        state = Path(f"/proc/{process.pid}/stat")
+        # The pipe is empty and the command sleeps: it waits for more.
+        while any(fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4))) or ") S " not in state.read_text():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 130
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["verify", "PIPE"], id="verify"),
+        pytest.param(["verify", "old.mls", "--trusted-key", "PIPE"], id="trusted key"),
+        pytest.param(["inspect", "PIPE"], id="inspect"),
+        pytest.param(["diff", "old.mls", "PIPE"], id="diff"),
+        pytest.param(["publish", "PIPE", "a.mls"], id="publish"),
+        pytest.param(["publish", "old.mls", "PIPE"], id="publish over"),
+        pytest.param(["publish", "old.mls", "a.mls", "--sign-key", "PIPE"], id="signing key"),
+        pytest.param(["publish", "old.mls", "a.mls", "--signal", "PIPE", "--wait", "1"], id="pid file"),
+        pytest.param(["rollback", "PIPE"], id="rollback"),
+        pytest.param(["compile", "PIPE.toml", "--check"], id="source"),
+        pytest.param(["compile", "good.toml", "-o", "PIPE"], id="compile over"),
+        pytest.param(["compile", "good.toml", "--check", "--file-details", ".", "--previous", "PIPE"], id="previous"),
+        pytest.param([*IMPORT, "PIPE"], id="cache"),
+        pytest.param(
+            ["compile", "--from", "mirrormanager", "cache", "--country-continent", "PIPE", "--check"], id="CSV"
+        ),
+        pytest.param([*IMPORT, "cache", "--global-netblocks", "PIPE"], id="AS"),
+    ],
+)
+def test_what_is_not_a_regular_file_is_refused_at_once(folder: Path, arguments: list[str]) -> None:
+    """A pipe without a writer is refused wherever a file is named; no verb waits for it."""
+    for name in ("PIPE", "PIPE.toml"):
+        os.mkfifo(folder / name)
+    (folder / "cache").write_bytes(encode(small_cache()))
+    result = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment({}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert result.returncode in {1, 2, 3}
+    assert "PIPE" in result.stderr
+    assert re.search(r"not a regular file|no pid file|no running server", result.stderr), result.stderr
+
+
+@pytest.mark.parametrize("verb", ["publish", "rollback", "compile", "keygen"])
+@pytest.mark.parametrize("output", ["full", "closed", "gone"])
+@pytest.mark.parametrize("error", ["read", "full"])
+def test_the_exit_status_tells_what_happened_to_the_file(folder: Path, verb: str, output: str, error: str) -> None:
+    """If a file is written and the report of it cannot be, the exit status is 4; refused is 1, whatever the output."""
+    good = {
+        "publish": ["publish", "new.mls", "t.mls", "--force", "--json"],
+        "rollback": ["rollback", "t.mls", "--force", "--json"],
+        "compile": ["compile", "good.toml", "-o", "t.mls", "--json"],
+        "keygen": ["keygen", "key", "--json"],
+    }[verb]
+    refused = {
+        "publish": ["publish", "good.toml", "t.mls", "--json"],
+        "rollback": ["rollback", "t.mls", "--to", "5", "--json"],
+        "compile": ["compile", "bad.toml", "-o", "t.mls", "--json"],
+        "keygen": ["keygen", "key", "--json"],
+    }[verb]
+    run(folder, "publish", "old.mls", "t.mls")
+    run(folder, "publish", "new.mls", "t.mls", "--force")
+    if verb == "publish":
+        (folder / "t.mls").write_bytes((folder / "old.mls").read_bytes())
+    before = (folder / "t.mls").read_bytes()
+    assert output_fails(folder, good, output, error) == 4
+    assert verb == "keygen" or (folder / "t.mls").read_bytes() != before
+    after = (folder / "t.mls").read_bytes()
+    # Before anything is written, a reader that has gone ends the command as it does any filter.
+    assert output_fails(folder, refused, output, error) in ({1, 141} if verb in {"compile", "keygen"} else {1})
+    assert (folder / "t.mls").read_bytes() == after
+
+
+def output_fails(folder: Path, arguments: list[str], output: str, error: str) -> int:
+    """Run the command with an output that cannot be written, and maybe such a standard error; its exit status."""
+    with Path("/dev/full").open("wb") as full:
+        read, write = os.pipe()
+        os.close(read)
+        words = " ".join(map(shlex.quote, [*COMMAND, *arguments]))
+        try:
+            result = subprocess.run(
+                ["/bin/sh", "-c", f"exec {words} >&-"] if output == "closed" else [*COMMAND, *arguments],
+                cwd=folder,
+                env=environment({}),
+                stdout=write if output == "gone" else full,
+                stderr=full if error == "full" else subprocess.PIPE,
+                timeout=SECONDS,
+                check=False,
+            )
+        finally:
+            os.close(write)
+    assert b"Traceback" not in (result.stderr or b"")
+    return result.returncode
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])

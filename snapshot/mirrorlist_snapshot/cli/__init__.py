@@ -1,60 +1,61 @@
-"""The command `mirrorlist-snapshot`: one module per verb, and what they share in `console`.
+"""The command `mirrorlist-snapshot`: one module per verb, imported when the verb is used.
 
-Results go to standard output, everything said about them to standard error. A failure is one clear line, never a
-traceback; a reader that goes away (`| head`) and Ctrl-C are no failures to speak of.
+Results go to standard output; warnings, progress and errors go to standard error.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.cli import (
-    cmd_compile,
-    cmd_diff,
-    cmd_inspect,
-    cmd_keygen,
-    cmd_publish,
-    cmd_rollback,
-    cmd_verify,
-)
-from mirrorlist_snapshot.cli.console import CommandError, generator
-from mirrorlist_snapshot.console import CommandParser, parse_arguments, run_command
+from mirrorlist_snapshot.cli.shared import PROGRAM, CommandError, generator
+from mirrorlist_snapshot.console import STATUSES, CommandParser, Verbs, add_verbs, parse_arguments, run_command
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_EPILOG: Final = """\
+_VERBS: Final[Verbs] = {
+    "compile": ("mirrorlist_snapshot.cli.cmd_compile", "compile sources into a snapshot file"),
+    "verify": ("mirrorlist_snapshot.cli.cmd_verify", "check a snapshot file completely"),
+    "inspect": (
+        "mirrorlist_snapshot.cli.cmd_inspect",
+        "show serial, age, counts, repositories, mirrors and size per section",
+    ),
+    "diff": ("mirrorlist_snapshot.cli.cmd_diff", "show the differences between two snapshots"),
+    "publish": ("mirrorlist_snapshot.cli.cmd_publish", "put a snapshot in place for servers, atomically"),
+    "rollback": ("mirrorlist_snapshot.cli.cmd_rollback", "publish an earlier snapshot again"),
+    "keygen": ("mirrorlist_snapshot.cli.cmd_keygen", "make a pair of keys to sign snapshots with"),
+}
+_EPILOG: Final = f"""\
 examples:
   mirrorlist-snapshot compile mirrors/ -o mirrors.mls
   mirrorlist-snapshot diff /srv/mirrors.mls mirrors.mls
   mirrorlist-snapshot publish mirrors.mls /srv/mirrors.mls --signal /run/mirrorlistd/pid
   mirrorlist-snapshot inspect mirrors.mls --json | jq .counts
 
-Each command has its own --help.
+Each verb has its own --help.
 
-exit codes: 0 done, 1 refused, or something cannot be read or written, 2 wrong usage; diff has those of diff(1),
-publish and rollback also 3: published, but not served
-"""
+exit status: 0 done, 1 refused, or something cannot be read or written, 2 wrong usage; verbs that write files also
+4: written, but the report of it cannot be; diff has the statuses of diff(1), publish and rollback also 3: published,
+but not served; {STATUSES}"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with its arguments (those of the process by default) and give its exit code."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command with its arguments (by default those of the process) and return its exit status."""
 
     def action(options: argparse.Namespace) -> int:
-        return int(parse_arguments(_parser(), arguments, options).run(options))
+        parse_arguments(_parser(), words, options)
+        return int(options.run(options))
 
-    return run_command("mirrorlist-snapshot", action, (CommandError,))
+    return run_command(PROGRAM, action, (CommandError,))
 
 
 def _parser() -> CommandParser:
     parser = CommandParser(
-        prog="mirrorlist-snapshot",
-        description="Compile a description of mirrors into the snapshot that mirrorlistd serves, and look into one.",
+        prog=PROGRAM,
+        description="Compile a description of mirrors into the snapshot that mirrorlistd serves; check and publish it.",
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=generator())
-    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (cmd_compile, cmd_verify, cmd_inspect, cmd_diff, cmd_publish, cmd_rollback, cmd_keygen):
-        module.add(verbs)
+    add_verbs(parser, _VERBS)
     return parser

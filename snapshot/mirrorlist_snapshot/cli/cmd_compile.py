@@ -1,4 +1,4 @@
-"""`compile SOURCE... -o FILE`: from what people write to what the server serves."""
+"""`compile SOURCE... -o FILE`: turn sources into the snapshot that servers load."""
 
 from __future__ import annotations
 
@@ -11,39 +11,38 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.cli import file_details_flags, mirrormanager_flags
-from mirrorlist_snapshot.cli.console import (
-    EXIT_REFUSED,
-    RED,
+from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
+from mirrorlist_snapshot.cli.shared import (
+    NOT_REPORTED,
     STANDARD,
-    YELLOW,
     CommandError,
     add_json,
-    add_verb,
+    console,
     generator,
-    say,
-    show_bytes,
-    show_json,
+    report_done,
 )
-from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
-from mirrorlist_snapshot.errors import PublishError, SnapshotError, SourceError
+from mirrorlist_snapshot.compiler import compile_snapshot
+from mirrorlist_snapshot.console import RED, REFUSED, YELLOW, show_bytes, show_json, whole
+from mirrorlist_snapshot.errors import InputFileError, PublishedError, PublishError, SnapshotError, SourceError
+from mirrorlist_snapshot.input_file import SNAPSHOT, read_file
 from mirrorlist_snapshot.publishing.file_target import write_snapshot
 from mirrorlist_snapshot.report.text import plural
+from mirrorlist_snapshot.source import json_schema, read_sources
 
 if TYPE_CHECKING:
     import argparse
 
-    from mirrorlist_snapshot.cli.console import Verbs
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.model import Snapshot
     from mirrorlist_snapshot.records import NetworkRecords
     from mirrorlist_snapshot.signing import SigningKey
 
-_EPILOG: Final = f"""\
-SOURCE is a TOML, YAML or JSON file, or a folder of them. All mistakes of all files are listed, one a line:
+EXAMPLES: Final = f"""\
+SOURCE is a TOML, YAML or JSON file, or a folder of them. All mistakes of all files are listed, one on each line:
 FILE:LINE: KEY: what was found and what is allowed.
 
-The serial grows with every publication. Without --serial it is the serial of FILE as it is there plus one, or the
-build time in seconds if that is more (so it also grows when the old file is lost).
+The serial must grow with every publication. Without --serial it is the serial of the existing FILE plus one, or the
+build time in seconds if that is more, so that it also grows if the old file is lost.
 The build time is SOURCE_DATE_EPOCH if set, else now (or MirrorManager's, see below). The same sources, --serial and
 SOURCE_DATE_EPOCH give the same bytes.
 
@@ -54,7 +53,8 @@ With the JSON Schema, editors complete keys and mark mistakes while you write. A
   YAML  # yaml-language-server: $schema=./mirrors.schema.json
   JSON  {{ "$schema": "./mirrors.schema.json",
 
-exit codes: 0 compiled, 1 the sources are refused, or TREE cannot be read or an output written, 2 wrong usage
+exit status: 0 compiled, 1 nothing was written: the sources are refused, or a file cannot be read or written, 2 wrong
+usage, 4 FILE is written, but a later step failed, or the output cannot be written
 
 examples:
   mirrorlist-snapshot compile mirrors.toml overrides.yaml -o /srv/mirrors.mls
@@ -74,53 +74,50 @@ _NOUNS: Final = {
 }
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command's parser."""
-    parser = add_verb(verbs, "compile", run, "Compile sources into a snapshot file.", _EPILOG)
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the verb."""
     parser.add_argument("sources", metavar="SOURCE", type=Path, nargs="*", help="a source file, or a folder of them")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="the snapshot to write; - is standard output")
-    parser.add_argument("--serial", metavar="N", type=int, help="serial number (default: see below)")
+    parser.add_argument(
+        "--serial",
+        metavar="N",
+        type=whole(0, snapshot_format.MAX_SERIAL, "a serial"),
+        help="serial number (default: see below)",
+    )
     parser.add_argument("--check", action="store_true", help="do everything but write the file")
     parser.add_argument(
         "--json-schema",
         action="store_true",
-        help="write the JSON Schema of sources and do nothing else; below: how to attach it in an editor",
+        help="write the JSON Schema of sources and do nothing else; see below how to attach it in an editor",
     )
     add_sign_key(parser)
     add_json(parser)
     file_details_flags.add_flags(parser)
     mirrormanager_flags.add_flags(parser)
-    parser.set_defaults(parser=parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compile, or say why not."""
-    # Only this verb needs pydantic and the parsers of sources, which take longer to import than the others to run.
-    from mirrorlist_snapshot.source import json_schema  # noqa: PLC0415 - see above
-
+    """Compile sources into a snapshot."""
     if options.json_schema:
         show_json(json_schema())
         return 0
     _check_usage(options)
-    asked = _source_date(options.parser)
-    key = signing_key(options.sign_key)  # before the work, not after it
+    date = _source_date(options.parser)
+    key = signing_key(options.sign_key)  # first: a wrong key must not cost a compilation
     try:
-        _compile(options, asked, key)
+        return _compile(options, date, key)
     except SourceError as refusal:
         return _refuse(refusal.complaints, as_json=options.json)
-    return 0
 
 
-def _compile(options: argparse.Namespace, asked: int | None, key: SigningKey | None) -> None:
+def _compile(options: argparse.Namespace, date: int | None, key: SigningKey | None) -> int:
     source = _read(options)
     records, complaints = source.records, source.complaints
     _list(complaints)
-    built = next(one for one in (asked, source.time, int(time.time())) if one is not None)
+    built = next(one for one in (date, source.time, int(time.time())) if one is not None)
     if options.file_details:
         records, warnings = file_details_flags.add_file_details(options, records, built)
         complaints += warnings
-    from mirrorlist_snapshot.compiler import compile_snapshot  # noqa: PLC0415 - see `run`
-
     serial = _serial(options.serial, options.output, built)
     try:
         snapshot = compile_snapshot(records, serial=serial, built=built, generator=generator())
@@ -131,32 +128,39 @@ def _compile(options: argparse.Namespace, asked: int | None, key: SigningKey | N
         raise CommandError(f"cannot compile this: {failure}") from failure
     if options.kind == mirrormanager_flags.KIND:
         mirrormanager_flags.check_loss(options, snapshot)
-    if not options.check:
-        _write(data, options.output)
-    _summarise(options, snapshot, data, complaints, source.skipped)
+    trouble = None if options.check else _write(data, options.output)
+    if trouble:
+        console().error(trouble)
+
+    def report() -> None:
+        _summarise(options, snapshot, data, complaints, source.skipped)
+
+    status = NOT_REPORTED if trouble else 0
+    if options.check or options.output == STANDARD:
+        report()
+        return status
+    return report_done(report, f"{options.output} is written", status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """What was read, whatever it was read from."""
+    """The result of reading any kind of source."""
 
     records: NetworkRecords
     complaints: tuple[Complaint, ...]
     """Warnings."""
     time: int | None = None
-    """When the source was made, in seconds since 1970 UTC, if it says so."""
+    """The source's own time, in seconds since 1970 UTC, if it has one."""
     skipped: dict[str, dict[str, int]] | None = None
-    """File -> table -> rows that were left out, of an import."""
+    """File -> table -> number of skipped rows, of an import."""
 
 
 def _read(options: argparse.Namespace) -> _Source:
-    """Read the sources; SourceError where they are refused."""
+    """Read the sources; raise SourceError if they are refused."""
     if options.kind == mirrormanager_flags.KIND:
         found = mirrormanager_flags.read(options)
         skipped = {one.file: one.counts for one in found.skips}
         return _Source(records=found.records, complaints=found.complaints, time=found.time, skipped=skipped)
-    from mirrorlist_snapshot.source import read_sources  # noqa: PLC0415 - see `run`
-
     records, complaints = read_sources(options.sources)
     return _Source(records=records, complaints=complaints)
 
@@ -167,68 +171,72 @@ def _check_usage(options: argparse.Namespace) -> None:
         fail("name at least one SOURCE, a file or a folder")
     if options.output is None and not options.check:
         fail("name the snapshot to write with -o FILE, or use --check")
-    if options.serial is not None and not 0 <= options.serial <= snapshot_format.MAX_SERIAL:
-        fail(f"--serial is a number from 0 to {snapshot_format.MAX_SERIAL}")
     if options.output == STANDARD and not options.check and (options.json or sys.stdout.isatty()):
-        fail("-o - writes the snapshot itself to standard output: redirect that, and do not ask for --json")
+        fail("-o - writes the snapshot itself to standard output: redirect that, and do not use --json")
     file_details_flags.check_usage(options)
     mirrormanager_flags.check_usage(options)
 
 
 def _source_date(parser: argparse.ArgumentParser) -> int | None:
-    """Seconds since 1970 UTC, if set: https://reproducible-builds.org/specs/source-date-epoch/."""
+    """Return SOURCE_DATE_EPOCH, if set: https://reproducible-builds.org/specs/source-date-epoch/."""
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text) <= snapshot_format.MAX_TIME):
-        parser.error(f"SOURCE_DATE_EPOCH is a number of seconds since 1970, not {text!r}")
+    if not (text.isascii() and text.isdigit() and int(text[:20]) <= snapshot_format.MAX_TIME):
+        parser.error(f"SOURCE_DATE_EPOCH must be a number of seconds since 1970, found {text[:40]!r}")
     return int(text)
 
 
-def _serial(asked: int | None, output: Path | None, built: int) -> int:
-    """The asked serial, else one that grows: over the file that is replaced, and over time."""
+def _serial(requested: int | None, output: Path | None, built: int) -> int:
+    """Return the requested serial, else one above that of the file to be replaced, and at least the build time."""
     old = _old_serial(output)
-    if asked is None:
+    if requested is None:
         return max(old + 1, built)
-    if asked <= old:
-        say(f"warning: serial {asked} is not more than {old}, that of {output} as it is", YELLOW)
-    return asked
+    if requested <= old:
+        console().say(f"warning: serial {requested} is not more than {old}, that of the existing {output}", YELLOW)
+    return requested
 
 
 def _old_serial(output: Path | None) -> int:
-    """The serial of the file to be replaced, -1 where there is none."""
+    """Return the serial of the file to be replaced, -1 if there is none."""
     if output is None or output == STANDARD or not output.is_file():
         return -1
     try:
-        return snapshot_format.header(output.read_bytes()).serial
-    except (OSError, SnapshotError) as failure:
-        reason = failure.strerror if isinstance(failure, OSError) else failure
-        say(f"warning: {output}: the old serial cannot be read, so the new one may not grow: {reason}", YELLOW)
+        return snapshot_format.header(read_file(output, SNAPSHOT)).serial
+    except (InputFileError, SnapshotError) as failure:
+        reason = failure.found if isinstance(failure, InputFileError) else failure
+        console().say(
+            f"warning: {output}: the old serial cannot be read, so the new one may not grow: {reason}", YELLOW
+        )
         return -1
 
 
-def _write(data: bytes, output: Path) -> None:
-    if output == STANDARD:
-        show_bytes(data)
-        return
+def _write(data: bytes, output: Path) -> str | None:
+    """Write the snapshot; return what failed after it was in place. Raise CommandError if it was not written."""
     try:
-        write_snapshot(data, output)
+        if output == STANDARD:
+            show_bytes(data)
+        else:
+            write_snapshot(data, output)
+    except PublishedError as failure:
+        return str(failure)
     except (PublishError, SnapshotError) as failure:
         raise CommandError(str(failure)) from failure
+    return None
 
 
 def _list(complaints: tuple[Complaint, ...]) -> None:
     for complaint in complaints:
-        say(str(complaint), YELLOW if complaint.warning else RED)
+        console().say(str(complaint), YELLOW if complaint.warning else RED)
 
 
 def _refuse(complaints: tuple[Complaint, ...], *, as_json: bool) -> int:
     mistakes = sum(not complaint.warning for complaint in complaints)
     _list(complaints)
-    say(f"refused: {plural(mistakes, 'mistake')}; nothing was written")
+    console().say(f"refused: {plural(mistakes, 'mistake')}; nothing was written")
     if as_json:
         show_json({"ok": False, "complaints": [asdict(complaint) for complaint in complaints]})
-    return EXIT_REFUSED
+    return REFUSED
 
 
 def _summarise(
@@ -247,7 +255,7 @@ def _summarise(
         "carrier_sets": len(snapshot.sets),
         "files": len(snapshot.files),
     }
-    say(
+    console().say(
         f"{'checked, nothing written' if options.check else f'wrote {place}'}: serial {snapshot.serial}, "
         + ", ".join(plural(number, *_NOUNS[name]) for name, number in counts.items())
         + f", {len(data):,} bytes, digest {header.digest}"

@@ -1,4 +1,4 @@
-"""`diff OLD NEW`: what a new snapshot changes, down to the countries whose answers change."""
+"""`diff OLD NEW`: the differences between two snapshots, down to the countries whose answers change."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot import report
-from mirrorlist_snapshot.cli.console import STANDARD, add_json, add_verb, load, show, show_json
+from mirrorlist_snapshot.cli.shared import STANDARD, add_json, load
+from mirrorlist_snapshot.console import show, show_json
 
 if TYPE_CHECKING:
     import argparse
 
-    from mirrorlist_snapshot.cli.console import Verbs
+EXAMPLES: Final = """\
+Serial, build time and generator are shown but do not count as a difference. A country is listed if its clients get
+other mirrors, weights, tiers or URLs, with the server's defaults and without regard to netblocks and AS numbers.
 
-_EPILOG: Final = """\
-Serial, build time and generator are shown but are no difference. The countries are those whose clients get other
-mirrors, weights, tiers or URLs, with the server's defaults and for addresses that no netblock or AS number singles out.
-
-exit codes, as of diff(1): 0 the same, 1 different, 2 trouble: a file is not a good snapshot or cannot be read,
-the output cannot be written, or wrong usage
+exit status, as of diff(1): 0 no difference, 1 different, 2 trouble: a file is invalid or cannot be read, the output
+cannot be written, or wrong usage
 
 examples:
   mirrorlist-snapshot diff /srv/mirrors.mls mirrors.mls
@@ -28,12 +27,11 @@ examples:
 _TROUBLE: Final = 2
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command's parser."""
-    parser = add_verb(verbs, "diff", run, "Show what changes between two snapshots.", _EPILOG)
-    parser.set_defaults(parser=parser, trouble=_TROUBLE)
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the verb."""
+    parser.set_defaults(trouble=_TROUBLE)
     parser.add_argument("old", metavar="OLD", type=Path, help="a snapshot; - is standard input")
-    parser.add_argument("new", metavar="NEW", type=Path, help="a later one")
+    parser.add_argument("new", metavar="NEW", type=Path, help="a later snapshot")
     add_json(parser)
 
 

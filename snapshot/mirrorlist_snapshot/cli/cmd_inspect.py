@@ -1,4 +1,4 @@
-"""`inspect FILE`: what a snapshot says."""
+"""`inspect FILE`: the contents of a snapshot."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot import report
-from mirrorlist_snapshot.cli.console import add_json, add_verb, load, show, show_json
+from mirrorlist_snapshot.cli.shared import add_json, load
+from mirrorlist_snapshot.console import show, show_json
 
 if TYPE_CHECKING:
     import argparse
 
-    from mirrorlist_snapshot.cli.console import Verbs
-
-_EPILOG: Final = """\
-exit codes: 0 shown, 1 the file is not a good snapshot or cannot be read, or the output cannot be written, 2 wrong usage
+EXAMPLES: Final = """\
+exit status: 0 shown, 1 the file is invalid or cannot be read, or the output cannot be written, 2 wrong usage
 
 examples:
   mirrorlist-snapshot inspect mirrors.mls | less
@@ -24,10 +23,8 @@ examples:
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command's parser."""
-    summary = "Show serial, age, counts, repositories, mirrors and size per section."
-    parser = add_verb(verbs, "inspect", run, summary, _EPILOG)
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the verb."""
     parser.add_argument("file", metavar="FILE", type=Path, help="a snapshot; - is standard input")
     add_json(parser)
 

@@ -1,12 +1,19 @@
-"""`rollback TARGET`: publish again what was in place before, under a new serial."""
+"""`rollback TARGET`: publish an earlier snapshot again, under a new serial."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli.console import CommandError, add_verb, show, show_json
-from mirrorlist_snapshot.cli.publishing_flags import EXIT_CODES, add_flags, add_target, open_target, publish_by
+from mirrorlist_snapshot.cli.publishing_flags import (
+    EXIT_STATUSES,
+    add_publishing_flags,
+    add_target,
+    open_target,
+    publish_by,
+)
+from mirrorlist_snapshot.cli.shared import CommandError
+from mirrorlist_snapshot.console import show, show_json, whole
 from mirrorlist_snapshot.errors import PublishError, SnapshotError
 from mirrorlist_snapshot.publishing.rules import rollback
 from mirrorlist_snapshot.report.text import moment, plural
@@ -14,7 +21,6 @@ from mirrorlist_snapshot.report.text import moment, plural
 if TYPE_CHECKING:
     import argparse
 
-    from mirrorlist_snapshot.cli.console import Verbs
     from mirrorlist_snapshot.publishing.rules import Publication, PublicationRules, Target
 
 _COUNTED: Final = {
@@ -22,13 +28,13 @@ _COUNTED: Final = {
     "repositories": ("repository", "repositories"),
     "directories": ("directory", "directories"),
 }
-"""What a generation holds: a key of its facts, and the words for one and for several."""
-_EPILOG: Final = f"""\
-Without --to it is the newest generation that is older than what is in place; rolling back again goes further back.
-The content is published under a serial that is more than all others, because servers that check signatures never go
-back: it must be signed anew where they do. Everything else is as `publish` has it: see its --help.
+"""Counts of a generation: key of its facts -> noun in singular and plural."""
+EXAMPLES: Final = f"""\
+Without --to, publishes the newest generation that is older than the snapshot in place; a second rollback goes further
+back. The content gets a serial above all others, because servers that check signatures never go back to an older
+serial. For such servers, sign it with --sign-key. For the rest see `publish --help`.
 
-{EXIT_CODES}
+{EXIT_STATUSES}
 examples:
   mirrorlist-snapshot rollback /srv/mirrors.mls --list
   mirrorlist-snapshot rollback /srv/mirrors.mls --sign-key 2026.key --signal /run/mirrorlistd/pid
@@ -37,18 +43,22 @@ examples:
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command's parser."""
-    parser = add_verb(verbs, "rollback", run, "Publish again what was in place before.", _EPILOG)
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the verb."""
     add_target(parser)
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--to", metavar="SERIAL", type=int, help="the generation to publish again")
+    which.add_argument(
+        "--to",
+        metavar="SERIAL",
+        type=whole(0, snapshot_format.MAX_SERIAL, "a serial"),
+        help="the generation to publish again",
+    )
     which.add_argument("--list", action="store_true", help="show the generations, newest first, and do nothing else")
-    add_flags(parser)
+    add_publishing_flags(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Roll back, or show to what one could."""
+    """Roll back, or list the generations."""
     if options.list:
         return _list(options)
 

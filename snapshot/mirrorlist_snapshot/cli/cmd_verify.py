@@ -1,4 +1,4 @@
-"""`verify FILE`: every check there is, in one line."""
+"""`verify FILE`: check a snapshot completely and report the result in one line."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli.console import CommandError, add_json, add_verb, input_name, load, show, show_json
 from mirrorlist_snapshot.cli.key_flags import add_trusted_keys, trusted_keys
+from mirrorlist_snapshot.cli.shared import CommandError, add_json, input_name, load
+from mirrorlist_snapshot.console import show, show_json
 
 if TYPE_CHECKING:
     import argparse
 
-    from mirrorlist_snapshot.cli.console import Verbs
     from mirrorlist_snapshot.signing import TrustedKeys
 
-_EPILOG: Final = """\
-Checks digests, structure, cross references and the order of every table, more than the server does when it loads.
-Whether a signature is good can be told with the keys alone: name those that you trust.
-With --json, `ok` says whether the file is good; if not, `error` says why.
+EXAMPLES: Final = """\
+Checks digests, structure, cross references and the order of every table: more than the server checks on loading.
+A signature is verified only with --trusted-key. With --json, `ok` is whether the file is valid, `error` the reason if
+it is not.
 
-exit codes: 0 the file is good, 1 it is not or cannot be read, or the output cannot be written, 2 wrong usage
+exit status: 0 the file is valid, 1 it is invalid or cannot be read, or the output cannot be written, 2 wrong usage
 
 examples:
   mirrorlist-snapshot verify mirrors.mls && mv mirrors.mls /srv/
@@ -30,16 +30,15 @@ examples:
 """
 
 
-def add(verbs: Verbs) -> None:
-    """Add the verb to the command's parser."""
-    parser = add_verb(verbs, "verify", run, "Check a snapshot file completely.", _EPILOG)
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the verb."""
     parser.add_argument("file", metavar="FILE", type=Path, help="a snapshot; - is standard input")
     add_trusted_keys(parser)
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check and say so."""
+    """Check one snapshot."""
     file = input_name(options.file)
     keys = trusted_keys(options.trusted_keys)
     try:

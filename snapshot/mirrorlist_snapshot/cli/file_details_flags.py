@@ -1,17 +1,18 @@
-"""`compile --file-details`: sizes, times and hashes from local trees, earlier versions from the snapshot before."""
+"""`compile --file-details`: sizes, times and hashes from local trees, earlier versions from the previous snapshot."""
 
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli.console import YELLOW, CommandError, Progress, load, say
-from mirrorlist_snapshot.errors import Complaint, SnapshotError
+from mirrorlist_snapshot.cli.shared import CommandError, console, load
+from mirrorlist_snapshot.console import YELLOW, real
+from mirrorlist_snapshot.errors import Complaint, InputFileError, SnapshotError
 from mirrorlist_snapshot.file_details import tree
 from mirrorlist_snapshot.file_details.alternates import MAX_ALTERNATES, PreviousFiles, directories_of, with_file_details
+from mirrorlist_snapshot.input_file import SNAPSHOT, read_file
 from mirrorlist_snapshot.report.text import plural
 
 if TYPE_CHECKING:
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.records import NetworkRecords
 
 EPILOG: Final = f"""\
-File details are what metalinks state. --file-details reads them from TREE, a local copy of the category's top
-directory: of every directory that is some repository's, or is listed in the sources, the files
-{chr(10).join(f"  {name:<22}({whose})" for name, whose in tree.WELL_KNOWN.items())}
-and those like --file-details-name. `files` in the sources win over the tree. A file that cannot be read, or changes
-while it is read, is warned about and keeps the details it had before, if any.
+Metalinks state details of files: size, time and hashes. --file-details reads them from TREE, a local copy of the
+category's top directory: in every directory of a repository, and in every listed directory, the files
+{chr(10).join(f"  {name:<22}({clients})" for name, clients in tree.WELL_KNOWN.items())}
+and those that match --file-details-name. `files` in the sources win over the tree. A file that cannot be read, or
+changes while it is read, gives a warning and keeps its previous details, if it has any.
 
-A file that differs from what the snapshot before says of it (FILE as it is there, or --previous) keeps that version
-as an alternate, so that mirrors which lag behind are not rejected: for --keep-alternates days after the timestamp of
-the version that replaced it, at most {MAX_ALTERNATES} of them. The same files and times, --previous, flags and
+If a file has changed since the previous snapshot (the existing FILE, or --previous), its previous version becomes an
+alternate, so that clients accept mirrors that lag behind: for --keep-alternates days after the timestamp of the version
+that replaced it, at most {MAX_ALTERNATES} alternates a file. The same files and times, --previous, flags and
 SOURCE_DATE_EPOCH give the same bytes.
 """
 _DAY: Final = 86_400
@@ -53,23 +54,26 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=_name,
-        help="read files like this, too: a path below a repository's directory, such as 'images/*.iso'; repeatable",
+        help="read also files that match: a path below a repository's directory, such as 'images/*.iso'; repeatable",
     )
     group.add_argument(
-        "--previous", metavar="FILE", type=Path, help="snapshot that knows earlier versions (default: that of -o)"
+        "--previous",
+        metavar="FILE",
+        type=Path,
+        help="snapshot with earlier versions (default: the file of -o)",
     )
     group.add_argument(
         "--keep-alternates",
         metavar="DAYS",
-        type=_days,
-        default=7 * _DAY,
-        help="how long a replaced version stays an alternate (default: 7)",
+        type=real(0, _MAX_DAYS, "a number of days"),
+        default=7.0,
+        help="how long a replaced version stays an alternate (default: %(default)g)",
     )
     group.add_argument(
         "--trust-mtime",
         action="store_true",
-        help="do not read files whose size and time (in seconds) are those in the snapshot before: "
-        "faster, but blind to a file rewritten within a second or with its time set back",
+        help="do not read files whose size and time (in seconds) are those in the previous snapshot: faster, but "
+        "misses a file that was rewritten within a second or had its time set back",
     )
 
 
@@ -80,19 +84,8 @@ def _name(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _days(text: str) -> int:
-    """Days, as seconds."""
-    try:
-        days = float(text)
-    except ValueError:
-        days = math.nan
-    if not 0 <= days <= _MAX_DAYS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 0 to {_MAX_DAYS}")
-    return round(days * _DAY)
-
-
 def check_usage(options: argparse.Namespace) -> None:
-    """Refuse flags that would do nothing."""
+    """Refuse flags that would have no effect."""
     if not options.file_details and (options.file_details_name or options.previous or options.trust_mtime):
         options.parser.error("--file-details-name, --previous and --trust-mtime need --file-details")
 
@@ -100,7 +93,7 @@ def check_usage(options: argparse.Namespace) -> None:
 def add_file_details(
     options: argparse.Namespace, records: NetworkRecords, built: int
 ) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
-    """Fill records from the trees that the options name; give the warnings, too, which are listed already."""
+    """Return the records with details from the trees that the options name, and the warnings that were shown."""
     trees = _trees(options.file_details, [category.name for category in records.categories], options.parser.error)
     earlier, complaints = _earlier(options)
     found: dict[tuple[str, str], FileVersion] = {}
@@ -116,28 +109,28 @@ def add_file_details(
         if not (reading.files or reading.unread or reading.skipped):
             complaints.append(_warning(place, f"has no file to read; is it the top directory of category {category}?"))
     for complaint in complaints:
-        say(str(complaint), YELLOW)
-    told = f"; {skipped} not read, the sources describe them" if skipped else ""
-    say(f"file details: {plural(len(found), 'file')}, {hashed:,} bytes hashed{told}")
-    return with_file_details(records, found, unread, earlier, built=built, keep=options.keep_alternates), tuple(
-        complaints
-    )
+        console().say(str(complaint), YELLOW)
+    unread_files = f"; {skipped} not read, the sources describe them" if skipped else ""
+    console().say(f"file details: {plural(len(found), 'file')}, {hashed:,} bytes hashed{unread_files}")
+    return with_file_details(
+        records, found, unread, earlier, built=built, keep=round(options.keep_alternates * _DAY)
+    ), tuple(complaints)
 
 
 def _trees(values: list[str], categories: list[str], fail: Callable[[str], Any]) -> dict[str, Path]:
-    """Category -> its local copy; a name with a slash is a tree's, never a category's."""
+    """Return category -> its local copy; a name with a slash is that of a tree, never of a category."""
     found: dict[str, Path] = {}
     allowed = ", ".join(sorted(categories)[:20]) + (", ..." if len(categories) > 20 else "")  # noqa: PLR2004 - a line
     for value in values:
         category, equals, place = value.partition("=")
         if not equals or (category not in categories and "/" in category):
             if len(categories) != 1:
-                fail(f"--file-details {value}: which category is it of? Write CATEGORY=TREE; categories: {allowed}")
+                fail(f"--file-details {value}: its category is not clear: write CATEGORY=TREE; categories: {allowed}")
             category, place = categories[0], value
         if category not in categories:
             fail(f"--file-details {value}: there is no category {category!r}; categories: {allowed}")
         if not place:
-            fail(f"--file-details {value}: name a directory behind the =")
+            fail(f"--file-details {value}: write a directory after the =")
         if category in found:
             fail(f"--file-details {value}: category {category} is given twice; a category has one tree")
         found[category] = Path(place)
@@ -145,17 +138,17 @@ def _trees(values: list[str], categories: list[str], fail: Callable[[str], Any])
 
 
 def _earlier(options: argparse.Namespace) -> tuple[PreviousFiles, list[Complaint]]:
-    """Read the snapshot before. One that was asked for must be there; the one in place may be missing or damaged."""
+    """Read the previous snapshot. --previous must be readable; the file of -o may be missing or damaged."""
     if options.previous is not None:
         return PreviousFiles.of(load(options.previous, snapshot_format.decode)), []
     output: Path | None = options.output
     if output is None or str(output) == "-" or not output.is_file():  # - is standard output
         return PreviousFiles.of(None), []
     try:
-        return PreviousFiles.of(snapshot_format.decode(output.read_bytes())), []
-    except (OSError, SnapshotError) as failure:
-        reason = failure.strerror if isinstance(failure, OSError) else failure
-        return PreviousFiles.of(None), [_warning(output, f"cannot be read, so no file has alternates: {reason}")]
+        return PreviousFiles.of(snapshot_format.decode(read_file(output, SNAPSHOT))), []
+    except (InputFileError, SnapshotError) as failure:
+        reason = failure.found if isinstance(failure, InputFileError) else failure
+        return PreviousFiles.of(None), [_warning(output, f"cannot be used, so no file has alternates: {reason}")]
 
 
 def _read(
@@ -165,13 +158,13 @@ def _read(
         details = earlier.find(category, path) if options.trust_mtime else None
         return None if details is None else details.current
 
-    line, done = Progress(), 0
+    line, done = console(), 0
 
     def progress(path: str, size: int) -> None:
         nonlocal done
         done += size
-        if line.due():
-            line.show(f"hashed {done:,} bytes: {path}")
+        if line.wants_progress:
+            line.progress(f"hashed {done:,} bytes: {path}")
 
     try:
         return tree.read_tree(

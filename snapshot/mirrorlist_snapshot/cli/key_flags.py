@@ -1,11 +1,11 @@
-"""The flags by which verbs sign and trust, and the keys that they name."""
+"""The flags that name keys to sign with and to trust, and the keys themselves."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mirrorlist_snapshot.cli.console import CommandError
+from mirrorlist_snapshot.cli.shared import CommandError
 from mirrorlist_snapshot.errors import KeyFileError
 
 if TYPE_CHECKING:
@@ -26,15 +26,15 @@ def add_trusted_keys(parser: Any) -> None:  # noqa: ANN401 - argparse's own
         type=Path,
         action="append",
         default=[],
-        help="refuse what was not signed with this key (repeatable: with any one of them)",
+        help="refuse a snapshot that this key has not signed (repeatable: one of the keys is enough)",
     )
 
 
 def signing_key(path: Path | None) -> SigningKey | None:
-    """Read the key to sign with, where one is named."""
+    """Return the key to sign with, None if none is named."""
     if path is None:
         return None
-    from mirrorlist_snapshot.signing import SigningKey  # noqa: PLC0415 - see its first lines
+    from mirrorlist_snapshot.signing import SigningKey  # noqa: PLC0415 - most commands use no keys; it is slow to import
 
     try:
         return SigningKey.read(path)
@@ -43,10 +43,10 @@ def signing_key(path: Path | None) -> SigningKey | None:
 
 
 def trusted_keys(paths: list[Path]) -> TrustedKeys | None:
-    """Read the keys to trust, where any are named."""
+    """Return the keys to trust, None if none are named."""
     if not paths:
         return None
-    from mirrorlist_snapshot.signing import TrustedKeys  # noqa: PLC0415 - see its first lines
+    from mirrorlist_snapshot.signing import TrustedKeys  # noqa: PLC0415 - most commands use no keys; it is slow to import
 
     try:
         return TrustedKeys.read(paths)

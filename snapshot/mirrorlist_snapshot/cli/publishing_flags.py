@@ -1,16 +1,31 @@
-"""What `publish` and `rollback` share: the rules as flags, what is told of a publication, and having it served."""
+"""The common part of `publish` and `rollback`: the rules as flags, the report, and the reload of a running server."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from mirrorlist_snapshot.cli.console import YELLOW, CommandError, add_max_loss, error, max_loss, number, say, show_json
 from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
-from mirrorlist_snapshot.errors import LossError, PublishError, ServingError, SnapshotError, StoreError
+from mirrorlist_snapshot.cli.shared import (
+    NOT_REPORTED,
+    CommandError,
+    add_json,
+    add_max_loss,
+    console,
+    max_loss,
+    report_done,
+)
+from mirrorlist_snapshot.console import YELLOW, real, show_json, whole
+from mirrorlist_snapshot.errors import (
+    LossError,
+    PublishedError,
+    PublishError,
+    ServingError,
+    SnapshotError,
+    StoreError,
+)
 from mirrorlist_snapshot.publishing.file_target import FileTarget
 from mirrorlist_snapshot.publishing.rules import DEFAULT_KEEP, PublicationRules
 from mirrorlist_snapshot.publishing.running_server import READYZ, ReadyzEndpoint, reload_until_served
@@ -23,10 +38,11 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.publishing.rules import Publication, Target
 
 NOT_SERVED: Final = 3
-"""Exit code: it is published, and the server that was told to does not serve it."""
-EXIT_CODES: Final = """\
-exit codes: 0 done (with --signal: and served), 1 refused or failed: what was in place still is, 2 wrong usage,
-3 published, but the server does not serve it: the message has the reason that /readyz gives
+"""Exit status: the snapshot is published, but the server does not serve it."""
+EXIT_STATUSES: Final = f"""\
+exit status: 0 done (with --signal: and served), 1 refused or failed: the snapshot in place is unchanged, 2 wrong usage,
+{NOT_SERVED} published, but the server is not known to serve it: the message has the reason from /readyz,
+{NOT_REPORTED} published, but a later step failed, or the output cannot be written
 """
 
 
@@ -40,7 +56,7 @@ def add_target(parser: Any) -> None:  # noqa: ANN401 - argparse's own
 
 
 def open_target(text: str) -> Target:
-    """Give the place that TARGET names."""
+    """Return the place that TARGET names; raise CommandError."""
     if not is_url(text):
         return FileTarget(Path(text))
     try:
@@ -50,19 +66,19 @@ def open_target(text: str) -> Target:
     except StoreError as failure:
         raise CommandError(str(failure)) from failure
     if not target.keeps:
-        say("warning: an HTTP server refuses no second publisher and keeps nothing for a rollback", YELLOW)
+        console().say("warning: an HTTP server refuses no second publisher and keeps nothing for a rollback", YELLOW)
     return target
 
 
-def add_flags(parser: Any) -> None:  # noqa: ANN401 - argparse's own
-    """Add what a publication can be told."""
+def add_publishing_flags(parser: Any) -> None:  # noqa: ANN401 - argparse's own
+    """Add the rules of a publication, and the server that shall load it."""
     add_sign_key(parser)
-    parser.add_argument("--force", action="store_true", help="publish what would be refused, if it is a good snapshot")
+    parser.add_argument("--force", action="store_true", help="publish a valid snapshot that the rules refuse")
     add_max_loss(parser, "TARGET")
     parser.add_argument(
         "--keep",
         metavar="N",
-        type=_count,
+        type=whole(0, 1000),
         default=DEFAULT_KEEP,
         help="generations to keep beside TARGET, for rollback (default: %(default)s)",
     )
@@ -70,62 +86,86 @@ def add_flags(parser: Any) -> None:  # noqa: ANN401 - argparse's own
         "--signal",
         metavar="PIDFILE",
         type=Path,
-        help="have the server that holds this pid file reload, and wait until it serves the new serial",
+        help="make the server that holds this pid file reload, and wait until it serves the new serial",
     )
     parser.add_argument(
         "--readyz",
         metavar="URL",
         type=_readyz,
         default=ReadyzEndpoint(READYZ),
-        help=f"where to ask that server: http://HOST:PORT/readyz, or unix:PATH (default: {READYZ})",
+        help=f"/readyz of that server: http://HOST:PORT/readyz, or unix:PATH (default: {READYZ})",
     )
     parser.add_argument(
-        "--wait", metavar="SECONDS", type=_seconds, default=60.0, help="how long to wait for it (default: %(default)g)"
+        "--wait",
+        metavar="SECONDS",
+        type=real(0, 3600, "a number of seconds"),
+        default=60.0,
+        help="how long to wait for it (default: %(default)g)",
     )
-    parser.add_argument("--json", action="store_true", help="write JSON for programs instead of text for people")
+    add_json(parser)
 
 
 def publish_by(options: argparse.Namespace, step: Callable[[Target, PublicationRules], Publication]) -> int:
-    """Publish by a step, tell, and have the server serve it; give the exit code."""
+    """Publish by a step, report, and make the server load the snapshot; return the exit status."""
     rules = PublicationRules(
         signer=signing_key(options.sign_key), limit=max_loss(options), keep=options.keep, force=options.force
     )
     try:
         done = step(open_target(options.target), rules)
+    except PublishedError as failure:
+        return _fail(options, str(failure), NOT_REPORTED, changed=True)
     except (LossError, PublishError, SnapshotError) as failure:
         reason = str(failure)
         if isinstance(failure, LossError):
-            reason = f"{options.target}: refused: {reason}; if that is meant, add --force"
-        if options.json:
-            show_json({"ok": False, "target": options.target, "changed": False, "error": reason})
-        raise CommandError(reason) from failure
+            reason = f"{options.target}: refused: {reason}; if that is intended, add --force"
+        return _fail(options, reason, int(options.trouble), changed=False)
     _report(done, options.target)
-    trouble = None
-    if options.signal is not None:
-        try:
-            reload_until_served(options.signal, options.readyz, done.header.serial, options.wait, _progress())
-        except ServingError as failure:
-            trouble = str(failure)
-            error(f"{options.target} is published, but {trouble}")
-        else:
-            say(f"served: serial {done.header.serial}")
-    if options.json:
-        show_json(_facts(done, options, trouble))
-    return NOT_SERVED if trouble else 0
+    trouble = None if options.signal is None else _serve(options, done.header.serial)
+
+    def report() -> None:
+        if options.json:
+            show_json(_facts(done, options, trouble))
+
+    return report_done(report, f"{options.target} is published", NOT_SERVED if trouble else 0)
+
+
+def _fail(options: argparse.Namespace, reason: str, status: int, *, changed: bool) -> int:
+    console().error(reason)
+
+    def report() -> None:
+        if options.json:
+            show_json({"ok": False, "target": options.target, "changed": changed, "error": reason})
+
+    return report_done(report, f"{options.target} is {'published' if changed else 'unchanged'}", status)
+
+
+def _serve(options: argparse.Namespace, serial: int) -> str | None:
+    """Make the server load the snapshot; return why it is not known to serve it, None if it does."""
+    try:
+        reload_until_served(options.signal, options.readyz, serial, options.wait, _progress())
+    except ServingError as failure:
+        trouble = str(failure)
+    except KeyboardInterrupt:
+        trouble = "the wait for the server was interrupted"
+    else:
+        console().say(f"served: serial {serial}")
+        return None
+    console().error(f"{options.target} is published, but {trouble}")
+    return trouble
 
 
 def _report(done: Publication, target: str) -> None:
     for warning in done.warnings:
-        say(f"warning: {warning}", YELLOW)
+        console().say(f"warning: {warning}", YELLOW)
     for loss in done.losses:
         if loss.lost:
-            say(f"lost: {loss}")
-    instead = f" instead of {done.replaced}" if done.replaced is not None else ""
+            console().say(f"lost: {loss}")
+    replaced = f" instead of {done.replaced}" if done.replaced is not None else ""
     what = (
-        f"published {target}: serial {done.header.serial}{instead}" if done.changed else f"{target}: in place already"
+        f"published {target}: serial {done.header.serial}{replaced}" if done.changed else f"{target}: in place already"
     )
     signed = f", signed by key {done.header.key_id}" if done.header.signed else ""
-    say(f"{what}, {done.header.length:,} bytes, digest {done.header.digest}{signed}")
+    console().say(f"{what}, {done.header.length:,} bytes, digest {done.header.digest}{signed}")
 
 
 def _facts(done: Publication, options: argparse.Namespace, trouble: str | None) -> dict[str, Any]:
@@ -148,25 +188,15 @@ def _facts(done: Publication, options: argparse.Namespace, trouble: str | None) 
 
 
 def _progress() -> Callable[[str], None]:
-    """Say each thing once; on a terminal that is enough to see that it goes on."""
-    said: set[str] = set()
+    """Return a function that shows each message once; elsewhere than on a terminal only the first message."""
+    shown: set[str] = set()
 
-    def tell(text: str) -> None:
-        if text not in said and (sys.stderr.isatty() or not said):
-            say(text)
-        said.add(text)
+    def show_once(text: str) -> None:
+        if text not in shown and (console().is_terminal or not shown):
+            console().say(text)
+        shown.add(text)
 
-    return tell
-
-
-def _seconds(text: str) -> float:
-    return number(text, 3600, "a number of seconds from 0 to 3600")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 1000):  # noqa: PLR2004 - more is a mistake
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 1000, found {text!r}")
-    return int(text)
+    return show_once
 
 
 def _readyz(text: str) -> ReadyzEndpoint:

@@ -81,6 +81,12 @@ def _encoding() -> str:
     return sys.stdout.encoding if sys.stdout else "utf-8"
 
 
+def _discard_standard_error() -> None:
+    """Let standard error lead nowhere: Python flushes it once more at exit, and would change the exit status."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class Console:
     """Standard error of one command: lines for people, and on a terminal one line of progress below them."""
 
@@ -140,5 +146,8 @@ class Console:
         text = "\n".join(printable(line) for line in text.splitlines())
         if colour and self.is_terminal and not os.environ.get("NO_COLOR"):
             text = f"\x1b[{colour}m{text}\x1b[0m"
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        try:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+        except OSError:  # a full disk, or a reader that has gone: what a command has done does not depend on it
+            _discard_standard_error()

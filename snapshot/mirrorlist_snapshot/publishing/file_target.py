@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.errors import PublishError
+from mirrorlist_snapshot.errors import InputFileError, PublishedError, PublishError
+from mirrorlist_snapshot.input_file import SNAPSHOT, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -63,7 +64,7 @@ class FileTarget:
         with _as_publish_error(self.path, "read"):
             if _kept(self.path.resolve()) is None:
                 return None
-            return self.path.read_bytes()
+            return read_file(self.path, SNAPSHOT)
 
     def generations(self) -> list[int]:
         """Return the serials of the kept generations, newest first."""
@@ -77,20 +78,25 @@ class FileTarget:
         """Return one generation; raise PublishError."""
         path = self._generation(serial)
         with _as_publish_error(path, "read"):
-            return path.read_bytes()
+            return read_file(path, SNAPSHOT)
 
-    def replace(self, data: bytes, replaced: int | None, keep: int) -> None:
+    def replace(self, data: bytes, replaced: int | None, keep: int) -> list[str]:
         """Put `data` in place; keep the file with serial `replaced` as a generation, and `keep` generations in all.
 
-        Raise PublishError and SnapshotError as `write_snapshot` does. Nothing is kept if `replaced` is None.
+        Nothing is kept if `replaced` is None. Return what failed after `data` was in place, as warnings. Raise the
+        errors of `write_snapshot`.
         """
+        warnings: list[str] = []
         with _as_publish_error(self.path), _second_name(self.path.resolve()) as spare:
             write_snapshot(data, self.path)
             if replaced is not None and keep:
-                spare.replace(self._generation(replaced))
-        for serial in self.generations()[keep:]:
-            with _as_publish_error(self._generation(serial), "remove"):
-                self._generation(serial).unlink(missing_ok=True)
+                with _as_warning(warnings), _as_publish_error(self._generation(replaced)):
+                    spare.replace(self._generation(replaced))
+        with _as_warning(warnings):
+            for serial in self.generations()[keep:]:
+                with _as_publish_error(self._generation(serial), "remove"):
+                    self._generation(serial).unlink(missing_ok=True)
+        return warnings
 
     def _generation(self, serial: int) -> Path:
         final = self.path.resolve()
@@ -109,7 +115,17 @@ def _second_name(path: Path) -> Generator[Path]:
                 _write(path.read_bytes(), other, path.stat())
         yield other
     finally:
-        other.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            other.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _as_warning(warnings: list[str]) -> Generator[None]:
+    """Turn a failure after the snapshot was put in place into a warning."""
+    try:
+        yield
+    except PublishError as error:
+        warnings.append(f"the snapshot is in place, but {error}")
 
 
 def _temporary(final: Path) -> Path:
@@ -121,12 +137,14 @@ def _as_publish_error(path: Path, what: str = "write") -> Generator[None]:
     """Raise PublishError for errors of the operating system."""
     try:
         yield
+    except InputFileError as error:
+        raise PublishError(str(error)) from error
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links, up to Python 3.12
         raise PublishError(f"cannot {what} {path}: {_reason(error)}") from error
 
 
 def write_snapshot(data: bytes, target: Path) -> None:
-    """Replace `target` by `data`, a snapshot; raise PublishError, or SnapshotError if it is none.
+    """Replace `target` by `data`, a snapshot; raise PublishError, PublishedError, or SnapshotError if it is none.
 
     Every row is verified as read back from the disk. For the rest see `replace_file`.
     """
@@ -134,7 +152,10 @@ def write_snapshot(data: bytes, target: Path) -> None:
 
 
 def replace_file(data: bytes, target: Path, check: Callable[[bytes], object] = bytes) -> None:
-    """Replace `target` by `data`, if `data` is read back unchanged and passes `check`; raise PublishError.
+    """Replace `target` by `data`, if `data` is read back unchanged and passes `check`.
+
+    Raise PublishError if the old file is still in place, and PublishedError if the new one is but may not survive a
+    power failure.
 
     A symbolic link is kept, and the file that it names is replaced. The new file has the permissions and group of the
     old one, and its owner if the system allows it; without an old file it gets 0644 less the umask. Only regular files
@@ -153,7 +174,11 @@ def replace_file(data: bytes, target: Path, check: Callable[[bytes], object] = b
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-            os.fsync(folder)
+            try:
+                os.fsync(folder)
+            except OSError as error:
+                message = f"{final} is in place, but its folder cannot be flushed to disk: {_reason(error)}"
+                raise PublishedError(message) from error
         finally:
             os.close(folder)
 

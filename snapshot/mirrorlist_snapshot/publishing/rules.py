@@ -48,8 +48,11 @@ class Target(Protocol):
         """Return one generation."""
         ...
 
-    def replace(self, data: bytes, replaced: int | None, keep: int) -> None:
-        """Put `data` in place; keep the one with serial `replaced` as a generation, and `keep` generations in all."""
+    def replace(self, data: bytes, replaced: int | None, keep: int) -> list[str]:
+        """Put `data` in place; keep the one with serial `replaced` as a generation, and `keep` generations in all.
+
+        Return warnings about generations. Raise PublishedError for other failures after `data` was put in place.
+        """
         ...
 
 
@@ -86,7 +89,7 @@ def publish(data: bytes, target: Target, rules: PublicationRules) -> Publication
     """Put a snapshot in place.
 
     Raise SnapshotError for an invalid snapshot, and PublishError or LossError if the rules or the target refuse it. In
-    each case nothing has changed.
+    each case nothing has changed. Raise PublishedError if the snapshot is in place but a later step failed.
     """
     snapshot_format.verify(data)
     if rules.signer is not None:
@@ -143,7 +146,7 @@ def _publish(data: bytes, target: Target, rules: PublicationRules) -> Publicatio
             raise refusals[0]
         raise PublishError(f"{target.name}: refused: {'; '.join(map(str, refusals))}")
     replaced = None if before is None else snapshot_format.header(before).serial
-    target.replace(data, replaced, rules.keep)
+    warnings += target.replace(data, replaced, rules.keep)
     warnings += map(str, refusals)
     return Publication(header=header, changed=True, replaced=replaced, losses=lost, warnings=tuple(warnings))
 

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mirrorlist_snapshot.errors import NoObjectError, PublishError, StoreConflictError, StoreError
+from mirrorlist_snapshot.errors import NoObjectError, PublishedError, PublishError, StoreConflictError, StoreError
 from mirrorlist_snapshot.publishing.file_target import GENERATION_DIGITS
 
 if TYPE_CHECKING:
@@ -69,10 +69,11 @@ class StoreTarget:
         assert found is not None, "only a conditional read can give None"  # noqa: S101 - for the type checkers
         return found.data
 
-    def replace(self, data: bytes, replaced: int | None, keep: int) -> None:
+    def replace(self, data: bytes, replaced: int | None, keep: int) -> list[str]:
         """Replace the version that `current` read last; keep it as generation `replaced`, `keep` in all.
 
-        Raise PublishError, also if another version is in place by now.
+        Return warnings about generations. Raise PublishError, also if another version is in place by now, and
+        PublishedError if the object was written but cannot be read back.
         """
         with _as_publish_error():
             if replaced is not None and keep and self.keeps and self._seen:
@@ -84,12 +85,23 @@ class StoreTarget:
             except StoreConflictError:
                 if not self._holds(data):  # else the answer to our first try was lost, and our retry was refused
                     raise
-            if not self._holds(data):
-                raise PublishError(
-                    f"{self.name}: reads back differently from what was written; find out what else writes there"
-                )
+        self._confirm(data)
+        try:
             for serial in self.generations()[keep:]:
                 self._generation(serial).delete()
+        except (PublishError, StoreError) as error:
+            return [f"the snapshot is in place, but old generations cannot be removed: {error}"]
+        return []
+
+    def _confirm(self, data: bytes) -> None:
+        """Raise PublishedError unless the object that was just written reads back the same."""
+        try:
+            if self._holds(data):
+                return
+        except StoreError as error:
+            raise PublishedError(f"{self.name} was written, but cannot be read back: {error}") from error
+        reason = "reads back differently from what was written; find out what else writes there"
+        raise PublishedError(f"{self.name}: {reason}")
 
     def _holds(self, data: bytes) -> bool:
         found = self.object.fetch()

@@ -11,8 +11,9 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.errors import Complaint
-from mirrorlist_snapshot.source.syntax import SUFFIXES, UnreadableTextError, read_text
+from mirrorlist_snapshot.errors import Complaint, InputFileError
+from mirrorlist_snapshot.input_file import SOURCE_FILE, YAML_FILE, read_file
+from mirrorlist_snapshot.source.syntax import SUFFIXES, YAML_SUFFIXES, UnreadableTextError, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,7 +95,7 @@ def _below(path: Path, folders: tuple[str, ...]) -> Iterator[Path | Complaint]:
         yield _of_file(path, f"cannot be read: {_reason(error)}")
         return
     if entries is None:
-        yield from _file(path, mode, given=not folders)
+        yield from _file(path, given=not folders)
         return
     real = os.path.realpath(path)
     if real in folders:
@@ -110,11 +111,11 @@ def _below(path: Path, folders: tuple[str, ...]) -> Iterator[Path | Complaint]:
         yield _of_file(path, f"has no source in it; {_NAMED_SO}")
 
 
-def _file(path: Path, mode: int, *, given: bool) -> Iterator[Path | Complaint]:
+def _file(path: Path, *, given: bool) -> Iterator[Path | Complaint]:
     """Yield a file if it is a source; `given`: the user named the file itself, not only a folder around it."""
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
-        yield path if stat.S_ISREG(mode) else _of_file(path, "is not a regular file")
+        yield path
     elif given:
         yield _of_file(path, f"is not a source; {_NAMED_SO}")
     elif close := get_close_matches(suffix, SUFFIXES, 1, 0.7):
@@ -125,15 +126,17 @@ def _file(path: Path, mode: int, *, given: bool) -> Iterator[Path | Complaint]:
 def _document(path: Path) -> tuple[Document, list[Complaint]] | Complaint:
     file = _printable(path)
     try:
-        text = read_text(path.suffix.lower(), path.read_bytes().decode("utf-8-sig"))
+        suffix = path.suffix.lower()
+        limit = YAML_FILE if suffix in YAML_SUFFIXES else SOURCE_FILE
+        text = read_text(suffix, read_file(path, limit).decode("utf-8-sig"))
     except UnreadableTextError as error:
         return Complaint(file=file, line=error.line, key=key_path(error.path), message=error.message)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         message = f"is not UTF-8 text (byte 0x{error.object[error.start]:02x}); save the file as UTF-8"
         return Complaint(file=file, line=line, key="", message=message)
-    except OSError as error:
-        return _of_file(path, f"cannot be read: {_reason(error)}")
+    except InputFileError as error:
+        return _of_file(path, error.found)
     document = Document(file, text.data, text.locate)
     return document, list(_duplicates(document)) if text.duplicates else []
 

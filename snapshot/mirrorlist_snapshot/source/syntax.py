@@ -228,5 +228,6 @@ _READERS: Final[dict[str, Callable[[str], ParsedText]]] = {
     ".yml": _read_yaml,
     ".json": _read_json,
 }
+YAML_SUFFIXES: Final = (".yaml", ".yml")
 SUFFIXES: Final = tuple(_READERS)
 """Ends of the names of source files."""

@@ -181,7 +181,7 @@ def test_files_that_cannot_be_read(folder: Path) -> None:
     """A missing file is one line that names it."""
     for arguments in (("gone.proto",), (".", "--country-continent", "gone"), (".", "--global-netblocks", "gone")):
         result = run(folder, *COMPILE, *arguments, "-o", "x.mls", code=1)
-        assert result.stderr.splitlines()[-1].endswith(f"{arguments[-1]}: No such file or directory")
+        assert result.stderr.splitlines()[-1].endswith(f"{arguments[-1]}: cannot be read: No such file or directory")
 
 
 def test_progress_is_for_terminals(folder: Path) -> None:

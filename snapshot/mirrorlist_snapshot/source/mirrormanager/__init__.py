@@ -21,11 +21,13 @@ A server that answers like MirrorManager relies on these properties of the snaps
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.errors import Complaint, SourceError
 from mirrorlist_snapshot.format import MAX_TIME
+from mirrorlist_snapshot.input_file import CACHE_FILE, TABLE_FILE, open_file
 from mirrorlist_snapshot.model import CategoryKind, Overrides
 from mirrorlist_snapshot.records import CategoryRecord, NetworkRecords
 from mirrorlist_snapshot.source import rules
@@ -79,7 +81,7 @@ def read_mirrormanager(
     """Read a cache and the files beside it; `progress` gets a file and the number of bytes read from it.
 
     Raise SourceError if the cache is cut off, is no cache, or has no mirrors or repositories; also, unless `force`, if
-    it lacks a repository's directory. Raise OSError if a file cannot be read.
+    it lacks a repository's directory. Raise InputFileError or OSError if a file cannot be read.
     """
     skips = SkippedRows(str(cache))
     read = _read(cache, skips, progress)
@@ -111,7 +113,7 @@ def read_mirrormanager(
 
 def _read(path: Path, skips: SkippedRows, progress: Progress) -> Cache:
     try:
-        with path.open("rb") as file:
+        with open_file(path, CACHE_FILE) as file:
             cache = read_cache(file, skips, lambda position: progress(path, position))
     except CutError as error:
         message = (
@@ -143,8 +145,8 @@ def _continents(path: Path | None, cache: Cache, skips: SkippedRows) -> tuple[di
     found: dict[str, str] = {}
     if path is not None:
         mine.append(SkippedRows(str(path)))
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            found = read_continents(lines, mine[0])
+        with open_file(path, TABLE_FILE) as file:
+            found = read_continents(io.TextIOWrapper(file, encoding="utf-8", errors="replace"), mine[0])
     for key, value in cache.continents.items():
         country = apply_rule(skips, table, "no country", hosts.country, key)
         continent = apply_rule(skips, table, "no continent", rules.continent, value)
@@ -160,7 +162,7 @@ def _networks(
         return {}, []
     skips = SkippedRows(str(path))
     wanted = frozenset(asn for mirror in mirrors for asn in mirror.asns)
-    with path.open("rb") as file:
+    with open_file(path, TABLE_FILE) as file:
         return read_networks(file, wanted, skips, lambda position: progress(path, position)), [skips]
 
 
