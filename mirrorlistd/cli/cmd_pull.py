@@ -64,6 +64,15 @@ def add_flags(verb: argparse.ArgumentParser) -> None:
         default=10.0,
         help="refuse what lacks more of the mirrors, repositories, directories in FILE (default: %(default)g)",
     )
+    verb.add_argument(
+        "--redirect",
+        dest="redirects",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="follow redirects to this host, as cdn.example.org or cdn.example.org:8443, too (repeatable; else only "
+        "to the store's own host; never from https to http, never to a more private address)",
+    )
     verb.add_argument("--json", action="store_true", help="print a line of JSON for each attempt")
     # For `serve`: go away when standard input, a pipe from the server, is closed.
     verb.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
@@ -94,7 +103,7 @@ def _puller(options: argparse.Namespace) -> Puller:
 
     try:
         trusted()  # report an unreadable key now, not after the first download
-        return Puller(StoredObject.at(options.url), options.file, trusted, options.max_loss / 100)
+        return Puller(StoredObject.at(options.url), options.file, trusted, options.max_loss / 100, options.redirects)
     except MirrorlistSnapshotError as error:
         raise ConfigError(str(error)) from error
 

@@ -77,6 +77,12 @@ def _header(text: str) -> str:
     return name
 
 
+def _host(text: str) -> str:
+    if not re.fullmatch(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", text):
+        raise ValueError(text)
+    return text.lower()
+
+
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", text):
         raise ValueError(text)
@@ -129,6 +135,7 @@ NAT64_PREFIX: Final = Kind(
 )
 PROXY: Final = Kind(f"unix, or {NETWORK.allowed}", (str,), _proxy)
 URL: Final = Kind("a URL such as https://mirrors.example.org", (str,), _url)
+HOST: Final = Kind("a host such as cdn.example.org or cdn.example.org:8443", (str,), _host)
 STORE_URL: Final = Kind(
     "a URL such as s3://bucket/mirrors.mls or https://host/mirrors.mls, without user, password or query",
     (str,),

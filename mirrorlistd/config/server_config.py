@@ -14,6 +14,7 @@ from mirrorlistd.config.kinds import (
     ADDRESS,
     FLAG,
     HEADER,
+    HOST,
     LONGEST_PULL,
     MODE,
     NAT64_PREFIX,
@@ -50,6 +51,9 @@ class Config:
         "copy the snapshot from this object of a store (s3://, gs://, az://, https://) into --state-dir", reload=False)
     every: float = setting(60.0, _DATA, "SECONDS", seconds(LONGEST_PULL, SHORTEST_PULL),
         "how often to ask the store of --pull", reload=False)
+    pull_redirects: tuple[str, ...] = setting((), _DATA, "HOST", HOST,
+        "follow redirects of the store to this host, too; without, only to the store's own host",
+        flag="pull-redirect", many=True, reload=False)
     mirrormanager: Path | None = setting(None, _DATA, "FOLDER", PATH,
         "import MirrorManager's mirrorlist_cache.proto and the files beside it at the start and on each reload; "
         "sets --preset mirrormanager")

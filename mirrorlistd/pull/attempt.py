@@ -23,14 +23,16 @@ from mirrorlist_snapshot.errors import (
 )
 from mirrorlist_snapshot.loss import DEFAULT_LIMIT, check_loss
 from mirrorlist_snapshot.publishing.file_target import write_snapshot
+from mirrorlist_snapshot.publishing.stores import FetchedObject, ObjectVersion
 from mirrorlistd.errors import PullError
+from mirrorlistd.pull.http_object import read_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from mirrorlist_snapshot.model import Snapshot
-    from mirrorlist_snapshot.publishing.stores import ObjectVersion, StoredObject
+    from mirrorlist_snapshot.publishing.stores import StoredObject
     from mirrorlist_snapshot.signing import TrustedKeys
 
 A_SECOND: Final = 1.1
@@ -56,16 +58,18 @@ class Puller:
         target: Path,
         trusted: Callable[[], TrustedKeys | None] = lambda: None,
         max_loss: float = DEFAULT_LIMIT,
+        redirects: Collection[str] = (),
     ) -> None:
         """`trusted` reads the keys at each attempt, because key files are replaced; None accepts unsigned snapshots.
 
         A snapshot that lacks more than `max_loss`, a fraction, of the mirrors, repositories or directories in the file
-        is refused: a server starts from this file.
+        is refused: a server starts from this file. `redirects` are hosts to which the store may redirect.
         """
         self._source = source
         self._target = target
         self._trusted = trusted
         self._max_loss = max_loss
+        self._redirects = redirects
         self.installing = threading.Lock()
         """Held while the file is being replaced. Whatever ends the process waits for it."""
         self._last: tuple[ObjectVersion, PullOutcome, tuple[int, ...]] | None = None
@@ -79,7 +83,9 @@ class Puller:
         if last and last[2] != self._stamp():
             last = None  # something else has changed the file
         try:
-            found = self._source.fetch(last[0] if last else None)
+            found = self._fetch(last[0] if last else None)
+        except SnapshotError as error:
+            raise PullError("refused", f"{self._source.url}: {error}") from error
         except StoreError as error:
             raise PullError("missing" if isinstance(error, NoObjectError) else "unreachable", str(error)) from error
         if found is None:
@@ -93,6 +99,15 @@ class Puller:
         if (stamp := self._stamp()) and self._is_stable(found.version, pulled):
             self._last = found.version, pulled, stamp
         return pulled
+
+    def _fetch(self, last: ObjectVersion | None) -> FetchedObject | None:
+        """Read the object; its header is checked before the rest is read."""
+        url = self._source.http_url()
+        if url is None:
+            return self._source.fetch(last, snapshot_format.check_start)
+        etag = last.etag if last else None
+        found = read_object(self._source.url, url, etag, self._redirects, snapshot_format.check_start)
+        return None if found is None else FetchedObject(found.data, ObjectVersion(found.etag, None))
 
     def _is_stable(self, version: ObjectVersion, pulled: PullOutcome) -> bool:
         """Whether the next request may be conditional on this version.

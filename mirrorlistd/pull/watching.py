@@ -144,5 +144,6 @@ class PullWatch:
 def _arguments(fixed: Config, config: Config) -> list[str]:
     """Return the child's arguments: what only a restart changes from `fixed`, the rest from `config`."""
     where = [str(fixed.pull), str(fixed.snapshot), f"--every={fixed.every}"]
+    where += [f"--redirect={host}" for host in fixed.pull_redirects]
     keys = [f"--trusted-key={key}" for key in config.trusted_keys]
     return ["pull", *where, f"--max-loss={config.max_loss}", *keys, "--json", "--until-eof"]

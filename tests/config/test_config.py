@@ -35,6 +35,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "snapshot": ("/s.mls", '"/s.mls"', Path("/s.mls")),
     "pull": ("s3://bucket/m.mls", '"s3://bucket/m.mls"', "s3://bucket/m.mls"),
     "every": ("30", "30", 30.0),
+    "pull_redirects": ("CDN.example.org:8443", '["cdn.example.org:8443"]', ("cdn.example.org:8443",)),
     "state_dir": ("/var/lib/m", '"/var/lib/m"', Path("/var/lib/m")),
     "geo": ("/g.mmdb", '"/g.mmdb"', Path("/g.mmdb")),
     "asn": ("/a.mmdb", '"/a.mmdb"', Path("/a.mmdb")),

@@ -131,6 +131,11 @@ def header(data: bytes | memoryview) -> Header:
     return container.read_header(_view(data))
 
 
+def check_start(data: bytes | memoryview, size: int) -> Header:
+    """Check the header at the beginning of a file of a known size, before the rest is read; raise SnapshotError."""
+    return container.read_header(_view(data), size)
+
+
 def reissue(data: bytes | memoryview, *, serial: int, signer: Signer | None = None) -> bytes:
     """Return the file with another serial, signed if there is a signer; content and build time stay the same.
 

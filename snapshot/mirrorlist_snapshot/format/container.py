@@ -129,8 +129,8 @@ def unpack(data: memoryview) -> tuple[Header, dict[str, memoryview]]:
     return header, dict(_sections(data, header.sections))
 
 
-def read_header(data: memoryview) -> Header:
-    """Check and read the header alone; raise SnapshotError.
+def read_header(data: memoryview, size: int | None = None) -> Header:
+    """Check and read the header alone; raise SnapshotError. `size` is that of the file where `data` is its beginning.
 
     Damage is checked before the version: the advice to upgrade must never be given for a damaged file.
     """
@@ -147,9 +147,10 @@ def read_header(data: memoryview) -> Header:
         raise SnapshotError("no flags but bit 0", f"flags {flags:#x}", "upgrade mirrorlistd")
     if any(rest) or (not flags & _SIGNED and any(map(any, unsigned))):
         raise SnapshotError("zeros in the unused part of the header", "other bytes", _DAMAGED)
-    if length != len(data):
-        how = "the file was cut off" if len(data) < length else "something was appended"
-        raise SnapshotError(f"{length} bytes", f"{len(data)}: {how}", _COPY)
+    size = len(data) if size is None else size
+    if length != size:
+        how = "the file was cut off" if size < length else "something was appended"
+        raise SnapshotError(f"{length} bytes", f"{size}: {how}", _COPY)
     if serial > MAX_SERIAL or built > MAX_TIME:
         raise SnapshotError("a serial below 2**63 and a time before the year 10000", f"{serial} and {built}")
     return Header(

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from mirrorlist_snapshot.errors import NoObjectError, StoreConflictError, StoreError
+from mirrorlist_snapshot.input_file import SNAPSHOT
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
-MAX_OBJECT_BYTES: Final = 1 << 30
-"""A snapshot at the design point (150,000 directories) has some 10 MB; a hundred times that is a mistake."""
+MAX_OBJECT_BYTES: Final = SNAPSHOT.size
 CONNECT_SECONDS: Final = 5
 SILENT_SECONDS: Final = 10
 """Without a byte: a store that hangs counts as unreachable."""
@@ -132,8 +132,13 @@ class StoredObject:
             found = obstore.list_with_delimiter(self.store)  # pyright: ignore[reportUnknownMemberType] - or Arrow
         return sorted(meta["path"].rpartition("/")[2] for meta in found["objects"])
 
-    def fetch(self, known: ObjectVersion | None = None) -> FetchedObject | None:
-        """Return the object, None if it still is the `known` version; raise NoObjectError or StoreError."""
+    def fetch(
+        self, known: ObjectVersion | None = None, check: Callable[[bytes, int], object] = lambda _start, _size: None
+    ) -> FetchedObject | None:
+        """Return the object, None if it still is the `known` version; raise NoObjectError or StoreError.
+
+        `check` gets the first bytes and the size before the rest is read, and may raise.
+        """
         import obstore  # noqa: PLC0415 - as above
         from obstore.exceptions import NotModifiedError  # noqa: PLC0415 - as above
 
@@ -148,13 +153,36 @@ class StoredObject:
             if size > MAX_OBJECT_BYTES:
                 raise StoreError(f"{self.url}: {size} bytes, more than the {MAX_OBJECT_BYTES} that a snapshot may have")
             data = bytearray()
-            for chunk in got.stream(min_chunk_size=1 << 20):
+            checked = False
+            for chunk in got.stream(min_chunk_size=1 << 16):
                 data += chunk
+                if not checked:
+                    checked = True
+                    check(bytes(data[: 1 << 16]), size)
                 if len(data) > size or monotonic() > until:
                     break
         if len(data) != size:
             raise StoreError(f"{self.url}: expected {size} bytes within {READ_SECONDS} s, found {len(data)}")
         return FetchedObject(bytes(data), ObjectVersion(got.meta["e_tag"], got.meta["version"]))
+
+    def http_url(self) -> str | None:
+        """Return a URL for reading the object by HTTP, signed for READ_SECONDS; None where the store can sign none.
+
+        It may hold a secret: it is not to be logged.
+        """
+        import obstore  # noqa: PLC0415 - as above
+
+        scheme = self.url.partition(":")[0].lower()
+        if scheme in ("http", "https"):
+            return self.url
+        if scheme == "file":
+            return None
+        try:
+            signable: Any = self.store  # of the three kinds that can sign
+            url = str(obstore.sign(signable, "GET", self.name, timedelta(seconds=2 * READ_SECONDS)))
+        except Exception:  # noqa: BLE001 - anonymous access, or credentials that cannot sign: the client knows the rest
+            return None
+        return url if url.startswith("https:") or _plain_http(scheme) else None  # the client refuses plain HTTP
 
     def put(self, data: bytes, over: ObjectVersion | None) -> None:
         """Write the object over version `over`; if that is None, create it.

@@ -223,5 +223,5 @@ def test_what_is_too_large_is_not_read(tmp_path: Path) -> None:
     with nginx_in(tmp_path / "nginx") as nginx:
         with (nginx.root / "m.mls").open("wb") as file:
             file.truncate(module.MAX_OBJECT_BYTES + 1)
-        with pytest.raises(StoreError, match="more than the 1073741824 that a snapshot may have"):
+        with pytest.raises(StoreError, match=f"more than the {module.MAX_OBJECT_BYTES} that a snapshot may have"):
             StoredObject.at(nginx.url("m.mls")).fetch()
