@@ -106,7 +106,13 @@ def _options(arguments: argparse.Namespace) -> Options:
         kind=None if arguments.kind == "auto" else arguments.kind,
         sha256=arguments.sha256,
         connections=arguments.connections,
-        limits=Limits(timeout=arguments.timeout, low_speed=arguments.low_speed, max_size=arguments.max_size),
+        limits=Limits(
+            timeout=arguments.timeout,
+            low_speed=arguments.low_speed,
+            patience=arguments.patience,
+            max_time=arguments.max_time,
+            max_size=arguments.max_size,
+        ),
     )
 
 
@@ -123,9 +129,7 @@ def _parser() -> CommandParser:
         epilog=_EXAMPLES,
     )
     add = parser.add_argument
-    add(
-        "urls", nargs="+", metavar="URL", help="a mirrorlist, a metalink, or the file itself; in order, until one helps"
-    )
+    add("urls", nargs="+", metavar="URL", help="a mirrorlist, a metalink, or the file itself; tried in this order")
     add(
         "-o", "--output", type=Path, metavar="FILE", help="where to write; otherwise the file's own name, if it is free"
     )
@@ -150,7 +154,21 @@ def _parser() -> CommandParser:
         type=real(0, 1e12),
         default=1000.0,
         metavar="BYTES",
-        help="leave a mirror that gives less per second over three time-outs (1000)",
+        help="abandon a mirror that sends less per second over three times the --timeout (1000)",
+    )
+    add(
+        "--patience",
+        type=real(0.1, 86400),
+        default=300.0,
+        metavar="SECONDS",
+        help="end after so long without a new byte of the file, over all lists and mirrors (300)",
+    )
+    add(
+        "--max-time",
+        type=real(0.1, 31_536_000),
+        default=86_400.0,
+        metavar="SECONDS",
+        help="end after so long, whatever comes (86400: a day)",
     )
     add(
         "--max-size",
@@ -159,9 +177,9 @@ def _parser() -> CommandParser:
         metavar="BYTES",
         help="the largest file (64 GiB)",
     )
-    add("--list", action="store_true", help="print the list, best mirror first, and fetch nothing")
+    add("--list", action="store_true", help="print the mirrors of the list, best first, and fetch nothing")
     add("--json", action="store_true", help="print a summary, or the list, as JSON")
-    add("--quiet", action="store_true", help="say nothing but errors")
+    add("--quiet", action="store_true", help="write errors only")
     add("--version", action="version", version=f"mirrorlist-fetch {__version__}")
     return parser
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from mirrorlistd.fetch.errors import ListError, MirrorError
 from mirrorlistd.fetch.exchange import OK, Limits, MirrorResponse, open_response, read_body
-from mirrorlistd.fetch.lists import ACCEPT, ENOUGH, MAX_DOCUMENT, from_headers, is_list_url, parse, sniff
+from mirrorlistd.fetch.lists import (
+    ACCEPT,
+    ENOUGH,
+    MAX_DOCUMENT,
+    from_headers,
+    is_list_url,
+    is_redirect_url,
+    parse,
+    sniff,
+)
 from mirrorlistd.fetch.source import Kind, Source, is_fetchable, name_of
 
 if TYPE_CHECKING:
@@ -18,12 +27,19 @@ class _FileItselfError(Exception):
     """Ends the reading: the answer is not a list."""
 
 
-async def discover(
-    client: httpx2.AsyncClient, url: str, limits: Limits, *, path: str | None = None, kind: Kind | None = None
+async def discover(  # noqa: PLR0913 - what is known of the URL beforehand
+    client: httpx2.AsyncClient,
+    url: str,
+    limits: Limits,
+    *,
+    path: str | None = None,
+    kind: Kind | None = None,
+    folders: bool = False,
 ) -> Source:
     """Find out what a URL is, unless `kind` has it, and read it; raise MirrorError or ListError if it is of no use.
 
-    With `path` it must be a list, or a metalink that has this file; the Source is then of this file.
+    With `path` it must be a list, or a metalink that has this file; the Source is then of this file. With `folders` a
+    list may be one of folders, without a file.
     """
     if not is_fetchable(url):
         raise ListError("expected an http or https URL")
@@ -35,7 +51,8 @@ async def discover(
     def redirects(redirect: MirrorResponse, target: str) -> bool:
         """Return whether the redirect is a list itself, because it names other mirrors in its headers."""
         found = _from_headers(url, redirect, target)
-        if may_be_file and len(found.mirrors) > 1:
+        is_list = len(found.mirrors) > 1 or (folders and is_redirect_url(url))
+        if is_list and (folders or not target.endswith("/")) and kind is None and path is None:
             redirected.append(found)
         return bool(redirected)
 
@@ -44,7 +61,7 @@ async def discover(
             return redirected[0]
         document, found = await _read(response, limits, kind, may_be_file=may_be_file)
         if found != "file":
-            return parse(document, found, path)
+            return parse(document, found, path, folders=folders)
         if not may_be_file:
             raise ListError(f"expected a list or a metalink, found {response.content_type[:80]!a}")
         return _from_headers(url, response, response.url)

@@ -27,7 +27,7 @@ from mirrorlistd.fetch.exchange import (
 )
 from mirrorlistd.fetch.part_file import PartFile, PartialOrigin
 from mirrorlistd.fetch.parts import PartPlan, PartsDownload
-from mirrorlistd.fetch.progress import Failures, ProgressListener
+from mirrorlistd.fetch.progress import Failures, ProgressListener, TimeLimit
 from mirrorlistd.fetch.source import WEAK, Hash, Kind, MirrorUrl, Source, safe_name
 
 if TYPE_CHECKING:
@@ -85,13 +85,19 @@ class Result:
 
 async def find(urls: Iterable[str], options: Options, listener: ProgressListener | None = None) -> Source:
     """Return the first list that can be read; raise FetchError if there is none."""
-    failures = Failures(listener or ProgressListener())
-    async with new_client(options.limits, 1) as client:
-        for url in urls:
-            source = await _discover(client, url, options, failures)
-            if source is not None:
-                return source
-    raise FetchError("no list could be had", failures.abandoned, listed=False)
+    limits = options.limits
+    limit = TimeLimit(listener or ProgressListener(), limits.patience, limits.max_time)
+    failures = Failures(limit)
+    why = ""
+    try:
+        async with limit.running(), new_client(limits, 1) as client:
+            for url in urls:
+                source = await _discover(client, url, options, failures, folders=True)
+                if source is not None:
+                    return source
+    except TimeoutError as error:
+        why = f": {error}"
+    raise FetchError(f"no list could be had{why}", failures.abandoned, listed=False)
 
 
 async def fetch(
@@ -101,26 +107,37 @@ async def fetch(
 
     Raises FetchError if no mirror sent it, LocalError if it cannot be written, UsageError if its name cannot be used.
     """
-    failures, listed, began = Failures(listener or ProgressListener()), False, monotonic()
-    async with new_client(options.limits, options.connections or CONNECTIONS) as client:
-        for url in urls:
-            source = await _discover(client, url, options, failures)
-            if source is None:
-                continue
-            listed = True
-            with PartFile(file or _unused_path(source)) as part:
-                download = _Download(client, source, part, options, failures)
-                if await download.run():
-                    part.publish()
-                    return Result(
-                        file=part.file,
-                        size=part.size,
-                        seconds=monotonic() - began,
-                        mirrors=tuple(mirror.url for mirror in source.mirrors if mirror.url in download.contributors),
-                        verified=tuple(known.algorithm for known in download.hashes),
-                        abandoned=tuple(failures.abandoned),
-                    )
-    raise FetchError("no mirror gave the file" if listed else "no list could be had", failures.abandoned, listed=listed)
+    limits = options.limits
+    limit = TimeLimit(listener or ProgressListener(), limits.patience, limits.max_time)
+    failures, listed, began, why = Failures(limit), False, monotonic(), ""
+    try:
+        async with limit.running(), new_client(limits, options.connections or CONNECTIONS) as client:
+            for url in urls:
+                source = await _discover(client, url, options, failures)
+                if source is None:
+                    continue
+                listed = True
+                with PartFile(file or _unused_path(source)) as part:
+                    download = _Download(client, source, part, options, failures)
+                    if await download.run():
+                        part.publish()
+                        return _result(source, part, download, failures, monotonic() - began)
+    except TimeoutError as error:
+        why = f": {error}"
+    raise FetchError(
+        f"{'no mirror gave the file' if listed else 'no list could be had'}{why}", failures.abandoned, listed=listed
+    )
+
+
+def _result(source: Source, part: PartFile, download: _Download, failures: Failures, seconds: float) -> Result:
+    return Result(
+        file=part.file,
+        size=part.size,
+        seconds=seconds,
+        mirrors=tuple(mirror.url for mirror in source.mirrors if mirror.url in download.contributors),
+        verified=tuple(known.algorithm for known in download.hashes),
+        abandoned=tuple(failures.abandoned),
+    )
 
 
 def _unused_path(source: Source) -> Path:
@@ -131,10 +148,12 @@ def _unused_path(source: Source) -> Path:
     return path
 
 
-async def _discover(client: httpx2.AsyncClient, url: str, options: Options, failures: Failures) -> Source | None:
+async def _discover(
+    client: httpx2.AsyncClient, url: str, options: Options, failures: Failures, *, folders: bool = False
+) -> Source | None:
     """Return one list, or None if it cannot be read, which is added to the failures."""
     try:
-        source = await discover(client, url, options.limits, path=options.path, kind=options.kind)
+        source = await discover(client, url, options.limits, path=options.path, kind=options.kind, folders=folders)
         source = source.no_larger_than(options.limits.max_size)
         return source if options.sha256 is None else source.pinned(options.sha256)
     except (MirrorError, ListError) as error:

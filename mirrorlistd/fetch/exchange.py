@@ -41,6 +41,10 @@ class Limits:
     """Seconds for a connection, for the headers after it (again for each redirect), and for each piece of a body."""
     low_speed: float = 1_000.0
     """Bytes per second; a mirror with a lower mean over `3 * timeout` seconds is abandoned (curl's --speed-limit)."""
+    patience: float = 300.0
+    """Seconds without a new byte of the file, over all lists and mirrors, after which the fetch ends."""
+    max_time: float = 86_400.0
+    """Seconds after which the fetch ends, whatever comes."""
     max_size: int = 64 << 30
     """Largest file in bytes, whatever a list or a mirror announces."""
     max_unannounced: int = 1 << 30

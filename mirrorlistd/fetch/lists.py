@@ -10,12 +10,13 @@ import binascii
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import urljoin
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from mirrorlistd.fetch.errors import ListError
 from mirrorlistd.fetch.metalink import parse_metalink
 from mirrorlistd.fetch.source import (
     LAST,
+    MAX_URL,
     ContentVersion,
     Kind,
     MirrorUrl,
@@ -33,6 +34,10 @@ MAX_DOCUMENT: Final = 4 << 20
 """Longest list in bytes; a thousand mirrors in the wordiest format take a tenth of it."""
 ENOUGH: Final = 4_096
 """Bytes from which `sniff` decides."""
+_LIST_WORDS: Final = frozenset(("mirrorlist", "metalink", "meta4"))
+"""Names of lists: the last segment of a path, or a parameter."""
+_LIST_SUFFIXES: Final = (".mirrorlist", ".metalink", ".meta4")
+_LIST_FORMATS: Final = ("text", "json", "apt", "pacman", "metalink", "metalink4")
 _METALINK_TYPES: Final = ("application/metalink4+xml", "application/metalink+xml")
 ACCEPT: Final = f"{_METALINK_TYPES[0]},{_METALINK_TYPES[1]};q=0.9,*/*;q=0.8"
 """Prefers a metalink of a file where the server has one: it brings size and hashes."""
@@ -57,42 +62,70 @@ def sniff(head: bytes, content_type: str) -> Kind:
         return "list"
     lines = (line.strip() for line in head.split(b"\n"))
     first = next((line for line in lines if line and not line.startswith(b"#")), b"")
-    return "list" if _URL_LINE.match(first) else "file"
+    return "list" if _URL_LINE.match(first.removeprefix(b"Server = ")) else "file"
 
 
 def is_list_url(url: str) -> bool:
     """Whether a URL can only mean a list: then any other answer, such as a login page, is an error and not the file."""
-    name = name_of(url).lower()
-    return name in ("mirrorlist", "metalink") or name.endswith((".metalink", ".meta4"))
+    name, query = name_of(url).lower(), _query(url)
+    if name in _LIST_WORDS or name.endswith(_LIST_SUFFIXES):
+        return True
+    return not _LIST_WORDS.isdisjoint(query) or query.get("format", "") in _LIST_FORMATS
 
 
-def parse(document: bytes, kind: Kind, path: str | None = None) -> Source:
-    """Read a whole list or metalink; with `path`, return the URLs of that file below the mirrors of a list."""
+def is_redirect_url(url: str) -> bool:
+    """Whether a URL asks a server of lists for a redirect: the target is a mirror, not the list's new place."""
+    query = _query(url)
+    return query.get("format") == "redirect" or query.get("redirect", "0").lower() not in (
+        "",
+        "0",
+        "false",
+        "no",
+        "off",
+    )
+
+
+def _query(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True, max_num_fields=MAX_URL))
+
+
+def parse(document: bytes, kind: Kind, path: str | None = None, *, folders: bool = False) -> Source:
+    """Read a whole list or metalink; with `path`, return the URLs of that file below the mirrors of a list.
+
+    A list of folders without `path` has no file: it is a ListError unless `folders` are wanted.
+    """
     if kind == "metalink":
         return parse_metalink(document, path)
-    listed = Source(kind="list", mirrors=_listed(document))
+    listed = Source(kind="list", mirrors=_listed(document, variables=folders))
     if path is not None:
         return listed.below(path)
+    if folders and listed.mirrors[0].url.endswith(("/", "$arch")):
+        return listed
     if listed.mirrors[0].url.endswith("/"):
         raise ListError("expected a list of files, found one of folders; name the file below them with --path PATH")
     return Source(kind="list", mirrors=listed.mirrors, name=name_of(listed.mirrors[0].url))
 
 
-def _listed(document: bytes) -> tuple[MirrorUrl, ...]:
+def _listed(document: bytes, *, variables: bool) -> tuple[MirrorUrl, ...]:
     try:
         text = document.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ListError(f"expected a list in UTF-8, found other bytes at {error.start}") from error
-    return collect(_json_rows(text) if text.lstrip().startswith("[") else _lines(text))
+    return collect(_json_rows(text) if text.lstrip().startswith("[") else _lines(text, variables=variables))
 
 
-def _lines(text: str) -> Iterator[MirrorUrl]:
-    """One URL a line; comments start with `#`; apt's attributes follow after white space."""
+def _lines(text: str, *, variables: bool) -> Iterator[MirrorUrl]:
+    """Read one URL a line; comments start with `#`; apt's attributes follow after white space.
+
+    `variables` allows pacman's form, whose URLs have variables and so are none to fetch from.
+    """
     for number, line in enumerate(text.split("\n"), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if "://" not in words[0]:
+        if variables and words[:2] == ["Server", "="]:
+            del words[:2]
+        if not words or "://" not in words[0]:
             raise ListError(f"expected a URL in line {number}, found {line.strip()[:80]!a}")
         given = [word.removeprefix("priority:") for word in words[1:] if word.startswith("priority:")]
         yield MirrorUrl(words[0], read_number(given[0], f"priority in line {number}", LAST) if given else LAST)

@@ -105,7 +105,6 @@ class PartsDownload:
                 self._keep(start, data)
                 self._changed.notify_all()
             self.contributors.add(url)
-            self._failures.listener.progress(self._part.size, self._plan.size, url)
 
     async def _next(self) -> int | None:
         """Return the first byte of the next part, None if none is missing; wait while others are too far behind."""
@@ -132,6 +131,7 @@ class PartsDownload:
 
         def keep(piece: bytes) -> None:
             data.extend(piece)
+            self._failures.listener.progress(self._part.size, self._plan.size, url)
             if len(data) > end - start:
                 raise MirrorError("long", f"gives more than the {end - start} bytes of a range")
             if self._fastest is not None and clock() - began > max(
