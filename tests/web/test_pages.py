@@ -104,6 +104,8 @@ def test_public_mirrors_as_data() -> None:
         ("repo=x", ["alpha.example", "beta.example"]),
         ("repo=old&country=FR", ["beta.example"]),
         ("country=jp", ["gamma.example"]),
+        ("country=EU", ["alpha.example", "beta.example"]),
+        ("country=uk", []),
         ("country=US", []),
         ("repo=&country=", ["alpha.example", "beta.example", "gamma.example"]),
     ],
@@ -118,10 +120,41 @@ def test_public_mirrors_of_a_repository_or_a_country(query: str, names: list[str
     assert ("No public mirror" in page.text) == (not names)
 
 
+ONE_CODE = "country= takes the two-letter code of one country or continent"
+
+
+@pytest.mark.parametrize(("written", "code", "name"), [("uk", "GB", "United Kingdom"), ("EL", "GR", "Greece")])
+def test_countries_as_people_write_them(written: str, code: str, name: str) -> None:
+    """UK and EL are understood, and the page shows which country that is; each form has the same mirrors."""
+    using = service(source=network({"one": mirror(code), "two": mirror("DE")}))
+    for country in (written, code):
+        page = Page(get(f"/mirrors?country={country}", using=using).text)
+        assert page.values("tr", "id") == ["one"]
+        assert f"{code} {name}" in page.text
+        assert get(f"/mirrors?country={country}", "text", using=using).text == "one\n"
+    europe = Page(get("/mirrors?country=eu", using=using).text)
+    assert europe.values("tr", "id") == ["one", "two"]
+    assert "EU Europe" in europe.text
+
+
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        ("/mirrors?country=Germany", 400, "country= takes the two-letter code"),
+        (
+            "/mirrors?country=germany",
+            400,
+            f"{ONE_CODE}; did you mean DE?",
+        ),
+        (
+            "/mirrors?country=Europe",
+            400,
+            f"{ONE_CODE}; did you mean EU?",
+        ),
+        (
+            "/mirrors?country=QQ",
+            400,
+            f"{ONE_CODE}, as in country=PL",
+        ),
         ("/mirrors?format=xml", 400, "format= takes text or html or json"),
         ("/repos/r?format=text", 400, "format= takes html or json"),
         ("/mirrors?repo=nope", 404, "no such repository"),

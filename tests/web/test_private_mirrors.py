@@ -21,6 +21,7 @@ from mirrorlistd.selection.index import Index
 from mirrorlistd.selection.status_file import parse
 from mirrorlistd.state.service import Service
 from mirrorlistd.web.app import create_app
+from support.asgi import request
 from support.mirror_networks import networks
 from support.readers import browser
 from support.snapshots import netblocks
@@ -58,33 +59,9 @@ def serving(source: dict[str, Any], preset: str) -> Service:
 
 async def seen(app: App, target: str, form: str, peer: str) -> tuple[int, list[str], Any]:
     """What a client sees, without the order, which is random, and without times and what the test's process uses."""
-    path, _, query = target.partition("?")
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "headers": [(b"accept", FORMS[form].encode())],
-        "client": (peer, 1),
-        "server": None,
-    }
-    await app(scope, receive, send)
-    start, *rest = sent
-    text = b"".join(message["body"] for message in rest).decode()
-    headers = dict(start["headers"])
-    return start["status"], sorted(re.findall(r"[\w.:/%&=-]+", OWN.sub("", text))), headers.get(b"location")
+    status, headers, body = await request(app, target, [(b"accept", FORMS[form].encode())], peer)
+    text = OWN.sub("", body.decode())
+    return status, sorted(re.findall(r"[\w.:/%&=-]+", text)), headers.get(b"location")
 
 
 OWN = re.compile(r"^(?:# \w+ )?(?:process_|mirrorlistd_answer_seconds|python_).*$|\"age_seconds\": \d+", re.MULTILINE)

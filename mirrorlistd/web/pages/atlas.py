@@ -68,6 +68,12 @@ def country_name(code: str | None) -> str:
     return country["name"] if country else code or ""
 
 
+def code_of(name: str) -> str | None:
+    """Return the code of the country or continent with this English name; None without one."""
+    names = {code: country["name"] for code, country in _COUNTRIES.items()} | CONTINENTS
+    return next((code for code, known in names.items() if known.lower() == name.lower()), None)
+
+
 def land(shades: Mapping[str, Shade], here: str | None) -> Markup:
     """Draw every country that has a shape, the reader's own last, so that its outline is above the others."""
     codes = [code for code in _SHAPES if code != here] + [code for code in _SHAPES if code == here]
@@ -102,6 +108,8 @@ def _country(code: str, shade: Shade | None, *, here: bool) -> str:
 def _circles(shades: Mapping[str, Shade], left: int, top: int, width: int, height: int) -> Iterator[str]:
     """Yield the circles within a view, the largest first: a small one on a large one can be seen."""
     for code, shade in sorted(shades.items(), key=lambda item: -item[1].mirrors):
+        if code not in _COUNTRIES:  # a snapshot may have any two letters
+            continue
         x, y = _COUNTRIES[code]["at"]
         if left <= x <= left + width and top <= y <= top + height:
             radius = width * min(_ONE * sqrt(shade.mirrors), _MOST)

@@ -18,17 +18,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.countries import CONTINENT_CODES, CONTINENT_OF, country_code
 from mirrorlistd.memo import Memo
 from mirrorlistd.request.accept import preferred
 from mirrorlistd.web.client import accept_of, client_in
 from mirrorlistd.web.pages import lists
+from mirrorlistd.web.pages.atlas import code_of
 from mirrorlistd.web.pages.front import front_page
 from mirrorlistd.web.pages.html import HTML_HEADERS
 from mirrorlistd.web.pages.public import carried, public_mirrors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
 
@@ -46,6 +47,14 @@ _TYPES: Final = {
     "text": {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"},
 }
 _JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+_CORS: Final = {"access-control-allow-origin": "*", "access-control-expose-headers": "etag"}
+_PREFLIGHT: Final = {
+    "allow": ", ".join(_METHODS),
+    "access-control-allow-methods": ", ".join(_METHODS),
+    "access-control-allow-headers": "*",
+    "access-control-max-age": "86400",
+}
 _SHARED: Final = {"cache-control": "no-cache", "vary": "accept"}
 """Caches may store it and must revalidate it each time: a mirror may have been switched off."""
 
@@ -94,9 +103,9 @@ class Pages:
         """For Starlette."""
         return [
             Route("/", self._front),
-            Route("/repos", self._repositories),
-            Route("/repos/{name}", self._repository),
-            Route("/mirrors", self._mirrors),
+            Route("/repos", _for_every_origin(self._repositories), methods=_METHODS),
+            Route("/repos/{name}", _for_every_origin(self._repository), methods=_METHODS),
+            Route("/mirrors", _for_every_origin(self._mirrors), methods=_METHODS),
         ]
 
     def _now(self) -> tuple[Decider, _Site]:
@@ -141,7 +150,7 @@ class Pages:
         snapshot = decider.index.snapshot
         filters = {name: request.query_params.get(name, "") for name in ("repo", "country")}
         repository = site.repository(filters["repo"]) if filters["repo"] else None
-        country = _country(filters["country"])
+        filters["country"] = _country(filters["country"])
         makers: dict[str, Callable[[Sequence[PublicMirror]], object]] = {
             "html": lambda chosen: lists.mirrors_page(snapshot, site.published, chosen, filters),
             "json": lambda chosen: lists.mirrors_data(snapshot, chosen),
@@ -152,26 +161,45 @@ class Pages:
             form,
             site,
             ("mirrors", *filters.values()),
-            lambda: makers[form](_chosen(decider, site.published, repository, country)),
+            lambda: makers[form](_chosen(decider, site.published, repository, filters["country"])),
         )
 
 
-def _country(text: str) -> str | None:
-    """Return the code of a country; None for no text."""
-    if text and text.upper() not in CONTINENT_OF:
-        raise HTTPException(400, "country= takes the two-letter code of one country, as in country=PL")
-    return text.upper() or None
+def _for_every_origin(page: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Let scripts of every origin read a page that is the same for every client, errors included (CORS)."""
+
+    async def answer(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=_CORS | _PREFLIGHT)
+        try:
+            response = await page(request)
+        except HTTPException as error:
+            raise HTTPException(error.status_code, error.detail, {**(error.headers or {}), **_CORS}) from error
+        response.headers.update(_CORS)
+        return response
+
+    return answer
+
+
+def _country(text: str) -> str:
+    """Return the code of a country, or of a continent that no country shares it with; empty for no text."""
+    code = country_code(text)
+    if not text or code in CONTINENT_OF or code in CONTINENT_CODES:
+        return code
+    hint = f"; did you mean {named}?" if (named := code_of(text)) else ", as in country=PL"
+    raise HTTPException(400, f"country= takes the two-letter code of one country or continent{hint}")
 
 
 def _chosen(
-    decider: Decider, mirrors: Sequence[PublicMirror], repository: Repository | None, country: str | None
+    decider: Decider, mirrors: Sequence[PublicMirror], repository: Repository | None, place: str
 ) -> list[PublicMirror]:
-    """Return the mirrors that carry a repository and are in a country; None means any."""
+    """Return the mirrors that carry a repository and are in a country or continent; None and "" mean any."""
     carriers = carried(decider, repository, mirrors).carriers if repository else None
+    where = "continent" if place in CONTINENT_CODES else "country"
     return [
         mirror
         for mirror in mirrors
-        if (carriers is None or mirror.number in carriers) and (not country or mirror.country == country)
+        if (carriers is None or mirror.number in carriers) and (not place or getattr(mirror, where) == place)
     ]
 
 

@@ -48,6 +48,9 @@ _ENVIRONMENT.filters["country"] = country_name
 _ENVIRONMENT.filters["quoted"] = _quoted
 _ENVIRONMENT.filters["breakable"] = _breakable
 
+_LATEST: Final = 253_402_300_799
+"""The end of the year 9999, the last that can be written."""
+
 HTML_HEADERS: Final = {
     "content-type": "text/html; charset=utf-8",
     "content-security-policy": _POLICY,
@@ -60,6 +63,5 @@ HTML_HEADERS: Final = {
 
 def html(name: str, snapshot: Snapshot, **values: object) -> str:
     """Render a template; all values are escaped."""
-    return _ENVIRONMENT.get_template(name).render(
-        style=_STYLE, serial=snapshot.serial, built=datetime.fromtimestamp(snapshot.built, UTC), **values
-    )
+    built = datetime.fromtimestamp(min(snapshot.built, _LATEST), UTC)
+    return _ENVIRONMENT.get_template(name).render(style=_STYLE, serial=snapshot.serial, built=built, **values)

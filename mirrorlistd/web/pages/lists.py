@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.answering.plan import ResolvedQuery
+from mirrorlistd.web.pages.atlas import CONTINENTS
 from mirrorlistd.web.pages.html import html
-from mirrorlistd.web.pages.public import shares
+from mirrorlistd.web.pages.public import list_query, shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def repositories(snapshot: Snapshot) -> list[dict[str, object]]:
 def repositories_text(snapshot: Snapshot) -> str:
     """Return one query string a line, to append to `/mirrorlist?`: every repository, alias and architecture."""
     lines = [
-        f"repo={name}" + (f"&arch={directory.arch}" if directory.arch else "")
+        list_query(name, directory.arch)
         for repository in snapshot.repositories
         if not repository.disabled
         for name in (repository.name, *sorted(a for a, named in snapshot.aliases.items() if named == repository.name))
@@ -88,6 +89,7 @@ def mirrors_page(
         more=len(mirrors[ROWS:]),
         public=len(public),
         filters=filters,
+        continents=CONTINENTS,
         repositories=[repository.name for repository in snapshot.repositories if not repository.disabled],
         countries=sorted({mirror.country for mirror in public if mirror.country}),
     )
@@ -127,7 +129,7 @@ def repository_page(decider: Decider, carried: Carried, mirrors: Sequence[Public
     snapshot = decider.index.snapshot
     repository = carried.repository
     first = repository.directories[0]
-    query = f"repo={repository.name}" + (f"&arch={first.arch}" if first.arch else "")
+    query = list_query(repository.name, first.arch)
     path = f"{first.path}/" if first.path and len(repository.directories) == 1 else ""
     carriers = [mirror for mirror in mirrors if mirror.number in carried.carriers]
     countries = {mirror.country for mirror in carriers if mirror.country}

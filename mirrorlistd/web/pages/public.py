@@ -8,8 +8,8 @@ does not change with the status file; what is offered now is made from the snaps
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from mirrorlist_snapshot.tiers import mirror_continent
 from mirrorlistd.answering.plan import ResolvedQuery
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from mirrorlist_snapshot.model import Repository, Snapshot
     from mirrorlistd.answering.decider import Decider
+
+_SAFE: Final = "/:,~@!$()*;"
+"""Characters that mean themselves in a value of a query string; `+`, which some read as a space, is not among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,9 @@ class PublicMirror:
     @property
     def hosts(self) -> list[str]:
         """Where its clients connect to: host names, with the port where that is not the protocol's own."""
-        return sorted({urlsplit(url).netloc.rpartition("@")[2].lower() for urls in self.urls.values() for url in urls})
+        # Not `urlsplit`, which raises ValueError for some URLs that a snapshot may have.
+        authorities = {url.partition("://")[2].partition("/")[0] for urls in self.urls.values() for url in urls}
+        return sorted({authority.rpartition("@")[2].lower() for authority in authorities} - {""})
 
 
 def public_mirrors(snapshot: Snapshot) -> tuple[PublicMirror, ...]:
@@ -84,7 +89,7 @@ def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMi
     snapshot = decider.index.snapshot
     carriers: dict[int, list[str]] = {}
     for directory in repository.directories:
-        resolved = decider.resolve_query(f"repo={repository.name}&arch={directory.arch}".encode())
+        resolved = decider.resolve_query(list_query(repository.name, directory.arch).encode())
         if isinstance(resolved, ResolvedQuery):
             for number in snapshot.sets.members(resolved.selection_query.carriers):
                 carriers.setdefault(number, []).append(directory.arch)
@@ -100,6 +105,12 @@ def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMi
             if categories & mirror.urls.keys() and len(carriers.get(mirror.number, ())) < whole
         ],
     )
+
+
+def list_query(name: str, arch: str) -> str:
+    """Return the query string of the list of a repository, escaped where a name needs it."""
+    query = f"repo={quote(name, safe=_SAFE)}"
+    return query + (f"&arch={quote(arch, safe=_SAFE)}" if arch else "")
 
 
 def shares(decider: Decider, carriers: Sequence[PublicMirror]) -> dict[int, float]:
