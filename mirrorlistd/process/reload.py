@@ -202,7 +202,7 @@ def warn(state: State) -> None:
     if state.origin.instead is not None:
         log.error("the last good copy is served instead of the snapshot", error=state.origin.instead)
     if state.origin.status_error is not None:
-        log.error("the status file is refused, the one before applies", error=state.origin.status_error)
+        log.error("the status file does not apply as it is", error=state.origin.status_error)
     if unknown := state.status_file.unknown(state.published):
         names = unknown[:10]
         log.warning("the status file names mirrors that are not in the snapshot", count=len(unknown), mirrors=names)

@@ -30,6 +30,8 @@ DRAINING: Final = "draining"
 """Only the last resort; a private mirror, which cannot be that, is not offered."""
 _STATUSES: Final = (DOWN, DRAINING)
 _KEYS: Final = ("status", "weight", "reason")
+_NAMES_SHOWN: Final = 10
+"""Mirrors that an error names."""
 _LONGEST_REASON: Final = 200
 """Characters."""
 _MOST_PERCENT: Final = 1_000
@@ -50,6 +52,13 @@ class MirrorStatus:
     """Of the mirror's own Mbit/s."""
     reason: str = ""
     """One line for insiders."""
+    last: bool = False
+    """Offered last instead of being taken away, because of --max-down."""
+
+    @property
+    def away(self) -> bool:
+        """Whether the mirror is taken away: down or draining."""
+        return self.status is not None and not self.last
 
     def bandwidth(self, own: int) -> int:
         """Return the Mbit/s by which a mirror is weighted, within BANDWIDTH_RANGE; `own` are the snapshot's."""
@@ -58,18 +67,12 @@ class MirrorStatus:
 
     def __str__(self) -> str:
         """`down: disk full`, `draining`, `weight 25 %: one uplink`."""
-        words = [self.status] if self.status else []
+        words = [self.status + (" (offered last: --max-down)" if self.last else "")] if self.status else []
         if self.weight is not None:
             words.append(f"weight {self.weight} Mbit/s")
         elif self.percent is not None:
             words.append(f"weight {self.percent:g} %")
         return ", ".join(words) + (f": {self.reason}" if self.reason else "")
-
-    def document(self) -> dict[str, object]:
-        """Return a document that `parse` reads."""
-        weight = f"{self.percent}%" if self.percent is not None else self.weight
-        facts = {"status": self.status, "weight": weight, "reason": self.reason}
-        return {key: value for key, value in facts.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +85,37 @@ class StatusFile:
         """Whether any mirror is named."""
         return bool(self.statuses)
 
-    def document(self) -> bytes:
-        """Return JSON that `parse` reads."""
-        return json.dumps({name: status.document() for name, status in self.statuses.items()}).encode()
-
     def unknown(self, snapshot: Snapshot) -> list[str]:
         """Return the sorted names of mirrors that are not in the snapshot, which is no error."""
         return sorted(self.statuses.keys() - {mirror.name for mirror in snapshot.mirrors})
 
     def counts(self, snapshot: Snapshot) -> dict[str, int]:
-        """Count the snapshot's mirrors that are `down`, `draining` or only `weighted`, and the `unknown` ones."""
+        """Count the snapshot's mirrors: `down`, `draining` or offered last, only `weighted`; and `unknown` names."""
         counts: dict[str, int] = dict.fromkeys((*_STATUSES, "weighted"), 0)
         for mirror in snapshot.mirrors:
             if (status := self.statuses.get(mirror.name)) is not None:
-                counts[status.status or "weighted"] += 1
+                counts[DRAINING if status.last else status.status or "weighted"] += 1
         return counts | {"unknown": len(self.unknown(snapshot))}
 
-    def check(self, snapshot: Snapshot, limit: float) -> None:
-        """Raise StatusError where more than `limit`, a fraction, of the active mirrors would be down or draining."""
-        active = [mirror.name for mirror in snapshot.mirrors if mirror.active]
-        gone = [name for name in active if (one := self.statuses.get(name)) is not None and one.status]
-        if active and len(gone) / len(active) > limit:
-            raise StatusError(
-                [f"takes away {len(gone)} of {len(active)} active mirrors, more than --max-down {100 * limit:g} %"]
-            )
+    def limited(self, snapshot: Snapshot, limit: float, before: StatusFile) -> tuple[StatusFile, str | None]:
+        """Return the statuses that apply, and why they are not those of the file; None where they are.
+
+        At most `limit`, a fraction, of the active mirrors are taken away (down or draining). Beyond that the mirrors
+        that `before` has taken away longest stay away, and all others are offered last: none is dropped that might be
+        the last one alive. The order of `statuses` is that of age, oldest first; `before` is in force.
+        """
+        known = [name for name in before.statuses if name in self.statuses and before.statuses[name].away]
+        aged = {name: self.statuses[name] for name in dict.fromkeys((*known, *self.statuses))}
+        active = {mirror.name for mirror in snapshot.mirrors if mirror.active}
+        away = [name for name, status in aged.items() if status.away and name in active]
+        allowed = int(limit * len(active) + 1e-9)
+        if len(away) <= allowed:
+            return StatusFile(aged), None
+        stay = {name for name in away[:allowed] if name in known}
+        demoted = {name: replace(aged[name], last=True) for name in away if name not in stay}
+        found = f"takes away {len(away)} of {len(active)} active mirrors, more than --max-down {100 * limit:g} %"
+        names = ", ".join(list(demoted)[:_NAMES_SHOWN]) + (" ..." if len(demoted) > _NAMES_SHOWN else "")
+        return StatusFile(aged | demoted), f"{found}; {len(demoted)} of them are offered last instead: {names}"
 
     def apply(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with the statuses applied to its mirrors; only changed mirrors are copied."""
@@ -117,11 +127,11 @@ class StatusFile:
         status = self.statuses.get(mirror.name)
         if status is None:
             return mirror
-        hidden = status.status == DOWN or (status.status == DRAINING and mirror.private)
+        hidden = status.away and (status.status == DOWN or mirror.private)
         return replace(
             mirror,
             active=mirror.active and not hidden,
-            fallback=mirror.fallback or status.status == DRAINING,
+            fallback=mirror.fallback or (status.status is not None and not mirror.private),
             bandwidth=status.bandwidth(mirror.bandwidth),
         )
 

@@ -166,7 +166,8 @@ def _trusted_serial(inputs: Inputs, keys: TrustedKeys | None) -> int | None:
 
 
 def _status(inputs: Inputs, before: State | None, snapshot: Snapshot) -> tuple[StatusFile, str | None]:
-    """Return the status file's content; or the content before, and why."""
+    """Return the status file's content and why it does not apply as it is, if so; where it is bad, that in force."""
+    in_force = before.status_file if before else NO_STATUS
     if inputs.status is None:
         return NO_STATUS, None
     name = str(inputs.config.status)
@@ -174,10 +175,7 @@ def _status(inputs: Inputs, before: State | None, snapshot: Snapshot) -> tuple[S
         if isinstance(inputs.status, StatusError):
             raise _fresh(inputs.status)
         status = parse(name, inputs.status)
-        try:
-            status.check(snapshot, inputs.config.max_down / 100)
-        except StatusError as error:
-            raise StatusError(f"{name}: {problem}" for problem in error.problems) from error
     except StatusError as error:
-        return before.status_file if before else NO_STATUS, f"{error!s:.2000}"
-    return status, None
+        return in_force, f"{error!s:.2000}"
+    status, limited = status.limited(snapshot, inputs.config.max_down / 100, in_force)
+    return status, limited and f"{name}: {limited}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -21,6 +21,9 @@ from mirrorlistd.selection.index import Index
 from mirrorlistd.selection.status_file import NO_STATUS, MirrorStatus, StatusFile, parse
 from support.snapshots import snapshots
 from support.worlds import DE, PLACES, Map, at, compiled, mirror, network
+
+if TYPE_CHECKING:
+    from mirrorlist_snapshot.model import Snapshot
 
 WORLD = compiled(
     network(
@@ -39,15 +42,15 @@ def overlay(**said: Any) -> StatusFile:
     return parse("s.json", json.dumps(said).encode())
 
 
-def decider(said: StatusFile) -> Decider:
-    """A decider with the overlay laid over the world, as a State has it."""
+def decider(said: StatusFile, world: Snapshot = WORLD) -> Decider:
+    """A decider with the status file applied to the world, as a State has it."""
     geo: Any = Map(PLACES)
-    return Decider(Index(said.apply(WORLD), statuses=said.statuses), geo, AnswerSettings(minimum=1))
+    return Decider(Index(said.apply(world), statuses=said.statuses), geo, AnswerSettings(minimum=1))
 
 
-def listed(said: StatusFile, address: str = DE) -> list[str]:
+def listed(said: StatusFile, address: str = DE, world: Snapshot = WORLD) -> list[str]:
     """The mirrors of one list, in its order."""
-    body = answer(decider(said), b"repo=r&comments=0", at(address), Random(1)).body
+    body = answer(decider(said, world), b"repo=r&comments=0", at(address), Random(1)).body
     return [line.split("/")[2].partition(".")[0] for line in body.decode().splitlines()]
 
 
@@ -107,13 +110,72 @@ def test_what_the_snapshot_does_not_have() -> None:
 
 
 def test_a_mad_probe() -> None:
-    """More than a part of the active mirrors cannot be taken away; what is unknown or only weighted does not count."""
+    """More than a part of the active mirrors is not taken away: the others are offered last.
+
+    Mirrors that the snapshot does not have or that are only weighted do not count.
+    """
     two = overlay(a="down", b="draining", c={"weight": 1}, x="down", y="down")
-    two.check(WORLD, 0.5)
+    assert two.limited(WORLD, 0.5, NO_STATUS) == (two, None)
     three = overlay(a="down", b="draining", c="down")
-    with pytest.raises(StatusError, match=r"takes away 3 of 4 active mirrors, more than --max-down 50 %"):
-        three.check(WORLD, 0.5)
-    three.check(WORLD, 0.75)
+    assert three.limited(WORLD, 0.75, NO_STATUS) == (three, None)
+    limited, why = three.limited(WORLD, 0.5, NO_STATUS)
+    assert why == (
+        "takes away 3 of 4 active mirrors, more than --max-down 50 %; 3 of them are offered last instead: a, b, c"
+    )
+    assert set(listed(limited)) == {"own", "a", "b", "c"}
+    assert limited.counts(WORLD) == {"down": 0, "draining": 3, "weighted": 0, "unknown": 0}
+    assert str(limited.statuses["a"]) == "down (offered last: --max-down)"
+
+
+def test_the_mirrors_that_were_taken_away_first_stay_away() -> None:
+    """Of three mirrors, two of them dead, the one that died first is out and the other one comes last, again and again.
+
+    So it stays when the third dies, too: the last ones alive are never taken away. When there are fewer dead ones all
+    of them are out.
+    """
+    world = compiled(network({name: mirror("DE") for name in "abc"}))
+    in_force, why = overlay(b="down").limited(world, 0.5, NO_STATUS)
+    assert (set(listed(in_force, world=world)), why) == ({"a", "c"}, None)
+    for _ in range(3):
+        in_force, why = overlay(a="down", b="down").limited(world, 0.5, in_force)
+        assert (listed(in_force, world=world), bool(why)) == (["c", "a"], True)
+    for _ in range(3):
+        in_force, why = overlay(c="down", a="down", b="down").limited(world, 0.5, in_force)
+        assert (set(listed(in_force, world=world)), bool(why)) == ({"a", "c"}, True)
+    in_force, why = overlay(a="down").limited(world, 0.5, in_force)
+    assert (set(listed(in_force, world=world)), why) == ({"b", "c"}, None)
+
+
+def test_the_only_mirror_is_never_taken_away() -> None:
+    """A status file that has it down changes nothing: last is first where there is only one."""
+    world = compiled(network({"a": mirror("DE")}))
+    limited, why = overlay(a="down").limited(world, 0.5, NO_STATUS)
+    assert why
+    assert listed(limited, world=world) == ["a"]
+
+
+def test_a_private_mirror_beyond_the_limit_stays() -> None:
+    """It cannot be offered last, and it may be the last one alive."""
+    world = compiled(network({"p": mirror("DE", private=True, netblocks=[f"{DE}/32"])}))
+    limited, _ = overlay(p="down").limited(world, 0.5, NO_STATUS)
+    assert listed(limited, world=world) == ["p"]
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abcde"), st.sampled_from(["down", "draining"])), max_size=6))
+def test_no_sequence_of_files_takes_away_more_than_allowed(files: list[dict[str, Any]]) -> None:
+    """The limit holds after any history, and no mirror that a file names is offered before another one."""
+    world = compiled(network({name: mirror("DE") for name in "abcde"}))
+    in_force = NO_STATUS
+    for names in files:
+        in_force, _ = overlay(**names).limited(world, 0.5, in_force)
+        mirrors = {one.name: one for one in in_force.apply(world).mirrors}
+        assert (
+            sum(not one.active or (one.fallback and not in_force.statuses[name].last) for name, one in mirrors.items())
+            <= 2
+        )
+        assert {
+            name for name, one in mirrors.items() if one.active and not one.fallback
+        } == mirrors.keys() - names.keys()
 
 
 def test_a_number_that_cannot_be_written_is_a_mistake() -> None:
@@ -190,12 +252,6 @@ _STANDINGS = st.builds(
     st.none() | st.integers(1, 1_000_000) | st.floats(0.5, 1000),
     st.text("abc :|é", max_size=9),
 )
-
-
-@given(statuses=st.dictionaries(st.text(min_size=1, max_size=5), _STANDINGS, max_size=4))
-def test_documents_come_back(statuses: dict[str, MirrorStatus]) -> None:
-    """What is handed over to workers is what was accepted."""
-    assert parse("overlay.json", StatusFile(statuses).document()) == StatusFile(statuses)
 
 
 @pytest.mark.slow
