@@ -5,12 +5,15 @@ The standard library's client sends a target exactly as it is in the file, and f
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -28,8 +31,10 @@ FEW: Final = 8
 """Answers of each server after which most requests are judged."""
 MANY: Final = 60
 """Answers of each server after which chance is improbable; see `judging.OFTEN`."""
-LONGEST_BODY: Final = 16 << 20
-"""Bytes of an answer that are read."""
+LONGEST_BODY: Final = 4 << 20
+"""Longest answer in bytes: a metalink of a thousand mirrors has a tenth of it."""
+PATIENCE: Final = 3
+"""Time-outs that a whole answer may take: each byte of it may come within a time-out of its own."""
 _IN_A_ROW: Final = 5
 """Requests in a row that could not be compared, after which the comparison ends."""
 
@@ -103,10 +108,20 @@ class Comparer:
         self._bases = ours, other
         self._rate_limits = _RateLimit(bounds.rate), _RateLimit(bounds.rate)
         self._mine = threading.local()
+        self._all: list[_Connection] = []
         self._stopped = threading.Event()
 
     def run(self, wanted: Mapping[Request, int]) -> Iterator[Result]:
         """Compare the requests in their order; raise ComparisonError where several in a row could not be compared."""
+        threading.Thread(target=self._cut_overdue, daemon=True).start()
+        try:
+            yield from self._run(wanted)
+        finally:
+            self._stopped.set()
+            for connection in self._all:
+                connection.close()
+
+    def _run(self, wanted: Mapping[Request, int]) -> Iterator[Result]:
         failed = 0
         with ThreadPoolExecutor(self._bounds.concurrency, "compare") as pool:
             try:
@@ -118,6 +133,12 @@ class Comparer:
             finally:
                 self._stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def _cut_overdue(self) -> None:
+        """End connections whose answers take too long, until the comparison ends."""
+        while not self._stopped.wait(min(1.0, self._bounds.timeout / 4)):
+            for connection in tuple(self._all):
+                connection.cut_if_overdue()
 
     def _compare(self, request: Request, lines: int) -> Result:
         answers: tuple[list[SeenAnswer], list[SeenAnswer]] = [], []
@@ -144,6 +165,7 @@ class Comparer:
         if not hasattr(self._mine, "connections"):
             one, two = (_Connection(base, self._header, self._bounds.timeout) for base in self._bases)
             self._mine.connections = one, two
+            self._all += one, two
         connections: tuple[_Connection, _Connection] = self._mine.connections
         return connections
 
@@ -171,6 +193,9 @@ class _Connection:
     def __init__(self, base: ServerUrl, header: str, timeout: float) -> None:
         self._base = base
         self._header = header
+        self._patience = PATIENCE * timeout
+        self._due = inf
+        """Monotonic time at which the answer must be there."""
         self._connection: http.client.HTTPConnection = (
             http.client.HTTPSConnection(base.host, base.port, timeout=timeout, context=ssl.create_default_context())
             if base.secure
@@ -215,13 +240,40 @@ class _Connection:
         headers = {"user-agent": f"mirrorlistd-compare/{__version__}"}
         if address is not None:
             headers[self._header] = address
-        self._connection.request("GET", self._base.path + target, headers=headers)
-        response = self._connection.getresponse()
-        body = response.read(LONGEST_BODY)
-        if not response.isclosed():  # longer than is read, or exactly so long: do not use the connection again
-            self._connection.close()
+        self._due = time.monotonic() + self._patience
+        try:
+            self._connection.request("GET", self._base.path + target, headers=headers)
+            response = self._connection.getresponse()
+            body = _whole_body(response)
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() >= self._due:
+                raise TimeoutError(f"no whole answer within {self._patience:g} s") from None
+            raise
+        finally:
+            self._due = inf
         return response.status, response.getheader("location"), body
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def cut_if_overdue(self) -> None:
+        """End the connection if its answer is overdue, from another thread: reading it fails then."""
+        connected = self._connection.sock
+        if time.monotonic() >= self._due and connected is not None:
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
 
     def _trouble(self, error: Exception) -> ComparisonError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         return ComparisonError(f"{self._base.url} cannot be asked: {why}")
+
+
+def _whole_body(response: http.client.HTTPResponse) -> bytes:
+    """Read a body; raise HTTPException for one that is too long or cut off, which half read would look like another."""
+    body = response.read(LONGEST_BODY + 1)
+    if len(body) > LONGEST_BODY:
+        raise http.client.HTTPException(f"an answer of more than {LONGEST_BODY} bytes")
+    if response.length:
+        raise http.client.HTTPException(f"an answer without its last {response.length} bytes")
+    return body
