@@ -102,7 +102,7 @@ class Config:
         "a NAT64 prefix of your own: an address behind it counts as the IPv4 address inside (64:ff9b::/96 always does)",
         flag="nat64-prefix", many=True)
     explain_networks: tuple[str, ...] = setting(("127.0.0.0/8", "::1/128"), _CLIENTS, "CIDR", NETWORK,
-        "clients who see every mirror in an explanation; others see those of their own list",
+        "insiders: clients who see every mirror in explanations, and private ones in the sums of /readyz and /metrics",
         flag="explain-network", many=True)
     minimum: int = setting(5, _LISTS, "N", whole(0, 100),
         "with fewer near mirrors than this, fill the list with far ones")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FIRST_DESCRIPTOR: Final = 3
 """SD_LISTEN_FDS_START: the first descriptor after the standard ones."""
+_LONGEST_STATE: Final = 900
+"""Characters of one state that are sent; a message has three states at most."""
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
@@ -26,6 +28,7 @@ def notify(environ: Mapping[str, str], *states: str) -> None:
     """Send states such as `READY=1` or `STATUS=serving` to the service manager, if there is one.
 
     `RELOADING=1` gets the time stamp that `Type=notify-reload` asks for. A manager that cannot be reached is ignored.
+    Long states are cut: systemd ignores a whole message of more than 4,096 bytes, and would wait for its READY=1.
     """
     path = environ.get("NOTIFY_SOCKET")
     if not path:
@@ -34,7 +37,7 @@ def notify(environ: Mapping[str, str], *states: str) -> None:
     address = "\0" + path[1:] if path.startswith("@") else path
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as datagrams:
-            datagrams.sendto("\n".join(lines).encode(), address)
+            datagrams.sendto("\n".join(line[:_LONGEST_STATE] for line in lines).encode(), address)
     except OSError:
         return
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mirrorlistd.errors import StateError
-from mirrorlistd.process.systemd import activated_sockets
+from mirrorlistd.process.systemd import activated_sockets, notify
 from support.processes import (
     SECONDS,
     Response,
@@ -212,3 +212,15 @@ def test_what_is_no_listening_socket_is_refused(snapshot: Path, what: str) -> No
         (line,) = server.lines
         assert "socket 0 handed over ('first'): expected a stream socket that listens" in line
         assert "ListenStream=" in line
+
+
+@pytest.mark.parametrize("length", [10, 1_000, 4_096, 1_000_000])
+def test_a_state_of_any_length_leaves_a_message_that_systemd_reads(tmp_path: Path, length: int) -> None:
+    """The reason of a failed reload may be long: READY=1 arrives all the same, within systemd's 4,096 bytes."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(0)
+        notify({"NOTIFY_SOCKET": str(tmp_path / "notify")}, "READY=1", f"STATUS=last reload failed: {'é' * length}")
+        message = manager.recv(1 << 20)
+        assert len(message) < 4_096
+        assert message.startswith(b"READY=1\nSTATUS=last reload failed: \xc3\xa9")
