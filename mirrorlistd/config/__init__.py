@@ -1,5 +1,6 @@
 """The server's settings: one table of options, read once into one frozen Config."""
 
+from mirrorlistd.config.guard import lost_guards
 from mirrorlistd.config.kinds import LONGEST_PULL, MAX_WORKERS, SHORTEST_PULL
 from mirrorlistd.config.loading import load_config
 from mirrorlistd.config.option import ENV_PREFIX, Option
@@ -17,5 +18,6 @@ __all__ = [
     "add_arguments",
     "changed_needing_restart",
     "load_config",
+    "lost_guards",
     "options_table",
 ]

@@ -13,7 +13,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd import logs
-from mirrorlistd.config import changed_needing_restart
+from mirrorlistd.config import changed_needing_restart, lost_guards
 from mirrorlistd.errors import ConfigError, MirrorlistdError, StateError
 from mirrorlistd.process.gc_policy import gc_paused
 from mirrorlistd.process.mirrormanager_import import import_in_background
@@ -179,11 +179,14 @@ def settings_for_reload(
 ) -> tuple[Config, dict[str, MirrorlistdError]]:
     """Return the configuration as it is now; where it is refused, the one in force, and why (see `Inputs.refused`)."""
     try:
-        return reread(), {}
+        config = reread()
     except ConfigError as error:
         if before is None:
             raise
         return before.config, {"settings": error}
+    if before is not None and (lost := lost_guards(before.config, config)):
+        return before.config, {"settings": ConfigError(lost)}
+    return config, {}
 
 
 def keep(config: Config, state: State) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mirrorlist_snapshot.format import reissue
+from mirrorlist_snapshot.signing import SigningKey
 from support.geo_databases import write_records
 from support.processes import Response, Server, eventually, exchange, load, stamped, write_snapshot
 
@@ -267,3 +269,39 @@ def test_memory_stays_flat(snapshot: Path, server: Server) -> None:
     before = resident()
     reload_until(60)
     assert resident() - before < 8 << 20
+
+
+@pytest.mark.parametrize("content", ["", None, "limit = 3\n"], ids=["emptied", "lost", "cut off"])
+def test_an_emptied_options_file_does_not_lower_the_guard(snapshot: Path, tmp_path: Path, content: str | None) -> None:
+    """Keys and status file stay in force, a new signed snapshot is served, and the log and /readyz say it."""
+    key, public = SigningKey.generate().write(tmp_path / "key")
+    write_signed(snapshot, key, serial=1)
+    settings, status = tmp_path / "mirrorlistd.toml", tmp_path / "status.toml"
+    status.write_text('"m0.example" = "down"\n')
+    settings.write_text(f'snapshot = "{snapshot.name}"\nstatus = "status.toml"\ntrusted-key = ["{public.name}"]\n')
+    with Server("--config", str(settings)) as server:
+        if content is None:
+            settings.unlink()
+        else:
+            settings.write_text(content)
+        server.send_sighup()
+        event = server.wait_for_log("reload failed, the old state keeps serving")
+        if content is not None:
+            assert "--trusted-key is gone" in event["error"]
+            assert "--status is gone" in event["error"]
+        assert event["error"] == server.get("/readyz").json["reload_error"]
+        write_snapshot(snapshot, stamped(2), serial=2)
+        server.send_sighup()
+        server.wait_for_log("reload failed, the old state keeps serving", count=2)
+        write_signed(snapshot, key, serial=3)
+        server.send_sighup()
+        assert server.wait_for_log("reloaded")["serial"] == 3
+        assert server.wait_for_log("the settings are refused, the old ones stay in force")
+        assert server.get("/readyz").json["reload_error"]
+        assert "https://m0.example/" not in server.get("/mirrorlist?repo=r&limit=100").text
+
+
+def write_signed(path: Path, key: Path, serial: int) -> None:
+    """Put a signed snapshot in place."""
+    write_snapshot(path, stamped(serial), serial=serial)
+    path.write_bytes(reissue(path.read_bytes(), serial=serial, signer=SigningKey.read(key)))
