@@ -13,7 +13,7 @@ _MOST_DOUBLINGS: Final = 64
 
 
 class Backoff:
-    """The pauses of one thing that is tried again and again: a worker slot, a child process, a store."""
+    """The pauses between attempts at one task: to fill a worker slot, to run a child process, to ask a store."""
 
     def __init__(
         self,

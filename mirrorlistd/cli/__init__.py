@@ -1,6 +1,6 @@
 """The command `mirrorlistd`: one module per verb, imported when the verb is used.
 
-Results go to standard output, and as JSON with `--json`; everything that is said about them goes to standard error.
+Results go to standard output, and as JSON with `--json`; errors, warnings and progress go to standard error.
 """
 
 from __future__ import annotations

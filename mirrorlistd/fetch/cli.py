@@ -125,16 +125,29 @@ def _sha256(text: str) -> str:
 def _parser() -> CommandParser:
     parser = CommandParser(
         prog=COMMAND,
-        description="Fetch a file from the first mirror of a list that gives it whole and right.",
+        description="Fetch a file from the first mirror of a list that sends it complete and right.",
         epilog=_EXAMPLES,
     )
     add = parser.add_argument
     add("urls", nargs="+", metavar="URL", help="a mirrorlist, a metalink, or the file itself; tried in this order")
     add(
-        "-o", "--output", type=Path, metavar="FILE", help="where to write; otherwise the file's own name, if it is free"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where to write; else the file's own name, if unused",
     )
-    add("--path", metavar="PATH", help="the file below the mirrors of a list, or the one of a metalink with several")
-    add("--kind", choices=("auto", "list", "metalink", "file"), default="auto", help="what the URLs are (auto: look)")
+    add(
+        "--path",
+        metavar="PATH",
+        help="the file below the mirrors of a list, or one of a metalink's files",
+    )
+    add(
+        "--kind",
+        choices=("auto", "list", "metalink", "file"),
+        default="auto",
+        help="what the URLs are (auto)",
+    )
     add("--sha256", type=_sha256, metavar="HEX", help="a hash that the file must have")
     add(
         "--connections",

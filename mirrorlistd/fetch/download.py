@@ -97,7 +97,7 @@ async def find(urls: Iterable[str], options: Options, listener: ProgressListener
                     return source
     except TimeoutError as error:
         why = f": {error}"
-    raise FetchError(f"no list could be had{why}", failures.abandoned, listed=False)
+    raise FetchError(f"no list could be read{why}", failures.abandoned, listed=False)
 
 
 async def fetch(
@@ -125,7 +125,7 @@ async def fetch(
     except TimeoutError as error:
         why = f": {error}"
     raise FetchError(
-        f"{'no mirror gave the file' if listed else 'no list could be had'}{why}", failures.abandoned, listed=listed
+        f"{'no mirror sent the file' if listed else 'no list could be read'}{why}", failures.abandoned, listed=listed
     )
 
 

@@ -1,4 +1,4 @@
-"""One request to one server: headers in, body into a sink, or one MirrorError that says why not.
+"""One request to one server: headers in, body into a sink, or one MirrorError with the reason.
 
 Every wait is bounded, also against servers that send a byte now and then: the headers have one limit in all, each
 piece of the body has one, and the mean speed has a floor. Redirects are followed here and not by the library, because

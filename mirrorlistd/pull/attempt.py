@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.errors import (
+    InputFileError,
     KeyFileError,
     LossError,
     MirrorlistSnapshotError,
@@ -21,6 +24,7 @@ from mirrorlist_snapshot.errors import (
     SnapshotError,
     StoreError,
 )
+from mirrorlist_snapshot.input_file import SNAPSHOT, read_file
 from mirrorlist_snapshot.loss import DEFAULT_LIMIT, check_loss
 from mirrorlist_snapshot.publishing.file_target import write_snapshot
 from mirrorlist_snapshot.publishing.stores import FetchedObject, ObjectVersion
@@ -29,7 +33,6 @@ from mirrorlistd.pull.http_object import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from pathlib import Path
 
     from mirrorlist_snapshot.model import Snapshot
     from mirrorlist_snapshot.publishing.stores import StoredObject
@@ -102,6 +105,8 @@ class Puller:
 
     def _fetch(self, last: ObjectVersion | None) -> FetchedObject | None:
         """Read the object; its header is checked before the rest is read."""
+        if self._source.url.startswith("file:"):
+            return _read_local(self._source.url, last)
         url = self._source.http_url()
         if url is None:
             return self._source.fetch(last, snapshot_format.check_start)
@@ -178,3 +183,18 @@ class Puller:
         except OSError:
             return ()
         return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read_local(url: str, last: ObjectVersion | None) -> FetchedObject | None:
+    """Read the file of a `file:` URL as any input file: a regular one, of a snapshot's size at most."""
+    path = Path(unquote(urlsplit(url).path))
+    try:
+        found = path.stat()
+        version = ObjectVersion(f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}", None)
+        return None if version == last else FetchedObject(read_file(path, SNAPSHOT), version)
+    except FileNotFoundError as error:
+        raise NoObjectError(f"{url}: is not there; publish it first, or correct the URL") from error
+    except InputFileError as error:
+        raise StoreError(f"{url}: {error.found}") from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{url}: cannot be read: {getattr(error, 'strerror', None) or error}") from error

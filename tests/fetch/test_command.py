@@ -46,7 +46,7 @@ def test_the_commands_exit_status(net: Callable[..., Net], capsys: pytest.Captur
 
 
 def test_the_command_tells_programs(net: Callable[..., Net], capsys: pytest.CaptureFixture[str]) -> None:
-    """`--json` says who gave it and who did not and why, in success and in failure; `--quiet` says nothing else."""
+    """`--json` has the mirrors that sent it and those that failed; `--quiet` writes nothing else."""
     world = net("truncated", "ok")
     common = ["-o", str(world.out), "--json", "--quiet"]
     assert main([world.meta4(), *common]) == 0
@@ -67,9 +67,9 @@ def test_the_command_tells_programs(net: Callable[..., Net], capsys: pytest.Capt
     assert main([world.mirrorlist(), "--path", FILE, *common]) == 1
     told = capsys.readouterr()
     said = json.loads(told.out)
-    assert said["error"] == "no mirror gave the file"
+    assert said["error"] == "no mirror sent the file"
     assert [row["reason"] for row in said["abandoned"]] == ["short", "status"]
-    assert told.err == "mirrorlist-fetch: no mirror gave the file\n"
+    assert told.err == "mirrorlist-fetch: no mirror sent the file\n"
 
 
 def test_the_command_lists(net: Callable[..., Net], capsys: pytest.CaptureFixture[str]) -> None:

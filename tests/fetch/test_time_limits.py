@@ -29,7 +29,7 @@ def test_a_thousand_dead_mirrors_take_no_longer_than_the_patience(net: Callable[
     began = time.monotonic()
     error = world.fails(world.write("mirrorlist", dead), path=FILE, limits=Limits(timeout=0.5, patience=3))
     assert 2.5 < time.monotonic() - began < 20
-    assert str(error) == "no mirror gave the file: no new byte of the file for 3 s"
+    assert str(error) == "no mirror sent the file: no new byte of the file for 3 s"
     assert error.listed
     assert set(reasons(error)) == {"stalled"}
     assert 1 <= len(error.abandoned) < 10
@@ -42,8 +42,8 @@ def test_dead_servers_of_lists_take_no_longer_either(net: Callable[..., Net]) ->
     urls = [f"{world.mirrors[0].url}{number}/mirrorlist" for number in range(100)]
     limits = Limits(timeout=0.5, patience=2)
     error = world.fails(*urls, path=FILE, limits=limits)
-    assert (str(error), error.listed) == ("no list could be had: no new byte of the file for 2 s", False)
-    with pytest.raises(FetchError, match="no list could be had: no new byte of the file for 2 s"):
+    assert (str(error), error.listed) == ("no list could be read: no new byte of the file for 2 s", False)
+    with pytest.raises(FetchError, match="no list could be read: no new byte of the file for 2 s"):
         asyncio.run(find(urls, Options(path=FILE, limits=limits)))
 
 
@@ -55,7 +55,7 @@ def test_mirrors_that_drip_are_given_up_after_the_whole_time(net: Callable[..., 
     limits = Limits(timeout=5, low_speed=0, max_time=3)
     error = world.fails(world.meta4(), connections=2 if parts else 1, limits=limits)
     assert 2.5 < time.monotonic() - began < 20
-    assert str(error) == "no mirror gave the file: not done after 3 s"
+    assert str(error) == "no mirror sent the file: not done after 3 s"
     assert parts or 0 < world.part.stat().st_size < 200
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from itertools import islice
@@ -202,6 +203,21 @@ def test_any_text_is_a_url_or_refused(text: str) -> None:
     except StoreError:
         return
     assert is_url(text)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "large"])
+def test_what_is_no_file_of_a_snapshots_size_is_refused_at_once(kind: str, tmp_path: Path, target: Path) -> None:
+    """A pipe that nobody writes to, a folder, a sparse file of gigabytes, each as `file:` URL."""
+    path = tmp_path / "m.mls"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as file:
+            file.truncate(3 << 30)
+    found = {"pipe": "but a pipe", "folder": "but a folder", "large": "has 3221225472 bytes, more than"}[kind]
+    assert found in str(refused(puller(path, target)))
 
 
 every_seconds = st.floats(0.1, 86_400)

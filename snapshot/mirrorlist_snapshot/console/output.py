@@ -1,4 +1,4 @@
-"""Output: results go to standard output, everything that is said about them to standard error.
+"""Output: results go to standard output; errors, warnings and progress go to standard error.
 
 Nothing that a file or another server contains can steer a terminal: unprintable characters are escaped.
 """
