@@ -445,8 +445,8 @@ def unusable_plan(serving: Service) -> None:
         serving.state.fast_plans[key] = object()
 
 
-def test_a_defect_of_the_fast_lane_alone_costs_no_answer() -> None:
-    """The client is answered once, as ever; the swallowed exception is counted, for all to see in /metrics."""
+def test_a_defect_of_the_fast_lane_alone_costs_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """The client is answered once, as ever; the exceptions are counted in /metrics, and the log has some of them."""
     serving = service()
     converse("fast", [[(PLAIN, True)] * 2], serving)
     unusable_plan(serving)
@@ -457,6 +457,8 @@ def test_a_defect_of_the_fast_lane_alone_costs_no_answer() -> None:
     assert serving.counters.fast_lane_errors == 3
     (metrics, _), *_ = converse("fast", [[(request("/metrics"), True)]], serving)
     assert b"\nmirrorlistd_fast_lane_errors_total 3.0\n" in metrics
+    log = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    assert re.findall(r"the fast lane failed.*errors=(\d)", log) == ["1", "2"]
 
 
 class BrokenWire(Wire):

@@ -20,6 +20,7 @@ from mirrorlistd.lanes.fast.heads import read_head, split_head
 from mirrorlistd.lanes.fast.plan import FastPlan
 from mirrorlistd.lanes.fast.shared import Shared
 from mirrorlistd.lanes.respond import client_of, needs_recording, peer_at, respond
+from mirrorlistd.logs import get_logger
 from mirrorlistd.request.http_head import over_https
 from mirrorlistd.state.state import CONNECTION_CLOSE
 from mirrorlistd.telemetry.counters import BUCKETS
@@ -131,8 +132,8 @@ class FastLane(Guard):
                     elapsed = perf_counter() - started
                     counters.plain_fast[plan.tier][bisect_left(BUCKETS, elapsed) if elapsed > _FIRST_BUCKET else 0] += 1
                     counters.seconds += elapsed
-            except Exception:  # noqa: BLE001 - a defect: the other lane meets it again and logs it
-                service.counters.fast_lane_errors += 1
+            except Exception:  # noqa: BLE001 - a defect: it costs no answer
+                self._count_error(service)
                 answer = b""
             if answer:
                 self.last_active = started
@@ -182,8 +183,8 @@ class FastLane(Guard):
                     body if head.wants_body else b"",
                 )
             )
-        except Exception:  # noqa: BLE001 - a defect: the other lane meets it again, logs it, and answers 500
-            service.counters.fast_lane_errors += 1
+        except Exception:  # noqa: BLE001 - as above
+            self._count_error(service)
             return False
         service.counters.fast += 1
         self.last_active = started
@@ -192,6 +193,15 @@ class FastLane(Guard):
         if not keep_alive:
             self.close()
         return True
+
+    @staticmethod
+    def _count_error(service: Service) -> None:
+        """Count an exception, and log some of them: a defect that every request meets must not fill the disk."""
+        service.counters.fast_lane_errors += 1
+        if service.counters.fast_lane_errors.bit_count() == 1:  # the first, the second, the fourth, the eighth ...
+            get_logger().exception(
+                "the fast lane failed, the ASGI lane answers", errors=service.counters.fast_lane_errors
+            )
 
     def _find(self, state: State, raw_head: bytes, *, new: bool) -> tuple[CachedHead, Client] | None:
         """Return the cached head, and the client that it comes from; parse the head where that is wanted."""
