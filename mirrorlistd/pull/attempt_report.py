@@ -9,6 +9,8 @@ from typing import Final, Self
 GOOD: Final = ("installed", "unchanged")
 RESULTS: Final = (*GOOD, "unreachable", "missing", "refused", "local")
 """All results; those that are not good are the kinds of PullError."""
+_LONGEST_ERROR: Final = 2_000
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +38,8 @@ class AttemptReport:
         return self.result in GOOD
 
     def line(self) -> str:
-        """Return it as a line of JSON."""
-        return json.dumps(asdict(self)) + "\n"
+        """Return it as a line of JSON; a long error is cut, because the server ends a child with endless lines."""
+        return json.dumps(asdict(self) | {"error": self.error and self.error[:_LONGEST_ERROR]}) + "\n"
 
     @classmethod
     def parse(cls, line: str | bytes) -> Self:

@@ -304,3 +304,14 @@ def test_the_command(store: Path, target: Path, tmp_path: Path) -> None:
     for flag, found in (("--every", "0"), ("--every", "x"), ("--max-loss", "nan")):
         done = run(store.as_uri(), str(target), flag, found)
         assert (done.returncode, done.stderr.endswith(f", found {found!r}\n")) == (2, True)
+
+
+@pytest.mark.parametrize("letter", ["x", "\u0000", "\U0001f600"])
+def test_the_report_of_an_error_of_any_length_is_a_line_that_the_server_reads(letter: str) -> None:
+    """A name of a megabyte in a bad snapshot is in its error: the line is cut, not the child's life."""
+    report = AttemptReport(at=1.0, seconds=2.0, result="refused", failures=3, error=letter * 1_000_000)
+    line = report.line()
+    assert len(line) < 1 << 15
+    found = AttemptReport.parse(line)
+    assert (found.result, found.failures) == ("refused", 3)
+    assert (found.error or "").startswith(letter * 1_000)
