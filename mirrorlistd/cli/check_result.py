@@ -62,9 +62,7 @@ def unreachable(error: str) -> CheckResult:
 
 
 def _warnings(facts: Mapping[str, Any], max_age: float | None) -> Iterator[str]:
-    age = facts.get("age_seconds", 0)
-    if age > max_age if max_age else facts.get("stale"):
-        yield f"the snapshot is stale: more than {max_age or facts.get('max_age_seconds'):g} s old"
+    yield from _age(facts, max_age)
     if facts.get("last_good"):
         yield f"the last good copy is served{_because(facts, 'snapshot_error')}"
     if _part(facts, "last_reload").get("result") == "failed" and not facts.get("refused"):
@@ -72,7 +70,7 @@ def _warnings(facts: Mapping[str, Any], max_age: float | None) -> Iterator[str]:
     if refused := facts.get("refused"):
         yield f"refused, the old ones are in use: {', '.join(refused)}{_because(facts, 'reload_error')}"
     if _part(facts, "status").get("failed"):
-        yield f"the status file is not used{_because(facts, 'status_error')}"
+        yield f"the status file does not apply as it is{_because(facts, 'status_error')}"
     pull = _part(facts, "pull")
     if pull.get("result") in LASTING:
         yield f"the last pull failed: {pull.get('result')}{_because(facts, 'pull_error')}"
@@ -83,6 +81,13 @@ def _warnings(facts: Mapping[str, Any], max_age: float | None) -> Iterator[str]:
         yield f"{workers.get('up')} of {workers.get('all')} workers are up"
     if len(serials := workers.get("serials") or ()) > 1:
         yield f"workers serve different snapshots: serials {', '.join(map(str, serials))}"
+
+
+def _age(facts: Mapping[str, Any], max_age: float | None) -> Iterator[str]:
+    if ahead := facts.get("seconds_ahead"):
+        yield f"the snapshot was built {ahead} s in the future: a clock is wrong"
+    elif facts.get("age_seconds", 0) > max_age if max_age else facts.get("stale"):
+        yield f"the snapshot is stale: more than {max_age or facts.get('max_age_seconds'):g} s old"
 
 
 def _part(facts: Mapping[str, Any], key: str) -> dict[str, Any]:

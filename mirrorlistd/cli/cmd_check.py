@@ -24,13 +24,13 @@ examples:
   mirrorlistd check --snapshot mirrors.mls --json       for programs
   mirrorlistd check --url http://127.0.0.1:8080         for Nagios, Icinga and others; or unix:/run/mirrorlistd/http
 
-exit status: 0 good, 1 refused (the message names the file or the setting), or the status file is not used, or the
-snapshot is older than --max-age, 2 wrong usage
+exit status: 0 good, 1 refused (the message names the file or the setting), or the status file does not apply as it is,
+or the snapshot is older than --max-age or built in the future, 2 wrong usage
 
 exit status with --url, as of monitoring plugins: 0 OK; 1 warning: the server answers, but the snapshot is older than
---max-age (of the server, unless given here), the last reload failed, a new snapshot is refused by the reload or the
-pull, the last good copy is served, the status file is not used, or a worker
-is down or serves another snapshot; 2 critical: the server does not answer or is not ready; 3 unknown: --url is bad"""
+--max-age (of the server, unless given here) or built in the future, the last reload failed, a new snapshot is refused
+by the reload or the pull, the last good copy is served, the status file does not apply as it is, or a worker is down or
+serves another snapshot; 2 critical: the server does not answer or is not ready; 3 unknown: --url is bad"""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +89,7 @@ def _check(options: argparse.Namespace) -> int:
         "preset": state.decider.settings.preset.name,
         "limit": state.decider.limit if state.decider.limit < UNLIMITED else None,
         "stale": state.stale(time()),
+        "seconds_ahead": state.seconds_ahead(time()),
         "status": state.status_file.counts(snapshot),
         "status_error": state.origin.status_error,
     }
@@ -97,11 +98,17 @@ def _check(options: argparse.Namespace) -> int:
     else:
         show("\n".join(_lines(facts)))
     console = Console("mirrorlistd")
-    if facts["stale"]:
+    if facts["seconds_ahead"]:
+        console.error(f"the snapshot was built {facts['seconds_ahead']} s in the future: a clock is wrong")
+    elif facts["stale"]:
         console.error(f"the snapshot is stale: more than {state.max_age:g} s old")
     if facts["status_error"]:
         console.error(f"--status: {facts['status_error']}")
-    return 1 if facts["stale"] or facts["status_error"] else 0
+    return 0 if _is_good(facts) else 1
+
+
+def _is_good(facts: dict[str, Any]) -> bool:
+    return not (facts["stale"] or facts["seconds_ahead"] or facts["status_error"])
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
@@ -115,5 +122,5 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     status = facts["status"]
     if any(status.values()):
         yield f"status        {', '.join(f'{count} {what}' for what, count in status.items() if count)}"
-    if not (facts["stale"] or facts["status_error"]):
+    if _is_good(facts):
         yield "ok: settings, snapshot and databases are good"

@@ -206,6 +206,10 @@ def warn(state: State) -> None:
         log.error("the last good copy is served instead of the snapshot", error=state.origin.instead)
     if state.origin.status_error is not None:
         log.error("the status file does not apply as it is", error=state.origin.status_error)
+    if ahead := state.seconds_ahead(time()):
+        log.warning(
+            "the snapshot was built in the future, a clock is wrong", built=state.published.built, seconds=ahead
+        )
     if unknown := state.status_file.unknown(state.published):
         names = unknown[:10]
         log.warning("the status file names mirrors that are not in the snapshot", count=len(unknown), mirrors=names)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.index import Place
     from mirrorlistd.selection.status_file import StatusFile
 
+_CLOCK_SKEW: Final = 300
+"""Seconds that two clocks may differ."""
 # Memo sizes, in entries. Heads: clients of one kind send the same bytes for a repository; up to 2 kB each.
 _HEADS: Final = 4_096
 _TARGETS: Final = 4_096
@@ -113,7 +115,7 @@ class StateOrigin:
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     """What a reload has refused (`settings`, `import`, `snapshot`, `geo databases`), and why; the old one is in use."""
     status_error: str | None = None
-    """Why the status file is not used; what it said before applies."""
+    """Why the status file does not apply as it is: it is bad, and the one before applies, or it takes away too much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,5 +194,13 @@ class State:
         return self.origin.source
 
     def stale(self, now: float) -> bool:
-        """Whether the snapshot is too old at a time (seconds since 1970 UTC); it is served all the same."""
-        return bool(self.max_age) and now - self.published.built > self.max_age
+        """Whether the snapshot is too old at a time (seconds since 1970 UTC); it is served all the same.
+
+        The age of a snapshot from the future is unknown, which counts as too old: else it would be fresh for ever.
+        """
+        return bool(self.max_age) and (now - self.published.built > self.max_age or self.seconds_ahead(now) > 0)
+
+    def seconds_ahead(self, now: float) -> int:
+        """Return how far in the future the snapshot was built; 0 where clocks that differ a little explain it."""
+        ahead = self.published.built - int(now)
+        return ahead if ahead > _CLOCK_SKEW else 0

@@ -267,6 +267,8 @@ class Facts:
     """Kind of geo database (`geo`, `asn`) -> when it was built, Unix time."""
     stale: bool
     """The snapshot is older than --max-age."""
+    seconds_ahead: int
+    """How far in the future the snapshot was built; 0 where it was not."""
     max_age: float
     """Seconds; 0: no snapshot is ever stale."""
     last_good: bool
@@ -274,4 +276,4 @@ class Facts:
     status: Mapping[str, int]
     """Status in the status file -> mirrors."""
     status_failed: bool
-    """The status file is not used, but what it said before."""
+    """The status file does not apply as it is."""

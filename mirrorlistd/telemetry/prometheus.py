@@ -132,8 +132,13 @@ class _Served(Collector):
         for name, text, value in (
             ("snapshot_max_age_seconds", "Age from which it counts as stale (--max-age); 0: never.", facts.max_age),
             ("snapshot_stale", "Whether it is older than --max-age; it is served all the same.", facts.stale),
+            (
+                "snapshot_seconds_ahead",
+                "How far in the future it was built; 0: not.",
+                facts.seconds_ahead,
+            ),
             ("snapshot_last_good", "Whether the last good copy is served, as the snapshot is bad.", facts.last_good),
-            ("status_failed", "Whether the status file is bad: the one before is still in force.", facts.status_failed),
+            ("status_failed", "Whether the status file does not apply as it is.", facts.status_failed),
         ):
             yield GaugeMetricFamily(f"mirrorlistd_{name}", text, value=value)
         statuses = GaugeMetricFamily("mirrorlistd_status_mirrors", "Mirrors in the status file.", labels=("status",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mirrorlist_snapshot.format import encode
 from mirrorlist_snapshot.signing import SigningKey
 from mirrorlistd.cli.check_result import Level, judge
 from support.processes import SECONDS, Server, eventually, stamped, write_snapshot
 from support.snapshot_command import run
+from support.worlds import compiled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -211,6 +214,24 @@ def test_an_old_snapshot(tmp_path: Path) -> None:
     assert bad.stderr.startswith("mirrorlistd: --status: ")
 
 
+def test_a_snapshot_from_the_future(tmp_path: Path) -> None:
+    """It is served and visible: in the log, in /readyz, in a metric, and in both kinds of check."""
+    served = tmp_path / "mirrors.mls"
+    served.write_bytes(encode(compiled(stamped(1), serial=1, built=int(time.time()) + 86_400)))
+    with Server("--snapshot", str(served), "--max-age", "3600") as server:
+        ahead = server.wait_for_log("the snapshot was built in the future, a clock is wrong")["seconds"]
+        assert 86_000 < ahead <= 86_400
+        assert (readyz(server)["stale"], serial(server)) == (True, "1")
+        assert 86_000 < readyz(server)["seconds_ahead"] <= 86_400
+        assert 86_000 < metric(server, "mirrorlistd_snapshot_seconds_ahead") <= 86_400
+        found = check("--url", f"http://127.0.0.1:{server.port}/")
+        assert found.returncode == Level.WARNING
+        assert re.match(r"MIRRORLISTD WARNING - the snapshot was built \d+ s in the future: a clock", found.stdout)
+    bad = check("--snapshot", str(served))
+    assert bad.returncode == 1
+    assert re.fullmatch(r"mirrorlistd: the snapshot was built \d+ s in the future: a clock is wrong\n", bad.stderr)
+
+
 @WORKERS
 def test_a_check_reports_every_brake_in_force(tmp_path: Path, workers: str) -> None:
     """A refused status file, a refused snapshot, a refused pull: OK before, a warning while it lasts, OK afterwards."""
@@ -226,7 +247,7 @@ def test_a_check_reports_every_brake_in_force(tmp_path: Path, workers: str) -> N
         eventually(lambda: result().startswith("MIRRORLISTD OK"), "the first pull")
         status.write_text("not = [toml")
         server.send_sighup()
-        eventually(lambda: "the status file is not used (" in result(), "the status file")
+        eventually(lambda: "the status file does not apply as it is (" in result(), "the status file")
         status.write_text("")
         server.send_sighup()
         eventually(lambda: result().startswith("MIRRORLISTD OK"), "the good status file")
@@ -251,7 +272,11 @@ GOOD: dict[str, Any] = {"ready": True, "draining": False, "serial": 7, "mirrors"
             1,
             "WARNING - the last reload failed (a/b; c); serial 7",
         ),
-        ({"status": {"failed": True}, "status_error": "s: bad"}, 1, "WARNING - the status file is not used (s: bad); "),
+        (
+            {"status": {"failed": True}, "status_error": "s: bad"},
+            1,
+            "WARNING - the status file does not apply as it is (s: bad); ",
+        ),
         (
             {"pull": {"failures_in_a_row": 5, "result": "missing"}, "pull_error": "s3://a/b: is not there"},
             1,

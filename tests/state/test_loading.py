@@ -214,6 +214,21 @@ def test_stale(config: Config) -> None:
     assert not load(config).stale(built + 1e9)
 
 
+def test_a_snapshot_from_the_future_is_not_fresh_for_ever(config: Config) -> None:
+    """With --max-age it is stale until the clock has reached it. A small skew does not count."""
+    state = load(replace(config, max_age=60))
+    built = state.published.built
+    for before, ahead, stale in (
+        (-61, 0, True),
+        (0, 0, False),
+        (300, 0, False),
+        (301, 301, True),
+        (10**9, 10**9, True),
+    ):
+        assert (state.seconds_ahead(built - before), state.stale(built - before)) == (ahead, stale)
+    assert not load(config).stale(built - 10**9)
+
+
 def test_a_bad_push_does_not_block_the_brake(config: Config, tmp_path: Path) -> None:
     """Where the snapshot is refused but the status file has changed, the old snapshot is served with the new status."""
     status = tmp_path / "status.toml"

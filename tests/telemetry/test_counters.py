@@ -29,6 +29,7 @@ FACTS = Facts(
     last_good=False,
     status={"down": 2, "draining": 1},
     status_failed=False,
+    seconds_ahead=0,
 )
 
 
