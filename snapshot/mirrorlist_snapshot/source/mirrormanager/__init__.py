@@ -145,8 +145,8 @@ def _continents(path: Path | None, cache: Cache, skips: SkippedRows) -> tuple[di
     found: dict[str, str] = {}
     if path is not None:
         mine.append(SkippedRows(str(path)))
-        with open_file(path, TABLE_FILE) as file:
-            found = read_continents(io.TextIOWrapper(file, encoding="utf-8", errors="replace"), mine[0])
+        with open_file(path, TABLE_FILE) as file, io.TextIOWrapper(file, encoding="utf-8", errors="replace") as text:
+            found = read_continents(text, mine[0])
     for key, value in cache.continents.items():
         country = apply_rule(skips, table, "no country", hosts.country, key)
         continent = apply_rule(skips, table, "no continent", rules.continent, value)
