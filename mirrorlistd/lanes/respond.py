@@ -42,10 +42,10 @@ def client_of(state: State, address: str | None, forwarded: Sequence[bytes]) -> 
     `address` is the socket's; `forwarded` are the values of the trusted header, each a legal header value.
     """
     peer = peer_at(state, address)
-    if not (forwarded and peer.believed):
+    if not (forwarded and peer.trusted):
         return peer.client
     value = forwarded[0] if len(forwarded) == 1 else b""
-    return state.named.get(value) or _forwarded_client(state, address, forwarded)
+    return state.forwarded_clients.get(value) or _forwarded_client(state, address, forwarded)
 
 
 def _forwarded_client(state: State, address: str | None, forwarded: Sequence[bytes]) -> Client:
@@ -53,7 +53,7 @@ def _forwarded_client(state: State, address: str | None, forwarded: Sequence[byt
     value = forwarded[0]
     # A blank value means the peer itself, so the client depends on the peer as well.
     if len(forwarded) == 1 and not client.failed and len(value) <= _LONGEST_REMEMBERED and value.strip():
-        state.named.remember(value, client)
+        state.forwarded_clients.remember(value, client)
     return client
 
 

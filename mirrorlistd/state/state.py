@@ -59,7 +59,7 @@ class CachedHead:
 class Peer:
     """The other end of a socket."""
 
-    believed: bool
+    trusted: bool
     """It is a trusted proxy."""
     client: Client
     """The client, where no trusted proxy names another one."""
@@ -84,7 +84,7 @@ class Renewal:
 
     def peer(self, peer: Peer) -> Peer:
         """Place a peer anew."""
-        return Peer(peer.believed, self.client(peer.client))
+        return Peer(peer.trusted, self.client(peer.client))
 
     def head(self, cached: CachedHead) -> CachedHead:
         """Resolve a head anew."""
@@ -144,9 +144,9 @@ class State:
     """Seconds after its compilation from which the snapshot counts as stale; 0: never."""
     heads: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS), metadata=_HEAD)
     """The fast lane's: raw head -> its reading."""
-    proxied: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS), metadata=_HEAD)
+    proxied_heads: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS), metadata=_HEAD)
     """The fast lane's: raw head with NUL in place of the forwarded address -> the same. No head has NUL, but bytes that
-    claim to be one may: nobody can write a key of this memo into the other."""
+    claim to be one may: no client can write a key of this memo into the other."""
     fast_plans: Memo[tuple[ResolvedQuery | None, Place], Any] = field(
         default_factory=lambda: Memo(_FAST_PLANS), metadata=_NOT_CARRIED_OVER
     )
@@ -157,7 +157,7 @@ class State:
     """The ASGI lane's: raw path and query string -> the list request, if they ask for a list."""
     peers: Memo[str | None, Peer] = field(default_factory=lambda: Memo(_CLIENTS), metadata=_PEER)
     """The lanes': address of a socket's other end (see `request.client_address`) -> the peer."""
-    named: Memo[bytes, Client] = field(default_factory=lambda: Memo(_CLIENTS), metadata=_CLIENT)
+    forwarded_clients: Memo[bytes, Client] = field(default_factory=lambda: Memo(_CLIENTS), metadata=_CLIENT)
     """The lanes': value of a trusted proxy's forwarding header, if it is valid -> the client."""
 
     @property

@@ -32,8 +32,8 @@ def peer_of(scope: Scope) -> str | None:
 
 def is_https(scope: Scope, state: State) -> bool:
     """Whether the client came over https, as the socket or a trusted proxy has it."""
-    believed = peer_at(state, peer_of(scope)).believed
-    scheme = dict(scope["headers"]).get(b"x-forwarded-proto", b"") if believed else b""
+    trusted = peer_at(state, peer_of(scope)).trusted
+    scheme = dict(scope["headers"]).get(b"x-forwarded-proto", b"") if trusted else b""
     return over_https(scheme, scope["scheme"].encode())
 
 
@@ -54,7 +54,7 @@ def is_insider(scope: Scope, state: State) -> bool:
     trust = state.trust
     names = {name for name, _ in scope["headers"]}
     if trust.header in names:
-        return peer_at(state, peer_of(scope)).believed
+        return peer_at(state, peer_of(scope)).trusted
     return not names & _FORWARDING
 
 

@@ -293,7 +293,7 @@ def test_what_is_remembered(raw: bytes, remembered: bool) -> None:
     serving = service(PROXY)
     converse("fast", [[(raw, True)]], serving)
     assert serving.state is not None
-    keys = [*serving.state.heads, *serving.state.proxied]
+    keys = [*serving.state.heads, *serving.state.proxied_heads]
     assert len(keys) == remembered
     assert all(DE.encode() not in key for key in keys)
 
@@ -321,7 +321,7 @@ def test_no_client_can_write_what_a_head_is_remembered_by(behind: list[str], pee
         converse(lane, [[(head, True)] * 2], serving)
     converse("fast", [[(request("/mirrorlist?repo=r"), True)]], serving, peer=(peer, 5))  # his list is known, too
     assert serving.state is not None
-    (key,) = serving.state.proxied
+    (key,) = serving.state.proxied_heads
     assert key.count(b"\0") == 1
     said = [converse(lane, [[(key, True)]], serving, peer=(peer, 5)) for lane in ("fast", "asgi")]
     assert said[0] == said[1]

@@ -57,11 +57,11 @@ def test_the_next_state_remembers_what_the_last_one_was_asked() -> None:
     """Heads, targets, peers, forwarded addresses, queries and plans; and what was hot has its batches."""
     before, after = asked(state(WORLD)), state(WORLD)
     asyncio.run(warm(after, before, Random(2)))
-    for name in ("heads", "proxied", "list_requests", "peers", "named"):
+    for name in ("heads", "proxied_heads", "list_requests", "peers", "forwarded_clients"):
         assert getattr(before, name)
         assert getattr(after, name).keys() == getattr(before, name).keys(), name
     assert all(known.head is before.heads[raw].head for raw, known in after.heads.items())
-    assert all(known.head is before.proxied[raw].head for raw, known in after.proxied.items())
+    assert all(known.head is before.proxied_heads[raw].head for raw, known in after.proxied_heads.items())
     assert len(after.decider.plans) == len(before.decider.plans) > len(CLIENTS)
     hot = [plan.url_draw for plan in after.decider.plans.values() if plan.url_draw.hot]
     assert len(hot) == sum(plan.url_draw.hot for plan in before.decider.plans.values()) > 0
@@ -96,7 +96,7 @@ def test_what_it_remembers_is_its_own() -> None:
         assert plan.comment == other.comment
         tiers = [[(tier.code, tier.mirrors) for tier in one.ranking.tiers] for one in (plan, other)]
         assert tiers[0] == tiers[1]
-    for memo in (after.named, {address: peer.client for address, peer in after.peers.items()}):
+    for memo in (after.forwarded_clients, {address: peer.client for address, peer in after.peers.items()}):
         for asker in memo.values():
             assert asker.place == cold.decider.place(asker.address)
     head = f"GET /mirrorlist?repo=r HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: {DE}\r\n\r\n".encode()
@@ -112,9 +112,9 @@ def test_other_settings_make_old_questions_meaningless(other: dict[str, str]) ->
     before, after = asked(state(WORLD)), state(WORLD, **other)
     asyncio.run(warm(after, before, Random(2)))
     assert not after.heads
-    assert not after.proxied
+    assert not after.proxied_heads
     assert not after.list_requests
-    assert bool(after.named) is bool(after.peers) is ("template" in other)
+    assert bool(after.forwarded_clients) is bool(after.peers) is ("template" in other)
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_it_lets_requests_go_on() -> None:
         return count, after
 
     count, _ = asyncio.run(turns(5.0))
-    assert count >= len(before.heads) + len(before.named) + len(before.decider.plans)
+    assert count >= len(before.heads) + len(before.forwarded_clients) + len(before.decider.plans)
     count, after = asyncio.run(turns(-1.0))
     assert count < 10
     assert not after.decider.plans

@@ -38,7 +38,7 @@ class SplitHead(NamedTuple):
         """Look the head up; None where it is not cached, or llhttp has to judge the address."""
         if self.address is None:
             return state.heads.get(self.key)
-        return state.proxied.get(self.key) if _LEGAL_ADDRESSES.fullmatch(self.address) else None
+        return state.proxied_heads.get(self.key) if _LEGAL_ADDRESSES.fullmatch(self.address) else None
 
 
 def split_head(raw_head: bytes, prefixes: Iterable[bytes]) -> SplitHead:
@@ -59,10 +59,10 @@ def read_head(state: State, raw_head: bytes, split: SplitHead) -> CachedHead | N
         return None
     cached = CachedHead.of(state.decider, head)
     if len(split.key) <= _LONGEST_CACHED and _may_be_cached(head, split, proxies=trust.anyone):
-        (state.heads if split.address is None else state.proxied).remember(split.key, cached)
+        (state.heads if split.address is None else state.proxied_heads).remember(split.key, cached)
     return cached
 
 
 def _may_be_cached(head: RequestHead, split: SplitHead, *, proxies: bool) -> bool:
-    """Whether a head says the same whoever sends it: an address that was not cut out must not become part of a key."""
+    """Whether a head means the same from every client: an address that was not cut out must not be part of a key."""
     return head.lasting and (split.address is not None or not (head.forwarded and proxies))

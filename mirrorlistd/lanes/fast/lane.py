@@ -76,7 +76,7 @@ class FastLane(Guard):
         self._peer: Peer
         self._scheme = b""
         self._prefix = b""
-        """What stands before the address in the heads of this trusted proxy; empty where the peer is no proxy."""
+        """The bytes before the address in the heads of this trusted proxy; empty where the peer is no proxy."""
         self._client: Client | None = None
         """The client where the peer is no proxy; None where its address cannot be parsed."""
         self._hot = False
@@ -103,7 +103,8 @@ class FastLane(Guard):
                 if prefix := self._prefix:
                     before, _, after = data.partition(prefix)
                     address, _, rest = after.partition(b"\r\n")
-                    cached, client = state.proxied.get(b"\0".join((before, rest))), state.named.get(address)
+                    cached = state.proxied_heads.get(b"\0".join((before, rest)))
+                    client = state.forwarded_clients.get(address)
                 else:
                     cached, client = state.heads.get(data), self._client
                 if (
@@ -167,7 +168,7 @@ class FastLane(Guard):
             cached, client = found
             head = cached.head
             list_request = head.list_request
-            if list_request.redirect and over_https(head.scheme if self._peer.believed else b"", self._scheme):
+            if list_request.redirect and over_https(head.scheme if self._peer.trusted else b"", self._scheme):
                 list_request = replace(list_request, https=True)
             meta, body = respond(service, state, list_request, client, started)
             if self._hot and cached.plain_query is not None:
@@ -208,7 +209,7 @@ class FastLane(Guard):
         if state.trust is not self._trust:
             self._inspect_peer(state)
         split = split_head(raw_head, self.shared.prefixes(state.trust))
-        if split.prefix and self._peer.believed:
+        if split.prefix and self._peer.trusted:
             self._prefix = split.prefix
         if (cached := split.cached(state)) is not None:
             forwarded = split.address
@@ -232,7 +233,7 @@ class FastLane(Guard):
         self._address = name[0] if isinstance(name, tuple) else None  # a unix socket's name is a string
         self._scheme = b"https" if self.transport.get_extra_info("sslcontext") else b"http"
         self._peer = peer_at(state, self._address)
-        self._prefix = self.shared.prefixes(state.trust)[0] if self._peer.believed else b""
+        self._prefix = self.shared.prefixes(state.trust)[0] if self._peer.trusted else b""
         self._trust = state.trust
-        self._client = None if self._peer.client.failed or self._peer.believed else self._peer.client
+        self._client = None if self._peer.client.failed or self._peer.trusted else self._peer.client
         self._hot = self.seconds > 0 and not needs_recording(self.shared.service, state)

@@ -1,4 +1,4 @@
-"""What the connections of one service share: its answers' first lines, and what stands before forwarded addresses."""
+"""What all connections of one service share: the first lines of answers, the bytes before forwarded addresses."""
 
 from __future__ import annotations
 
