@@ -88,7 +88,7 @@ class Counters:
         labels=("country",),
         shape=Names(COUNTRIES, sparse=True),
     )
-    """Only with --metrics-countries."""
+    """Only with --count-countries."""
     buckets: list[int] = row(
         "mirrorlistd_answer_seconds",
         "Time to make an answer, from the request line to the bytes, without the network.",

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from mirrorlistd.telemetry.counters import WorkerFacts
 
 _PROC = Path("/proc")
 
@@ -50,6 +52,24 @@ class ProcessUsage:
                 started_at=_boot_time() + int(fields[19]) / ticks,
             )
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerUsage:
+    """What the processes of a server of several workers use."""
+
+    workers: Mapping[int, ProcessUsage]
+    """Number of the worker slot -> usage; without workers that have ended."""
+    server: ProcessUsage | None
+    """All processes together; None where the supervisor may not be looked at."""
+
+    @classmethod
+    def read(cls, workers: Iterable[WorkerFacts], supervisor: int) -> Self:
+        """Read it; `supervisor` is a process id. It takes a moment for each file that a process has open."""
+        found = {worker.number: ProcessUsage.read(worker.pid) for worker in workers if worker.up}
+        usages = {number: usage for number, usage in found.items() if usage is not None}
+        above = ProcessUsage.read(supervisor)
+        return cls(usages, whole(usages.values(), above) if above is not None else None)
 
 
 def whole(processes: Iterable[ProcessUsage], supervisor: ProcessUsage) -> ProcessUsage:

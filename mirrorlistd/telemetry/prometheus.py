@@ -18,7 +18,6 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from mirrorlistd.telemetry.process_usage import ProcessUsage, whole
 from mirrorlistd.telemetry.rows import rows_of
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from mirrorlistd.pull.watching import Pulls
     from mirrorlistd.telemetry.counters import Counters, Facts, WorkerFacts
+    from mirrorlistd.telemetry.process_usage import ServerUsage
     from mirrorlistd.telemetry.rows import Row
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -40,13 +40,13 @@ def exposition(  # noqa: PLR0913 - the subjects of metrics
     workers: Sequence[WorkerFacts] = (),
     pulls: Pulls | None = None,
     *,
-    supervisor: int = 0,
+    usage: ServerUsage | None = None,
     insider: bool = True,
 ) -> bytes:
     """Return all metrics, for strangers without those that depend on private mirrors.
 
-    There are no facts before the first State, no workers in a single process, and no pulls without --pull.
-    `supervisor` is the process id of the workers' supervisor.
+    There are no facts before the first State, no workers and no `usage` of theirs in a single process, and no pulls
+    without --pull.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Counted(counters, insider=insider))
@@ -56,8 +56,9 @@ def exposition(  # noqa: PLR0913 - the subjects of metrics
         registry.register(_Pulls(pulls))
     if workers:
         registry.register(_Workers(workers))
-        registry.register(_Processes(workers, supervisor))
-    else:
+    if usage is not None:
+        registry.register(_Processes(usage))
+    elif not workers:
         ProcessCollector(registry=registry)
     return generate_latest(registry)
 
@@ -194,20 +195,18 @@ class _Workers(Collector):
 class _Processes(Collector):
     """What several processes use: `process_*` for the server, as `ProcessCollector` has it of one, and each worker."""
 
-    def __init__(self, workers: Sequence[WorkerFacts], supervisor: int) -> None:
-        found = {str(worker.number): ProcessUsage.read(worker.pid) for worker in workers if worker.up}
-        self._workers = {number: usage for number, usage in found.items() if usage is not None}
-        self._supervisor = ProcessUsage.read(supervisor)
+    def __init__(self, usage: ServerUsage) -> None:
+        self._usage = usage
 
     def collect(self) -> Iterator[Metric]:
-        server = whole(self._workers.values(), self._supervisor) if self._supervisor else None
+        server = self._usage.server
         for make, name, attribute, text in _USAGE:
             if server is not None:
                 yield make(f"process_{name}", f"{text} of all processes.", value=getattr(server, attribute))
             if attribute not in _NOT_BY_WORKER:
                 family = make(f"mirrorlistd_worker_{name}", f"{text} of the worker.", labels=("worker",))
-                for number, usage in self._workers.items():
-                    family.add_metric((number,), getattr(usage, attribute))
+                for number, usage in self._usage.workers.items():
+                    family.add_metric((str(number),), getattr(usage, attribute))
                 yield family
 
 

@@ -7,6 +7,7 @@ from time import time
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -18,6 +19,7 @@ from mirrorlistd.answering.explain_text import text
 from mirrorlistd.errors import QueryError
 from mirrorlistd.request.accept import preferred
 from mirrorlistd.telemetry.counters import Facts
+from mirrorlistd.telemetry.process_usage import ServerUsage
 from mirrorlistd.telemetry.prometheus import CONTENT_TYPE, exposition
 from mirrorlistd.web.client import accept_of, client_in, is_https, is_insider
 
@@ -101,15 +103,15 @@ class Operations:
         service = self._service
         state, totals = service.state, service.totals()
         insider = state is not None and is_insider(request.scope, state)
-        scoreboard = service.scoreboard_slot.scoreboard if service.scoreboard_slot else None
-        body = exposition(
-            totals,
-            _facts(state, insider=insider) if state else None,
-            scoreboard.workers() if scoreboard else (),
-            service.pulls,
-            supervisor=scoreboard.supervisor if scoreboard else 0,
-            insider=insider,
-        )
+        facts = _facts(state, insider=insider) if state else None
+        if service.scoreboard_slot is None:
+            body = exposition(totals, facts, pulls=service.pulls, insider=insider)
+        else:
+            scoreboard = service.scoreboard_slot.scoreboard
+            workers = scoreboard.workers()
+            # It looks at every open file of every worker: lists must not wait for that.
+            usage = await run_in_threadpool(ServerUsage.read, workers, scoreboard.supervisor)
+            body = exposition(totals, facts, workers, service.pulls, usage=usage, insider=insider)
         return Response(body, headers={"content-type": CONTENT_TYPE, "cache-control": "no-store"})
 
 
