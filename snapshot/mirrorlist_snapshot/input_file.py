@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlist_snapshot.errors import FileProblem, InputFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from pathlib import Path
     from typing import BinaryIO
 
 _CHUNK: Final = 1 << 20
@@ -66,17 +66,26 @@ def read_file(path: Path, limit: SizeLimit) -> bytes:
 
 
 @contextlib.contextmanager
-def open_file(path: Path, limit: SizeLimit) -> Generator[BinaryIO]:
-    """Open a file that is too large to be kept in memory; raise InputFileError."""
+def open_file(path: Path, limit: SizeLimit, *, pipes: bool = False) -> Generator[BinaryIO]:
+    """Open a file that is too large to be kept in memory; raise InputFileError.
+
+    With `pipes`, a pipe that the process has been given is read, too: `<(command)` of a shell is /dev/fd/63.
+    """
+    given = pipes and path.parent == Path("/dev/fd")
     try:
-        _check_kind(path, path.stat().st_mode)
+        mode = path.stat().st_mode
+        if not (given and stat.S_ISFIFO(mode)):
+            _check_kind(path, mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:  # ValueError: NUL in the name
         raise _unreadable(path, error) from error
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor is not a path
         status = os.fstat(descriptor)
-        _check_kind(path, status.st_mode)  # another file may have taken its place
-        _check_size(path, status.st_size, limit)
+        if given and stat.S_ISFIFO(status.st_mode):
+            os.set_blocking(descriptor, True)
+        else:
+            _check_kind(path, status.st_mode)  # another file may have taken its place
+            _check_size(path, status.st_size, limit)
         yield file
 
 

@@ -7,24 +7,24 @@ values are in `checks`.
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from typing import Final
-from urllib.parse import quote, urlsplit
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.embedded import canonical
 from mirrorlist_snapshot.format import MAX_TIME
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS
+from mirrorlist_snapshot.source.country_names import continent_named, country_named, is_continent
+from mirrorlist_snapshot.source.rule_error import RuleError, number, shown
+from mirrorlist_snapshot.source.urls import MAX_URL, PROTOCOLS, url
 
-PROTOCOLS: Final = ("https", "http", "ftp", "rsync")
-"""URL schemes that a mirror may offer, in the order of preference."""
+# Rules and words of other modules, for the users of this one; everything below is public, too.
+__all__ = ["MAX_URL", "PROTOCOLS", "RuleError", "number", "shown", "url"]
+
 MAX_NAME: Final = 255
 """Characters in a name: what a DNS name may have."""
 MAX_PATH: Final = 1024
 """Bytes in a path below a category's top: a quarter of PATH_MAX, and still a readable URL."""
-MAX_URL: Final = 2000
-"""Characters in a base URL: what every client takes."""
 MAX_ASN: Final = 0xFFFF_FFFF
 MAX_SIZE: Final = (1 << 63) - 1
 """Bytes in a file: sizes are signed 64-bit integers in every client."""
@@ -33,24 +33,6 @@ HASH_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~+:@-]*")
 _MIRROR_NAME: Final = re.compile(r"[\x21-\x7e]+")
-_URL_PATH: Final = re.compile(r"(?:[A-Za-z0-9._~!$&()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
-_HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?")
-_DEFAULT_PORT: Final = {"https": 443, "http": 80, "ftp": 21, "rsync": 873}
-_USUAL_MISTAKE: Final = {"UK": "GB", "EL": "GR", "EN": "GB"}
-
-
-class RuleError(ValueError):
-    """A value that no source may have; the text states what was found and what is allowed."""
-
-
-def shown(value: str) -> str:
-    """Return text for a complaint: quoted, control characters escaped, long text cut."""
-    return json.dumps(value if len(value) <= 80 else f"{value[:77]}...", ensure_ascii=not value.isprintable())  # noqa: PLR2004 - fits a line
-
-
-def number(value: int) -> str:
-    """Return a number for a complaint; Python refuses to print huge ones."""
-    return str(value) if value.bit_length() <= 128 else "a number of more than 128 bits"  # noqa: PLR2004 - an address's size
 
 
 def name(text: str) -> str:
@@ -101,20 +83,24 @@ def path_template(text: str) -> str:
 
 
 def country(text: str) -> str:
-    """An ISO 3166-1 alpha-2 code in any case -> upper case."""
+    """Return an ISO 3166-1 alpha-2 code, in any case, in upper case."""
     code = text.upper() if text.isascii() else text
     if code in CONTINENT_OF:
         return code
-    if code in _USUAL_MISTAKE:
-        raise RuleError(f"{shown(text)} is not an ISO 3166 country code; did you mean {shown(_USUAL_MISTAKE[code])}?")
+    if is_continent(text):
+        raise RuleError(f"{shown(text)} is a continent, not a country; use the two letters of a country")
+    if named := country_named(text):
+        raise RuleError(f"{shown(text)} is not an ISO 3166 country code; did you mean {shown(named)}?")
     raise RuleError(f'{shown(text)} is not a country code; use the two letters of ISO 3166, such as "DE" or "US"')
 
 
 def continent(text: str) -> str:
-    """A continent's code in any case -> upper case."""
+    """Return a continent's code, in any case, in upper case."""
     if (code := text.upper()) in CONTINENTS:
         return code
-    raise RuleError(f"{shown(text)} is not a continent; allowed: {', '.join(CONTINENTS)}")
+    named = continent_named(text)
+    hint = f"did you mean {shown(named)}?" if named else f"allowed: {', '.join(CONTINENTS)}"
+    raise RuleError(f"{shown(text)} is not a continent; {hint}")
 
 
 def bandwidth(value: int) -> int:
@@ -184,64 +170,3 @@ def client_prefix(text: str) -> str:
     if found.endswith("/0"):
         raise RuleError(f"{shown(text)} holds every client; a mirror for all clients needs no netblock")
     return found
-
-
-def url(text: str) -> str:
-    """A base URL -> canonical: lower-case host, no default port, ASCII, ending in `/`."""
-    if len(text) > MAX_URL:
-        raise RuleError(f"the URL has {len(text)} characters; at most {MAX_URL} are allowed")
-    if any(not char.isprintable() or char in " \"'<>\\" for char in text):
-        raise RuleError(f"the URL {shown(text)} has a space, quote, bracket, backslash or control character")
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        raise RuleError(f"{shown(text)} is not a URL: {error}") from None
-    if parts.scheme not in PROTOCOLS:
-        raise RuleError(f"the URL {shown(text)} has no known protocol; allowed: {', '.join(PROTOCOLS)}")
-    if "?" in text or "#" in text:
-        raise RuleError(f"the URL {shown(text)} has a query or fragment; paths are appended, so it must have neither")
-    if "@" in parts.netloc:
-        raise RuleError(f"the URL {shown(text)} has a user name; lists are public")
-    host = _host(parts.hostname or "", text)
-    if port is not None and port != _DEFAULT_PORT[parts.scheme]:
-        host = f"{host}:{port}"
-    return f"{parts.scheme}://{host}{_url_path(parts.path, text)}"
-
-
-def _host(host: str, text: str) -> str:
-    if not host:
-        raise RuleError(f"the URL {shown(text)} has no host")
-    if ":" in host or "[" in text:
-        try:
-            if "%" not in host:  # a zone is valid on one machine only
-                return f"[{ipaddress.IPv6Address(host)}]"
-            raise ValueError  # noqa: TRY301 - same complaint
-        except ValueError:
-            raise RuleError(f"the URL {shown(text)} has a malformed IPv6 address as its host") from None
-    if not host.isascii():
-        try:
-            ascii_host = host.encode("idna").decode("ascii")
-        except UnicodeError:
-            raise RuleError(f"the URL {shown(text)} has a malformed host") from None
-        raise RuleError(f"the URL {shown(text)} has a non-ASCII host; clients need it as {ascii_host}")
-    if len(host) > MAX_NAME or not _HOST.fullmatch(host):
-        raise RuleError(f"the URL {shown(text)} has a malformed host")
-    if re.fullmatch(r"[0-9]+|.*\.[0-9]+", host):
-        try:
-            return str(ipaddress.IPv4Address(host))
-        except ValueError:
-            raise RuleError(f"the URL {shown(text)} has a malformed IPv4 address as its host") from None
-    return host
-
-
-def _url_path(text_path: str, text: str) -> str:
-    # Non-ASCII characters have exactly one encoding in use, so they are encoded; ASCII ones may mean anything.
-    found = "".join(char if char.isascii() else quote(char) for char in text_path)
-    if not _URL_PATH.fullmatch(found):
-        raise RuleError(
-            f"the URL {shown(text)} has a character that must be percent-encoded, or a % without two digits"
-        )
-    if any(segment.replace("%2e", ".") in {".", ".."} for segment in found.lower().split("/")):
-        raise RuleError(f"the URL {shown(text)} has a `.` or `..` segment; write the path out")
-    return found if found.endswith("/") else f"{found}/"

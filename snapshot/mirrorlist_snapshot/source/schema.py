@@ -7,8 +7,7 @@ are expanded before validation, so that all other modules know one form. Rules a
 from __future__ import annotations
 
 import re
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -17,127 +16,36 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidatorFunctionWrapHandler,
-    WithJsonSchema,
     WrapValidator,
 )
-from pydantic_core import PydanticCustomError
 
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, DEFAULT_BANDWIDTH, FileVersion
 from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.value_types import (
+    Asn,
+    ClientPrefix,
+    Continent,
+    Country,
+    Md5,
+    MirrorName,
+    Name,
+    OneOrMore,
+    Path,
+    PathTemplate,
+    Prefix,
+    Sha1,
+    Sha256,
+    Sha512,
+    Size,
+    SomePath,
+    Timestamp,
+    Url,
+    after,
+    as_list,
+    distinct_keys,
+    refused,
+)
 from mirrorlist_snapshot.tiers import MAX_NEIGHBOUR_GROUPS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-T = TypeVar("T")
-V = TypeVar("V")
-
-RULE: Final = "rule"
-"""The pydantic error type of the rules in `rules`."""
-
-
-def _stop(text: str) -> PydanticCustomError:
-    return PydanticCustomError(RULE, "{text}", {"text": text})
-
-
-def _after(rule: Callable[[V], T]) -> AfterValidator:
-    """Apply a rule from `rules` after the type has been checked."""
-
-    def run(value: V) -> T:
-        try:
-            return rule(value)
-        except rules.RuleError as error:
-            raise _stop(str(error)) from None
-
-    return AfterValidator(run)
-
-
-def _distinct_keys(rule: Callable[[str], str]) -> WrapValidator:
-    """Refuse two keys of a map that a rule makes the same, such as `de` and `DE`."""
-
-    def run(value: object, handler: ValidatorFunctionWrapHandler) -> object:
-        found = handler(value)
-        keys = list(cast("dict[str, object]", value))
-        if len(found) < len(keys):
-            twice = next(key for number, key in enumerate(keys) if rule(key) in map(rule, keys[:number]))
-            raise _stop(f"{rules.shown(twice)} is given twice in different spelling; one of them would be lost")
-        return found
-
-    return WrapValidator(run)
-
-
-def _text_schema(description: str, **more: str | int) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "description": description, **more})
-
-
-def _hash_schema(kind: str) -> WithJsonSchema:
-    return _text_schema(f"{kind} in hexadecimal", pattern=f"^[0-9a-fA-F]{{{rules.HASH_DIGITS[kind]}}}$")
-
-
-Name = Annotated[
-    str,
-    _after(rules.name),
-    _text_schema("A name", pattern="^[A-Za-z0-9_][A-Za-z0-9_.~+:@-]*$", maxLength=rules.MAX_NAME),
-]
-MirrorName = Annotated[
-    str, _after(rules.mirror_name), _text_schema("A name", pattern="^[!-~]+$", maxLength=rules.MAX_NAME)
-]
-Country = Annotated[
-    str, _after(rules.country), _text_schema("ISO 3166-1 alpha-2 country code, any case", pattern="^[A-Za-z]{2}$")
-]
-Continent = Annotated[
-    str, _after(rules.continent), _text_schema("AF, AN, AS, EU, NA, OC or SA", pattern="^[A-Za-z]{2}$")
-]
-Url = Annotated[
-    str,
-    _after(rules.url),
-    _text_schema(
-        "Base URL, to which paths are appended", pattern="^([hH][tT][tT][pP][sS]?|[fF][tT][pP]|[rR][sS][yY][nN][cC])://"
-    ),
-]
-Path = Annotated[str, _after(rules.path), _text_schema("Path below the category's top", maxLength=rules.MAX_PATH)]
-SomePath = Annotated[
-    str, _after(rules.some_path), _text_schema("Path below the top", minLength=1, maxLength=rules.MAX_PATH)
-]
-PathTemplate = Annotated[
-    str,
-    _after(rules.path_template),
-    _text_schema("Path below the category's top; {arch} stands for the architecture", maxLength=rules.MAX_PATH),
-]
-Prefix = Annotated[str, _after(rules.prefix), _text_schema("IPv4 or IPv6 prefix, e.g. 192.0.2.0/24")]
-ClientPrefix = Annotated[
-    str, _after(rules.client_prefix), _text_schema("IPv4 or IPv6 prefix, e.g. 192.0.2.0/24; not /0")
-]
-Md5 = Annotated[str, _after(partial(rules.digest, "md5")), _hash_schema("md5")]
-Sha1 = Annotated[str, _after(partial(rules.digest, "sha1")), _hash_schema("sha1")]
-Sha256 = Annotated[str, _after(partial(rules.digest, "sha256")), _hash_schema("sha256")]
-Sha512 = Annotated[str, _after(partial(rules.digest, "sha512")), _hash_schema("sha512")]
-Timestamp = Annotated[int, _after(rules.timestamp), Field(json_schema_extra={"minimum": 0})]
-Size = Annotated[int, _after(rules.size), Field(json_schema_extra={"minimum": 0})]
-
-
-def _asn(value: object) -> object:
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        try:
-            return rules.asn(value)
-        except rules.RuleError as error:
-            raise _stop(str(error)) from None
-    return value
-
-
-Asn = Annotated[
-    int,
-    BeforeValidator(_asn),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": rules.MAX_ASN},
-                {"type": "string", "pattern": "^([aA][sS])?[0-9]{1,10}$"},
-            ],
-            "description": 'AS number, 680 or "AS680"',
-        }
-    ),
-]
 
 
 def _title(table: type[Any]) -> str:
@@ -186,7 +94,7 @@ class CategoryFile(VersionTable):
 
     path: SomePath
     """The file, below the category's top or the repository's directory."""
-    alternates: list[VersionTable] = []
+    alternates: Annotated[list[VersionTable], OneOrMore()] = []
     """Earlier versions that mirrors may still hold."""
 
 
@@ -204,9 +112,9 @@ class CategoryTable(Table):
     """`open`: any path below the top exists; `listed`: only the directories that are listed here or by a mirror."""
     top: Path | None = None
     """The start of `path=` for this tree; by default the category's name."""
-    directories: list[Path] = []
+    directories: Annotated[list[Path], OneOrMore()] = []
     """Listed categories only: the directories of every mirror that does not list its own."""
-    files: list[CategoryFile] = []
+    files: Annotated[list[CategoryFile], OneOrMore()] = []
     """Files with their sizes and hashes."""
 
 
@@ -224,15 +132,17 @@ class RepositoryDirectoryTable(Table):
 
 
 def _arches(value: object) -> object:
+    if isinstance(value, str):
+        value = [value]
     if not isinstance(value, list):
         return value
     arches = cast("list[object]", value)
     places: dict[str, object] = {}
     for arch in arches:
         if not isinstance(arch, str):
-            raise _stop("the list of architectures has something else than names in it")
+            raise refused("the list of architectures has something else than names in it")
         if arch in places:
-            raise _stop(f"the architecture {rules.shown(arch)} is listed twice")
+            raise refused(f"the architecture {rules.shown(arch)} is listed twice")
         places[arch] = {}
     return places
 
@@ -253,14 +163,14 @@ class RepositoryTable(Table):
             ],
         ],
         BeforeValidator(
-            _arches, json_schema_input_type=list[Name] | dict[Name, PathTemplate | RepositoryDirectoryTable]
+            _arches, json_schema_input_type=Name | list[Name] | dict[Name, PathTemplate | RepositoryDirectoryTable]
         ),
         Field(min_length=1),
     ] = {}
-    """Architectures: a list, or a table architecture -> path."""
+    """Architectures: a name, a list, or a table architecture -> path."""
     disabled: bool = False
     """Whether to answer 403 instead of a list."""
-    files: list[RepositoryFile] = []
+    files: Annotated[list[RepositoryFile], OneOrMore()] = []
     """Files with their sizes and hashes."""
     alias: Name | None = None
     """Name of another repository for which this is an alias; then no other key may be set."""
@@ -283,11 +193,11 @@ def _one_per_protocol(urls: list[str]) -> list[str]:
     protocols = [url.partition(":")[0] for url in urls]
     if len(set(protocols)) < len(protocols):
         twice = next(protocol for protocol in protocols if protocols.count(protocol) > 1)
-        raise _stop(f"there are several {twice} URLs; one per protocol is allowed, more hosts are more mirrors")
+        raise refused(f"there are several {twice} URLs; one per protocol is allowed, more hosts are more mirrors")
     return urls
 
 
-Urls = Annotated[list[Url], Field(min_length=1), AfterValidator(_one_per_protocol)]
+Urls = Annotated[list[Url], Field(min_length=1), AfterValidator(_one_per_protocol), OneOrMore()]
 
 
 def _content(value: object) -> object:
@@ -305,11 +215,11 @@ class ContentTable(Table):
 
     urls: Urls
     """Base URLs of the category's top, at most one per protocol (https, http, ftp, rsync)."""
-    include: list[SomePath] = []
+    include: Annotated[list[SomePath], OneOrMore()] = []
     """The mirror carries only these directories and what is below them."""
-    exclude: list[SomePath] = []
+    exclude: Annotated[list[SomePath], OneOrMore()] = []
     """The mirror does not carry these directories and what is below them."""
-    directories: list[Path] | None = None
+    directories: Annotated[list[Path], OneOrMore()] | None = None
     """Listed categories only: exactly the directories that the mirror has up to date."""
 
 
@@ -320,14 +230,15 @@ class MirrorTable(Table):
     """The country that it is in."""
     bandwidth: Annotated[
         int,
-        _after(rules.bandwidth),
+        after(rules.bandwidth),
         Field(json_schema_extra={"minimum": BANDWIDTH_RANGE[0], "maximum": BANDWIDTH_RANGE[1]}),
     ] = DEFAULT_BANDWIDTH
     """Mbit/s: the weight of the mirror among equally near ones."""
-    asns: list[Asn] = []
+    asns: Annotated[list[Asn], OneOrMore()] = []
     """Autonomous systems whose clients it serves first."""
-    netblocks: list[
-        Annotated[NetblockTable, BeforeValidator(_netblock, json_schema_input_type=ClientPrefix | NetblockTable)]
+    netblocks: Annotated[
+        list[Annotated[NetblockTable, BeforeValidator(_netblock, json_schema_input_type=ClientPrefix | NetblockTable)]],
+        OneOrMore(),
     ] = []
     """Networks whose clients it serves first, before all other rules."""
     private: bool = False
@@ -336,9 +247,9 @@ class MirrorTable(Table):
     """The last resort: always last in a list, never counted."""
     active: bool = True
     """False switches it off without removing its description."""
-    allowed_countries: list[Country] = []
+    allowed_countries: Annotated[list[Country], OneOrMore()] = []
     """Only clients in these countries are offered it; empty: all."""
-    denied_countries: list[Country] = []
+    denied_countries: Annotated[list[Country], OneOrMore()] = []
     """Clients in these countries are never offered it."""
     categories: dict[
         Name, Annotated[ContentTable, BeforeValidator(_content, json_schema_input_type=Url | list[Url] | ContentTable)]
@@ -347,10 +258,11 @@ class MirrorTable(Table):
 
 
 def _groups(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    value = as_list(value)
     items = cast("list[object]", value) if isinstance(value, list) else []
     texts = sum(isinstance(item, str) for item in items)
     if 0 < texts < len(items):
-        raise _stop("mixes countries and groups; write a list of countries, or a list of lists")
+        raise refused("mixes countries and groups; write a list of countries, or a list of lists")
     groups = cast("list[list[str]]", handler(value))
     return [[country for group in groups for country in group]] if texts else groups
 
@@ -361,7 +273,7 @@ def _group(value: object) -> object:
 
 def _not_too_many(groups: list[list[str]]) -> list[list[str]]:
     if len(groups) > MAX_NEIGHBOUR_GROUPS:
-        raise _stop(f"has {len(groups)} groups; at most {MAX_NEIGHBOUR_GROUPS} are allowed")
+        raise refused(f"has {len(groups)} groups; at most {MAX_NEIGHBOUR_GROUPS} are allowed")
     return groups
 
 
@@ -369,7 +281,7 @@ Group = Annotated[list[Country], Field(min_length=1)]
 Groups = Annotated[
     list[Annotated[Group, BeforeValidator(_group)]],
     Field(min_length=1),
-    WrapValidator(_groups, json_schema_input_type=list[Country] | list[Group]),
+    WrapValidator(_groups, json_schema_input_type=Country | list[Country] | list[Group]),
     AfterValidator(_not_too_many),
 ]
 
@@ -377,13 +289,13 @@ Groups = Annotated[
 class OverridesTable(Table):
     """Exceptions to geography."""
 
-    continents: Annotated[dict[Country, Continent], _distinct_keys(rules.country)] = {}
+    continents: Annotated[dict[Country, Continent], distinct_keys(rules.country)] = {}
     """Country -> the continent to which its clients and mirrors belong, instead of its own."""
-    neighbours: Annotated[dict[Country, Groups], _distinct_keys(rules.country)] = {}
+    neighbours: Annotated[dict[Country, Groups], distinct_keys(rules.country)] = {}
     """Client country -> groups of countries whose mirrors come next, nearest group first."""
-    netblocks: Annotated[dict[Prefix, Country], _distinct_keys(rules.prefix)] = {}
+    netblocks: Annotated[dict[Prefix, Country], distinct_keys(rules.prefix)] = {}
     """Netblock -> country of the clients in it; wins over the geo database."""
-    never_served: Annotated[dict[Country, Group], _distinct_keys(rules.country)] = {}
+    never_served: Annotated[dict[Country, Annotated[Group, OneOrMore()]], distinct_keys(rules.country)] = {}
     """Client country -> countries whose mirrors are never offered to it."""
 
 

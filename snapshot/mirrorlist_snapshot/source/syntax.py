@@ -82,6 +82,8 @@ def _read_toml(text: str) -> ParsedText:
         raise UnreadableTextError(_TOO_DEEP) from None
     except TomlError as error:
         message, _, place = str(error).partition(" (at ")
+        if "digits" in message:  # Python's advice on its limit
+            message = _HUGE_NUMBER
         line = re.match(r"line ([0-9]+)", place)
         if message == r"Illegal character '\n'":
             message += " (a quote is not closed on this line)"
@@ -106,7 +108,7 @@ def _read_json(text: str) -> ParsedText:
     except json.JSONDecodeError as error:
         raise UnreadableTextError(f"is not valid JSON: {error.msg}", error.lineno) from None
     except ValueError as error:
-        raise UnreadableTextError(f"is not valid JSON: {error}") from None
+        raise UnreadableTextError(f"is not valid JSON: {_HUGE_NUMBER}") from error  # Python's limit on digits
     return ParsedText(data, lambda: lines.of_json(text), duplicates=twice)
 
 
@@ -201,6 +203,7 @@ class _PlainYaml:
         return [self.value(item, (*path, position)) for position, item in enumerate(items)]
 
 
+_HUGE_NUMBER: Final = "it has a number of thousands of digits"
 _NO_TAGS: Final = "the tag {tag} is not allowed; write plain text, numbers, maps or lists"
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, cast, get_args, 
 from pydantic import BaseModel, ValidationError
 
 from mirrorlist_snapshot.source import rules
-from mirrorlist_snapshot.source.schema import RULE, SourceDocument
+from mirrorlist_snapshot.source.schema import SourceDocument
+from mirrorlist_snapshot.source.value_types import RULE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +37,7 @@ _EXPECTED: Final = {
     "dict_type": "a table",
     "model_type": "a table",
     "literal_error": "{expected}",
+    "string_unicode": "text without halves of surrogate pairs",
 }
 _TRUE: Final = {"true", "yes", "on", "y"}
 _FALSE: Final = {"false", "no", "off", "n"}
@@ -149,7 +151,7 @@ def _sentence(details: ErrorDetails) -> str:
     if kind in _EXPECTED:
         expected = _EXPECTED[kind].format(**details.get("ctx", {}))
         return f"found {_described(found)}; expected {expected}{_hint(kind, found)}"
-    return f"found {_described(found)}; {details['msg']}"
+    return f"found {_described(found)}, which cannot be used here"
 
 
 def _hint(kind: str, found: object) -> str:

@@ -71,16 +71,13 @@ host/8 64500
 
 
 def test_lines_of_continents() -> None:
-    """Headings and what lies nowhere are passed over, codes that MirrorManager alone has are kept."""
-    lines = (
-        '"iso 3166 country","continent code"\nDE,EU\nap,as\nA1,--\nXX,ZZ\n9Z,EU\nFR\nDEU,EU\n"IL", "EU"\n\n'.splitlines(
-            keepends=True
-        )
-    )
+    """Headings and countries without a continent are left out, UK is GB, and codes that ISO lacks are counted."""
+    rows = '"iso 3166 country","continent code"|DE,EU|ap,as|uk,eu|A1,--|XX,ZZ|9Z,EU|FR|DEU,EU|"IL", "EU"|'
+    lines = [f"{row}\n" for row in rows.split("|")]
     skips = SkippedRows("countries")
-    assert read_continents(lines, skips) == {"DE": "EU", "AP": "AS", "IL": "EU"}
-    assert skips.counts == {"lines": 4}
-    assert skips.complaints()[0].line == 5
+    assert read_continents(lines, skips) == {"DE": "EU", "GB": "EU", "IL": "EU"}
+    assert skips.counts == {"lines": 5}
+    assert skips.complaints()[0].line == 3
 
 
 def test_files_beside_the_cache(folder: Path) -> None:

@@ -113,7 +113,7 @@ def read_mirrormanager(
 
 def _read(path: Path, skips: SkippedRows, progress: Progress) -> Cache:
     try:
-        with open_file(path, CACHE_FILE) as file:
+        with open_file(path, CACHE_FILE, pipes=True) as file:
             cache = read_cache(file, skips, lambda position: progress(path, position))
     except CutError as error:
         message = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from ipaddress import IPv6Network, ip_network
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.countries import country_code
 from mirrorlist_snapshot.embedded import canonical
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, DEFAULT_BANDWIDTH, ClientNetblock
 from mirrorlist_snapshot.records import ContentRecord, MirrorRecord
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.mirrormanager.placement import apply_rule
-from mirrorlist_snapshot.source.mirrormanager.side_files import is_country
 from mirrorlist_snapshot.source.rules import RuleError
 
 if TYPE_CHECKING:
@@ -23,10 +23,8 @@ _BY_COUNTRY: Final = "MirrorListCache.ByCountry"
 
 
 def country(text: str) -> str:
-    """Two letters in any case -> upper case; RuleError for anything else."""
-    if not is_country(code := text.upper()):
-        raise RuleError(f"{rules.shown(text)} is no country")
-    return code
+    """Return a country's code, in any case, in upper case, with GB for UK; raise RuleError for anything else."""
+    return rules.country(country_code(text))
 
 
 def netblock(text: str) -> str:

@@ -8,6 +8,7 @@ from ipaddress import IPv6Network, ip_network
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.countries import CONTINENT_OF, country_code
 from mirrorlist_snapshot.embedded import canonical
 from mirrorlist_snapshot.model import CONTINENTS
 
@@ -34,16 +35,12 @@ def read_continents(lines: Iterable[str], skips: SkippedRows) -> dict[str, str]:
         heading = number == 1 and len(country) != _CODE
         if heading or continent == _NOWHERE or not line.strip():
             continue
-        if not is_country(country) or continent not in CONTINENTS:
+        country = country_code(country)
+        if country not in CONTINENT_OF or continent not in CONTINENTS:
             skips.add("lines", "no country and continent", line.strip(), number)
         else:
             found[country] = continent
     return found
-
-
-def is_country(text: str) -> bool:
-    """Whether text is two capital letters: MirrorManager knows countries that ISO 3166 does not (`AP`, `EU`)."""
-    return len(text) == _CODE and text.isascii() and text.isalpha() and text.isupper()
 
 
 def read_networks(
