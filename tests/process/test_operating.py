@@ -153,7 +153,7 @@ def test_replaced_files_are_noticed(tmp_path: Path, workers: str) -> None:
         assert (metric(server, "mirrorlistd_status_failed"), readyz(server)["status"]["down"]) == (1, 3)
         served.write_bytes(b"damaged")
         server.wait_for_log("reload failed, the old state keeps serving")
-        settings.write_text('snapshot = "mirrors.mls"\nlimit = 2\n')
+        settings.write_text('snapshot = "mirrors.mls"\nstatus = "status.json"\nlimit = 2\n')
         write_snapshot(served, stamped(3), serial=3)
         server.wait_for_log("reloaded", count=4)
         assert server.get("/mirrorlist?repo=r").text.count("https://") == 2
