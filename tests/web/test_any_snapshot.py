@@ -50,7 +50,8 @@ def targets(snapshot: Snapshot) -> list[str]:
     countries = sorted({one.country for one in snapshot.mirrors if one.country})
     return [
         *("/", "/repos", "/mirrors", "/readyz", "/metrics", "/explain", f"/?ip={NOWHERE}", "/?path=x", "/healthz"),
-        *(f"/repos/{name}" for name in names),
+        *(f"{page}/{name}" for name in names for page in ("/repos", "/r")),
+        *(f"/r/{name}/x.iso" for name in names),
         *(f"{page}?repo={name}" for name in names for page in ("/", "/mirrors", "/explain", "/mirrorlist")),
         *(f"{page}?country={country}" for country in countries for page in ("/", "/mirrors", "/explain")),
         *(f"/mirrorlist?repo={name}&format={form}" for name in names for form in ("json", "metalink", "apt", "text")),
@@ -95,8 +96,9 @@ def test_no_page_fails_whatever_snapshot_was_decoded(
     asyncio.run(ask_all(using))
 
 
-@pytest.mark.parametrize("country", ODD_COUNTRIES)
-@pytest.mark.parametrize("url", ODD_URLS)
+@pytest.mark.parametrize(
+    ("country", "url"), [*((country, "https://a/") for country in ODD_COUNTRIES), *(("XX", url) for url in ODD_URLS)]
+)
 def test_each_oddity_is_shown_or_refused(country: str, url: str) -> None:
     """One truth: a mirror that the format's reader lets in is on all pages; another is no snapshot."""
     try:
