@@ -156,12 +156,21 @@ def test_a_full_disk_under_the_log_stops_nothing(tmp_path: Path, workers: str) -
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_statistics_that_nobody_reads_stop_nothing(tmp_path: Path, workers: str) -> None:
-    """A FIFO without a reader in place of the statistics file: answers, counts, and an exit as asked."""
-    os.mkfifo(tmp_path / "statistics")
-    flags = ["--statistics", str(tmp_path / "statistics"), "--workers", workers]
-    with (tmp_path / "log").open("wb") as log, serving(tmp_path, log.fileno(), *flags) as (process, server):
-        for _ in range(REQUESTS):
-            assert server.get("/mirrorlist?repo=r").status == 200
-        process.terminate()
-        assert process.wait(SECONDS) == 0
-    assert b"statistics cannot be written" in (tmp_path / "log").read_bytes()
+    """A FIFO without a reader, or a file that another process has locked: answers, counts, and an exit as asked."""
+    path = tmp_path / "statistics"
+    for blocked in ("FIFO", "locked"):
+        flags = ["--statistics", str(path), "--workers", workers]
+        with contextlib.ExitStack() as stack:
+            if blocked == "FIFO":
+                os.mkfifo(path)
+            else:
+                fcntl.flock(stack.enter_context(path.open("wb")), fcntl.LOCK_EX)
+            log = stack.enter_context((tmp_path / "log").open("wb"))
+            process, server = stack.enter_context(serving(tmp_path, log.fileno(), *flags))
+            for _ in range(REQUESTS):
+                assert server.get("/mirrorlist?repo=r").status == 200
+            process.terminate()
+            assert process.wait(SECONDS) == 0
+        path.unlink()
+        text = "statistics cannot be written" if blocked == "FIFO" else "statistics lost at exit"
+        assert text.encode() in (tmp_path / "log").read_bytes()

@@ -91,10 +91,7 @@ class FastLane(Guard):
         shared = self.shared
         service = shared.service
         state = service.state
-        if state is None:
-            super().data_received(data)
-            return
-        if self.idle:
+        if state is not None and self.idle:
             answer = connection_close = b""
             plan: FastPlan | None
             try:
@@ -114,8 +111,7 @@ class FastLane(Guard):
                     and (plan := state.fast_plans.get((cached.plain_query, client.place))) is not None
                     and (urls := plan.ready.pop() if plan.ready else plan.draw(service.random))
                 ):
-                    separator = plan.separator
-                    lines = separator.join(urls)
+                    lines = plan.separator.join(urls)
                     length = plan.fixed_length + len(lines)
                     defaults = self.server_state.default_headers
                     connection_close = cached.connection_close
@@ -126,7 +122,7 @@ class FastLane(Guard):
                             connection_close,
                             plan.opening,
                             lines,
-                            separator,
+                            plan.separator,
                         )
                     )
                     counters = service.counters
@@ -143,8 +139,9 @@ class FastLane(Guard):
                 if connection_close:
                     self.close()
                 return
-        if not (self.idle and self._answer(state, data, started)):
-            super().data_received(data)
+            if self._answer(state, data, started):
+                return
+        super().data_received(data)
 
     def answer_last(self) -> None:
         """Make the next answer the last one."""
