@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.tiers import NAME_OF, TIER_NAMES
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT
-from mirrorlistd.telemetry.rows import OTHER, FormatsAndStatuses, Names, Number, Positions, row, rows_of, working
+from mirrorlistd.telemetry.rows import OTHER, by_format_and_status, by_name, by_position, number, row, rows_of, working
 from mirrorlistd.usage.line import COUNTME
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ class Counters:
         "mirrorlistd_answers",
         "Answers given, by HTTP status and format.",
         labels=("status", "format"),
-        shape=FormatsAndStatuses(ROWS, STATUSES),
+        shape=by_format_and_status(ROWS, STATUSES),
     )
     first_tiers: dict[str, int] = row(
         "mirrorlistd_first_tier",
         "Lists given, by the tier of their first mirror.",
         labels=("tier",),
-        shape=Names(tuple(TIER_NAMES)),
+        shape=by_name(tuple(TIER_NAMES)),
         private=True,
     )
     fast: int = row(
@@ -86,19 +86,19 @@ class Counters:
         "mirrorlistd_country_answers",
         "Answers given, by the client's country.",
         labels=("country",),
-        shape=Names(COUNTRIES, sparse=True),
+        shape=by_name(COUNTRIES, sparse=True),
     )
     """Only with --count-countries."""
     buckets: list[int] = row(
         "mirrorlistd_answer_seconds",
         "Time to make an answer, from the request line to the bytes, without the network.",
         "histogram",
-        shape=Positions((*map(str, BUCKETS), "+Inf")),
+        shape=by_position((*map(str, BUCKETS), "+Inf")),
         bounds=BUCKETS,
         beside=lambda counters: counters.seconds,
     )
     """Answers per bucket of BUCKETS, not cumulated; the last for all that took longer."""
-    seconds: float = row(None, shape=Number(0.0))
+    seconds: float = row(None, shape=number(0.0))
     """Time spent on all answers."""
     address_failures: int = row(
         "mirrorlistd_client_address_failures",
@@ -111,13 +111,13 @@ class Counters:
         "mirrorlistd_connections_refused",
         "Connections closed at a limit: head of a request too large, too slow; client reads nothing.",
         labels=("limit",),
-        shape=Names(LIMITS),
+        shape=by_name(LIMITS),
     )
     countme: list[int] = row(
         "mirrorlistd_countme",
         "Systems counted, by the age that they report (needs --statistics).",
         labels=("bucket",),
-        shape=Positions(tuple(COUNTME)),
+        shape=by_position(tuple(COUNTME)),
     )
     statistics_lost: int = row(
         "mirrorlistd_statistics_lost_lines", "Lines of the statistics lost: the file could not be written for long."
@@ -136,14 +136,14 @@ class Counters:
         "mirrorlistd_reloads",
         "Loads of a state, at start-up and on SIGHUP, by result.",
         labels=("result",),
-        shape=Names(("ok", "failed")),
+        shape=by_name(("ok", "failed")),
         supervisor=True,
     )
     reload_seconds: float = row(
         "mirrorlistd_reload_seconds",
         "How long these loads took.",
         "summary",
-        shape=Number(0.0),
+        shape=number(0.0),
         supervisor=True,
         beside=lambda counters: sum(counters.reloads.values()),
     )
@@ -151,28 +151,28 @@ class Counters:
         "mirrorlistd_last_reload_successful",
         "Whether the latest load is being served (1) or failed (0).",
         "gauge",
-        shape=Number(start=True),
+        shape=number(start=True),
         supervisor=True,
     )
     last_reload_at: float = row(
         "mirrorlistd_last_reload_timestamp_seconds",
         "When the latest load was tried, Unix time; 0 before the first.",
         "gauge",
-        shape=Number(0.0),
+        shape=number(0.0),
         supervisor=True,
     )
     last_success_at: float = row(
         "mirrorlistd_last_reload_success_timestamp_seconds",
         "When a load last succeeded, Unix time; 0 before the first.",
         "gauge",
-        shape=Number(0.0),
+        shape=number(0.0),
         supervisor=True,
     )
     last_reload_seconds: float = row(
         "mirrorlistd_last_reload_duration_seconds",
         "How long the latest load took.",
         "gauge",
-        shape=Number(0.0),
+        shape=number(0.0),
         supervisor=True,
     )
     plain: Plain = working(_plain)
@@ -243,7 +243,7 @@ class WorkerFacts:
     answers: int
     """Given by all processes of this slot."""
     starts: int
-    """Number of processes that have filled this slot."""
+    """number of processes that have filled this slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

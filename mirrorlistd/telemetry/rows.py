@@ -23,129 +23,86 @@ _NANO: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
-    """One number: an int, a bool, or a float that is kept in billionths."""
+class Shape:
+    """How a value is laid out in shared cells, which are unsigned integers, and in samples."""
 
-    start: float = 0
-    size: int = 1
-
-    def initial(self) -> float:
-        """Give the value before anything is counted."""
-        return self.start
-
-    def pack(self, value: float, /) -> list[int]:
-        """Give the cell of a value."""
-        return [round(value * _NANO) if type(self.start) is float else int(value)]
-
-    def unpack(self, cells: Sequence[int], /) -> float:
-        """Give the value of a cell."""
-        return cells[0] / _NANO if type(self.start) is float else type(self.start)(cells[0])
-
-    def samples(self, value: float, /) -> Samples:
-        """Give one sample without labels."""
-        yield (), value
+    size: int
+    """Number of cells."""
+    initial: Callable[[], Any]
+    """Returns the value before anything is counted."""
+    pack: Callable[[Any], list[int]]
+    """Value -> cells."""
+    unpack: Callable[[Sequence[int]], Any]
+    """Cells, or the sums of several workers' cells -> value."""
+    samples: Callable[[Any], Samples]
+    """Value -> samples."""
 
 
-@dataclass(frozen=True, slots=True)
-class Positions:
-    """A list with one integer for each name of a label."""
-
-    names: tuple[str, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of names."""
-        return len(self.names)
-
-    def initial(self) -> list[int]:
-        """Give zeros."""
-        return [0] * len(self.names)
-
-    def pack(self, value: list[int], /) -> list[int]:
-        """Give the list."""
-        return value
-
-    def unpack(self, cells: Sequence[int], /) -> list[int]:
-        """Give the list."""
-        return [*cells]
-
-    def samples(self, value: list[int], /) -> Samples:
-        """Give a sample for each name."""
-        return (((name,), count) for name, count in zip(self.names, value, strict=True))
+def number(start: float = 0) -> Shape:
+    """Return the shape of one number: an int, a bool, or a float, which is kept in billionths."""
+    if type(start) is float:
+        return Shape(1, lambda: start, lambda it: [round(it * _NANO)], lambda cells: cells[0] / _NANO, _unlabelled)
+    return Shape(1, lambda: start, lambda it: [int(it)], lambda cells: type(start)(cells[0]), _unlabelled)
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """A dict: name of a label -> integer. With `sparse` a name is absent until it is counted."""
+def _unlabelled(value: float) -> Samples:
+    yield (), value
 
-    names: tuple[str, ...]
-    sparse: bool = False
 
-    @property
-    def size(self) -> int:
-        """Number of names."""
-        return len(self.names)
+_INTEGER: Final = number()
 
-    def initial(self) -> dict[str, int]:
-        """Give zeros, or an empty dict."""
-        return {} if self.sparse else dict.fromkeys(self.names, 0)
 
-    def pack(self, value: dict[str, int], /) -> list[int]:
-        """Give a cell for each name."""
-        return [value.get(name, 0) for name in self.names]
+def by_position(names: tuple[str, ...]) -> Shape:
+    """Return the shape of a list with one integer for each name of a label."""
 
-    def unpack(self, cells: Sequence[int], /) -> dict[str, int]:
-        """Give the dict."""
-        return {name: n for name, n in zip(self.names, cells, strict=True) if n or not self.sparse}
+    def samples(value: list[int]) -> Samples:
+        return (((name,), count) for name, count in zip(names, value, strict=True))
 
-    def samples(self, value: dict[str, int], /) -> Samples:
-        """Give a sample for each name in the dict."""
+    return Shape(len(names), lambda: [0] * len(names), list, list, samples)
+
+
+def by_name(names: tuple[str, ...], *, sparse: bool = False) -> Shape:
+    """Return the shape of a dict: name of a label -> integer. With `sparse` a name is absent until it is counted."""
+
+    def unpack(cells: Sequence[int]) -> dict[str, int]:
+        return {name: count for name, count in zip(names, cells, strict=True) if count or not sparse}
+
+    def samples(value: dict[str, int]) -> Samples:
         return (((name,), count) for name, count in value.items())
 
+    zeros = {} if sparse else dict.fromkeys(names, 0)
+    return Shape(len(names), zeros.copy, lambda it: [it.get(name, 0) for name in names], unpack, samples)
 
-@dataclass(frozen=True, slots=True)
-class FormatsAndStatuses:
-    """A dict of dicts: format -> HTTP status -> answers. `other` and 0 hold what has no cell of its own."""
 
-    rows: Mapping[str, tuple[int, ...]]
-    """Those that are 0 from the start, so that their first occurrence is a visible increase."""
-    statuses: tuple[int, ...]
+def by_format_and_status(rows: Mapping[str, tuple[int, ...]], statuses: tuple[int, ...]) -> Shape:
+    """Return the shape of a dict of dicts: format -> HTTP status -> answers.
 
-    @property
-    def size(self) -> int:
-        """Number of combinations."""
-        return len(self._keys())
+    `rows` are 0 from the start, so that their first occurrence is a visible increase. `other` and 0 hold what has no
+    cell of its own.
+    """
+    keys = [(name, status) for name in (*rows, OTHER) for status in (*statuses, 0)]
 
-    def _keys(self) -> list[tuple[str, int]]:
-        return [(name, status) for name in (*self.rows, OTHER) for status in (*self.statuses, 0)]
+    def initial() -> dict[str, dict[int, int]]:
+        return {name: dict.fromkeys(row, 0) for name, row in rows.items()}
 
-    def initial(self) -> dict[str, dict[int, int]]:
-        """Give zeros."""
-        return {name: dict.fromkeys(row, 0) for name, row in self.rows.items()}
-
-    def pack(self, value: dict[str, dict[int, int]], /) -> list[int]:
-        """Give a cell for each combination."""
-        cells = dict.fromkeys(self._keys(), 0)
+    def pack(value: dict[str, dict[int, int]]) -> list[int]:
+        cells = dict.fromkeys(keys, 0)
         for name, row in value.items():
             for status, count in row.items():
-                cells[name if name in self.rows else OTHER, status if status in self.statuses else 0] += count
+                cells[name if name in rows else OTHER, status if status in statuses else 0] += count
         return [*cells.values()]
 
-    def unpack(self, cells: Sequence[int], /) -> dict[str, dict[int, int]]:
-        """Give the dict of dicts."""
-        value = self.initial()
-        for (name, status), count in zip(self._keys(), cells, strict=True):
+    def unpack(cells: Sequence[int]) -> dict[str, dict[int, int]]:
+        value = initial()
+        for (name, status), count in zip(keys, cells, strict=True):
             if count:
                 value.setdefault(name, {})[status] = count
         return value
 
-    def samples(self, value: dict[str, dict[int, int]], /) -> Samples:
-        """Give the samples with status and format."""
+    def samples(value: dict[str, dict[int, int]]) -> Samples:
         return (((str(status), name), count) for name, row in value.items() for status, count in row.items())
 
-
-Shape = Number | Positions | Names | FormatsAndStatuses
-"""How a value is laid out in shared cells, which are unsigned integers (`pack`, `unpack`), and in samples."""
+    return Shape(len(keys), initial, pack, unpack, samples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +132,7 @@ def row(  # noqa: PLR0913 - the columns of the table
     text: str = "",
     kind: Kind = "counter",
     *,
-    shape: Shape = Number(),
+    shape: Shape = _INTEGER,
     labels: tuple[str, ...] = (),
     private: bool = False,
     supervisor: bool = False,
@@ -183,7 +140,7 @@ def row(  # noqa: PLR0913 - the columns of the table
     bounds: tuple[float, ...] = (),
     beside: Callable[[Any], float] | None = None,
 ) -> Any:  # noqa: ANN401 - as `dataclasses.field`: the field's annotation has the type
-    """Declare a field of the table of counters, with its row."""
+    """Declare a field of the table of counters, with its row; see `Row` for the columns."""
     made = Row(
         family=family,
         kind=kind,

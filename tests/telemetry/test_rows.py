@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mirrorlistd.telemetry.counters import Counters
 from mirrorlistd.telemetry.prometheus import exposition
-from mirrorlistd.telemetry.rows import Names, Number, Positions, Row, row, rows_of
+from mirrorlistd.telemetry.rows import Row, by_name, by_position, number, row, rows_of
 from mirrorlistd.telemetry.scoreboard import Scoreboard
 
 
@@ -22,10 +22,12 @@ class More(Counters):
     """The server's table with new rows of every shape."""
 
     novel: int = row("mirrorlistd_novel", "Something new.")
-    novel_seconds: float = row("mirrorlistd_novel_seconds", "How long it took.", shape=Number(0.0))
-    novel_kinds: dict[str, int] = row("mirrorlistd_novel_kinds", "By kind.", labels=("kind",), shape=Names(("a", "b")))
-    novel_sizes: list[int] = row("mirrorlistd_novel_sizes", "By size.", labels=("size",), shape=Positions(("s", "l")))
-    novel_at: float = row("mirrorlistd_novel_at", "When it was.", "gauge", shape=Number(0.0), supervisor=True)
+    novel_seconds: float = row("mirrorlistd_novel_seconds", "How long it took.", shape=number(0.0))
+    novel_kinds: dict[str, int] = row(
+        "mirrorlistd_novel_kinds", "By kind.", labels=("kind",), shape=by_name(("a", "b"))
+    )
+    novel_sizes: list[int] = row("mirrorlistd_novel_sizes", "By size.", labels=("size",), shape=by_position(("s", "l")))
+    novel_at: float = row("mirrorlistd_novel_at", "When it was.", "gauge", shape=number(0.0), supervisor=True)
 
 
 def samples(counters: Counters) -> dict[tuple[str, str], float]:
@@ -67,10 +69,10 @@ def test_a_new_row_is_exposed_by_one_process_and_added_up_over_workers() -> None
     alone.novel_at = 17.5
     assert novel(3, 17.5).items() <= samples(alone).items()
     board = Scoreboard(More)
-    for number in range(2):
+    for worker in range(2):
         if (pid := os.fork()) == 0:
-            board.scoreboard_slot(number).enter(pid=1 + number, serial=1)
-            board.scoreboard_slot(number).publish(counted(3 + number))
+            board.scoreboard_slot(worker).enter(pid=1 + worker, serial=1)
+            board.scoreboard_slot(worker).publish(counted(3 + worker))
             os._exit(0)
         os.waitpid(pid, 0)
     board.publish_supervisor(alone)
