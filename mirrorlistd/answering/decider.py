@@ -161,7 +161,7 @@ class Decider:
         """Resolve the query of a metalink to the one file that it describes."""
         implied = query.path is None and query.file is None
         if implied:
-            query = replace(query, file=self.index.below(self.index.resolve(query), renderer.file))
+            query = replace(query, file=self.index.below(self.index.resolve(query), renderer.file), sent=b"")
         target = self.index.resolve(query)
         if target.is_directory:
             hint = "a metalink is about one file; name it by file= or path=DIRECTORY/FILE"

@@ -26,6 +26,7 @@ from mirrorlistd.errors import QueryError
 from mirrorlistd.geo.locate import UNKNOWN, Location
 from mirrorlistd.presets import UNLIMITED, Refused
 from mirrorlistd.render import tiers_of
+from mirrorlistd.request.escapes import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -201,19 +202,22 @@ def _query_facts(decider: Decider, resolved: ResolvedQuery) -> dict[str, object]
 
 def _query_string(query: Query) -> str:
     """Return a query string for the same list, of canonical values."""
-    slash = b"/" if query.directory else b""
-    parameters: dict[str, str | bytes | int | None] = (
-        {"path": query.path + slash}
-        if query.path is not None
-        else {"repo": query.repo, "arch": query.arch, "file": query.file + slash if query.file else None}
-    )
-    parameters |= {
+    path = query.file if query.path is None else query.path
+    # The path has escapes of its own.
+    escaped = (query.sent or quoted(path or b"")).replace(b"&", b"%26").decode() + ("/" if query.directory else "")
+    named = {"repo": query.repo, "arch": query.arch} if query.path is None else {}
+    options = {
         "country": ",".join([*query.countries, *(["global"] if query.everywhere else [])]),
         "protocol": ",".join(query.protocols),
         "limit": query.limit,
         "ip": query.ip.text if query.ip else None,
         "netblock": None if query.netblock else "0",
     }
+    parts = [_encoded(named), f"{'file' if query.path is None else 'path'}={escaped}" if path is not None else ""]
+    return "&".join(filter(None, [*parts, _encoded(options)]))
+
+
+def _encoded(parameters: Mapping[str, str | int | None]) -> str:
     # `quote`, because the server reads `+` as a plus and not as a space.
     return urlencode({key: value for key, value in parameters.items() if value}, safe="/,:", quote_via=quote)
 

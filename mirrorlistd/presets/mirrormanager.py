@@ -14,8 +14,8 @@ from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, GLOBAL, NETBLOCK
 from mirrorlistd.errors import Reason
 from mirrorlistd.presets.preset import UNLIMITED, Preset
 from mirrorlistd.render import METALINK, TEXT_HEADERS, Rendered, not_a_metalink
+from mirrorlistd.request.escapes import quoted
 from mirrorlistd.request.query import parse_query
-from mirrorlistd.selection.index import quoted
 from mirrorlistd.selection.rank import of_asn
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from base64 import b64encode
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from mirrorlistd.render.listing import Listing, Rendered, Renderer
+from mirrorlistd.request.escapes import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def _redirect(listing: Listing) -> Rendered:
 def _described_by(listing: Listing) -> Iterator[str]:
     """Yield links to the metalinks of the file, by its path."""
     top = listing.index.snapshot.categories[listing.target.category].top.encode()
-    path = quote(b"/".join(filter(None, (top, listing.target.path))), safe="/")
+    path = b"/".join(filter(None, (quoted(top), listing.target.suffix))).replace(b"&", b"%26").decode()
     for shape, kind in (("metalink4", "metalink4+xml"), ("metalink", "metalink+xml")):
         yield f'<{listing.public_url}/metalink?path={path}&format={shape}>; rel=describedby; type="application/{kind}"'
 

@@ -1,4 +1,4 @@
-"""What is asked: the bytes after `?` become a `Query`, or one `QueryError` that people understand. Pure.
+"""Queries: the bytes after `?` -> a `Query`, or one `QueryError` for people. Pure.
 
 The rules are those of docs/selection.md, What is asked: values are percent-decoded and `+` is a plus; the order of
 parameters does not matter; unknown ones are ignored; a parameter with an empty value counts as absent, and of several
@@ -8,12 +8,15 @@ with the same name the last counts; a value is everything after the first `=` (d
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
+from mirrorlist_snapshot.countries import country_code
 from mirrorlistd.errors import QueryError
 from mirrorlistd.request.client_address import parse_address
+from mirrorlistd.request.escapes import kept
 
 if TYPE_CHECKING:
     from mirrorlistd.request.client_address import Address
@@ -46,6 +49,9 @@ PARAMETERS: Final = frozenset(
     ]
 )
 """Every parameter that means something."""
+FILE_AS_SENT: Final = b"file-as-sent"
+"""What `routes` writes instead of `file` for a path with escapes: the value, decoded once, is the path as sent."""
+_SLASH: Final = re.compile(rb"%2f", re.IGNORECASE)
 _OFF: Final = frozenset((b"0", b"false", b"no", b"off"))
 _BY_PRESENCE: Final = frozenset((b"netblock", b"redirect", b"time"))
 _DIGITS: Final = len(str(MAX_LIMIT))
@@ -60,30 +66,33 @@ _DOTS: Final = frozenset((b".", b".."))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One request for a list, in canonical form: equal wishes are equal queries, however they are spelled."""
+    """A query in canonical form: queries for the same list are equal, however they are spelled."""
 
     repo: str | None = None
-    """Any text: bytes that are no UTF-8 are U+FFFD, which is in no name but can be looked up and encoded."""
+    """Any text; bytes that are not UTF-8 become U+FFFD, which no name contains."""
     arch: str | None = None
     """The same."""
     path: bytes | None = None
     """Percent-decoded; no slash at either end, none doubled, no dot segments or control bytes. Empty: the top."""
     file: bytes | None = None
-    """What is meant below the repository's directory, in the form of `path`; None for the directory itself."""
+    """A path below the repository's directory, in the form of `path`; None for the directory itself."""
     directory: bool = False
     """Whether the path, or else the file, was written with a slash at its end."""
+    sent: bytes = b""
+    """The path, or else the file, in the client's own percent-encoding; empty where `escapes.quoted` gives the same."""
     countries: tuple[str, ...] = ()
-    """Two upper-case letters each, distinct, as ordered by the client."""
+    """Codes of countries, or of continents where no country has the code (`EU`); upper case, distinct, in the client's
+    order. `UK` and `EL` are read as `GB` and `GR`."""
     everywhere: bool = False
-    """Whether `global` stood among the countries."""
+    """Whether `global` is among the countries."""
     protocols: tuple[str, ...] = ()
     """Lower case, distinct: https, http, then the others sorted; empty for the default."""
     limit: int | None = None
     """1 to MAX_LIMIT mirrors."""
     ip: Address | None = None
-    """The address that the list is asked for on behalf of."""
+    """The address that the list is for, instead of the client's."""
     netblock: bool = True
-    """False: without the tiers of client netblocks and autonomous systems."""
+    """Whether the tiers of client netblocks and autonomous systems apply."""
     redirect: bool = False
     time: bool = False
     """Whether the list states when the snapshot was built."""
@@ -93,18 +102,27 @@ class Query:
 
 
 def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
-    """Parse the bytes after `?`; QueryError says what is malformed.
+    """Parse the bytes after `?`; raise QueryError with the mistake.
 
-    `flags_by_presence` is MirrorManager's reading of three of them: `redirect` and `time` are on where they stand,
-    even as `time=0`, and `netblock` is off with any other value than 1, none included.
+    With `flags_by_presence` three parameters are read as MirrorManager reads them: `redirect` and `time` are on if they
+    are present, even as `time=0`, and `netblock` is off with any other value than 1, also with none.
     """
     if len(raw) > MAX_QUERY:
         raise QueryError(f"the query is too long: at most {MAX_QUERY} bytes, as in ?repo=debian&arch=amd64")
     values: dict[bytes, bytes] = {}
+    sent: dict[bytes, bytes] = {}
     for part in raw.split(b"&"):
         name, _, value = part.partition(b"=")
         if b"%" in part:
-            name, value = unquote_to_bytes(name), unquote_to_bytes(value)
+            name, escaped, value = unquote_to_bytes(name), value, unquote_to_bytes(value)
+            if name == FILE_AS_SENT:
+                name, escaped, value = b"file", value, unquote_to_bytes(value)
+            else:
+                escaped = _SLASH.sub(b"/", escaped)  # clients encode whole values, slashes too
+        else:
+            escaped = b""
+        if value:
+            sent[name] = escaped
         if flags_by_presence and name in _BY_PRESENCE:
             value = b"0" if name == b"netblock" and value != b"1" else b"1"
         if value:
@@ -118,6 +136,7 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
         path=_path(path) if path else None,
         file=_path(file) if file else None,
         directory=(path or file or b"").endswith(b"/"),
+        sent=kept(sent.get(b"path" if path else b"file", b"")),
         countries=countries,
         everywhere=everywhere,
         protocols=_protocols(given) if (given := get(b"protocol")) else (),
@@ -132,7 +151,7 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
 
 
 def format_of(raw: bytes) -> str:
-    """Name the format that a query asks for, whatever else is wrong with it; empty where it names none."""
+    """Return the format that a malformed query names; empty where it names none."""
     values = [part.removeprefix(b"format=") for part in raw.split(b"&") if part.startswith(b"format=")]
     return next((value.decode("latin-1").lower() for value in reversed(values) if value), "")
 
@@ -146,7 +165,7 @@ def _flag(value: bytes | None, *, absent: bool) -> bool:
 
 
 def _path(value: bytes) -> bytes:
-    """Normalise a path. Dot segments are refused, not resolved: no client of ours writes them."""
+    """Normalise a path. Dot segments are refused, not resolved: no package client writes them."""
     if value.translate(None, _CONTROL) != value:
         raise QueryError("a path holds a control character; a path is written as path=pub/debian/dists")
     segments = [segment for segment in value.split(b"/") if segment]
@@ -156,7 +175,7 @@ def _path(value: bytes) -> bytes:
 
 
 def _countries(value: bytes) -> tuple[tuple[str, ...], bool]:
-    """Distinct codes and whether `global` was among them; empty items count as absent, as empty values do."""
+    """Return distinct codes, and whether `global` was among them. Empty items are ignored."""
     # A dictionary is an ordered set. Bytes that are not ASCII fail isalpha() and stay out of the text.
     items = dict.fromkeys(value.upper().split(b","))
     items.pop(b"", None)
@@ -166,11 +185,11 @@ def _countries(value: bytes) -> tuple[tuple[str, ...], bool]:
         raise QueryError("country= takes two-letter codes or `global`, separated by commas, as in country=DE,FR")
     if len(items) > MAX_COUNTRIES:
         raise QueryError(f"country= takes at most {MAX_COUNTRIES} countries, as in country=DE,FR; ask for global")
-    return tuple(item.decode("ascii") for item in items), everywhere
+    return tuple(dict.fromkeys(country_code(item.decode("ascii")) for item in items)), everywhere
 
 
 def _protocols(value: bytes) -> tuple[str, ...]:
-    """Distinct protocols in canonical order: the order asked in makes no difference. Empty items as above."""
+    """Return distinct protocols in canonical order. Empty items are ignored."""
     items = set(value.lower().split(b","))
     items.discard(b"")
     if not all(len(item) <= _MAX_WORD and _SCHEME.issuperset(item) for item in items):

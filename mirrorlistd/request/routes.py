@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.errors import ConfigError
-from mirrorlistd.request.query import MAX_QUERY, PARAMETERS
+from mirrorlistd.request.query import FILE_AS_SENT, MAX_QUERY, PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,9 +201,12 @@ def _redirect(rest: bytes, query: bytes) -> bytes:
         wanted = next((format_name for name, format_name in _FORMAT_NAMES if name in names), b"")
     # `redirect` and not `format=redirect`: a format that the client names must be recognisable.
     shape = b"format=%b&%b" % (wanted, query) if wanted else b"%b&redirect=1" % query
-    return b"%b&repo=%b&arch=%b&file=%b" % (shape, *map(_escape, (repo, arch, file)))
+    name = b"file"
+    if b"%" in file or b"&" in file:
+        name, file = FILE_AS_SENT, file.replace(b"%", b"%25")
+    return b"%b&repo=%b&arch=%b&%b=%b" % (shape, *map(_escape, (repo, arch)), name, _escape(file))
 
 
 def _escape(value: bytes) -> bytes:
-    """Keep a raw, percent-encoded piece of a path whole as a parameter's value."""
+    """Make a raw, percent-encoded piece of a path the value of a parameter."""
     return value.replace(b"&", b"%26")

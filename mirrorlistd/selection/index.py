@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import quote
 
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CategoryKind
 from mirrorlist_snapshot.tiers import continent_of
 from mirrorlistd.errors import NotServedError, Reason
+from mirrorlistd.request.escapes import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,8 +34,6 @@ NAMES_SHOWN: Final = 60
 """How many names an error lists: a screenful, and a bound on what an error costs."""
 LONGEST_PATH: Final = 1_024
 """Bytes of a path below a top; sources allow no longer one, and each segment costs a search."""
-# Everything that may be unescaped in the path of a URL (RFC 3986, 3.3) and in a comment line.
-_SAFE_IN_PATH: Final = "/!$&'()*+,;=:@~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,8 @@ class Index:
         "_asns",
         "_base_urls",
         "_known",
+        "_open_directories",
         "_repositories",
-        "_repository_directories",
         "_tops",
         "_v4",
         "_v6",
@@ -134,11 +132,7 @@ class Index:
         self._base_urls = _base_urls(snapshot)
         named = {repository.name: repository for repository in snapshot.repositories}
         self._repositories = {**{alias: named[name] for alias, name in snapshot.aliases.items()}, **named}
-        self._repository_directories = frozenset(
-            (directory.category, directory.path.encode())
-            for repository in snapshot.repositories
-            for directory in repository.directories
-        )
+        self._open_directories = _open_directories(snapshot)
         # Longest top first: `pub/epel` before `pub`.
         self._tops = sorted(
             ((category.top.encode(), number) for number, category in enumerate(snapshot.categories)),
@@ -156,13 +150,13 @@ class Index:
         (docs/selection.md, What is asked).
         """
         if query.path is not None:
-            return self._resolve_path(query.path, directory=query.directory)
+            return self._resolve_path(query.path, query.sent, directory=query.directory)
         if query.repo is None:
             raise NotServedError(
                 Reason.NOT_NAMED, f"name what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; {self._known}"
             )
         target = self._resolve_repository(query.repo, query.arch)
-        return self._resolve_file(target, query.file, directory=query.directory) if query.file else target
+        return self._resolve_file(target, query.file, query.sent, directory=query.directory) if query.file else target
 
     def below(self, directory: Target, file: str) -> bytes:
         """Return the path of a file relative to a directory, which may be the first folder of the file's path.
@@ -247,27 +241,46 @@ class Index:
         suffix = _suffix(path, directory=True)
         return Target(directory.category, path, suffix, carriers, label.encode(), directory.arch)
 
-    def _resolve_file(self, repository: Target, file: bytes, *, directory: bool) -> Target:
+    def _resolve_file(self, repository: Target, file: bytes, sent: bytes, *, directory: bool) -> Target:
+        """Look a file up below a repository's directory, and by its whole path if its category does not have it.
+
+        An import cuts MirrorManager's categories where hosts have other URLs, also between a repository and its
+        `repodata`. So what is found by path is found by repository, too.
+        """
         path = b"/".join(filter(None, (repository.path, file)))
-        target = self._below(repository.category, path, directory=directory)
+        label = repository.label + b" file = " + (sent or quoted(file))
+        sent = b"/".join(filter(None, (quoted(repository.path), sent))) if sent else b""
+        target = self._below(repository.category, path, sent, directory=directory, prefixes=False)
+        if target is None or (self.details(target) is None and not target.is_directory):
+            top = self.snapshot.categories[repository.category].top.encode()
+            try:
+                by_path = self._resolve_path(
+                    b"/".join(filter(None, (top, path))),
+                    b"/".join(filter(None, (quoted(top), sent))) if sent else b"",
+                    directory=directory,
+                )
+            except NotServedError:
+                by_path = None
+            if by_path is not None and (target is None or self.details(by_path) is not None):
+                target = by_path
         if target is None:
             raise NotServedError(Reason.NO_PATH, "the repository has no such directory")
-        label = b"%b file = %b" % (repository.label, _suffix(file, directory=target.is_directory))
-        return replace(target, label=label, arch=repository.arch)
+        return replace(target, label=label + (b"/" if target.is_directory else b""), arch=repository.arch)
 
-    def _resolve_path(self, path: bytes, *, directory: bool) -> Target:
+    def _resolve_path(self, path: bytes, sent: bytes, *, directory: bool) -> Target:
         """Look a path up below the longest top that it begins with; a directory of any category wins over a file."""
         file: Target | None = None
         for top, category in self._tops:
-            if path == top or not top:
-                below = path
+            if path == top:
+                below, rest = b"", b""
+            elif not top:
+                below, rest = path, sent
             elif path.startswith(top + b"/"):
                 below = path[len(top) + 1 :]
+                rest = b"/".join(sent.split(b"/")[top.count(b"/") + 1 :])
             else:
                 continue
-            if path == top:
-                below = b""
-            target = self._below(category, below, directory=directory)
+            target = self._below(category, below, rest, directory=directory)
             if target is not None and target.is_directory:
                 return target
             file = file or target
@@ -277,33 +290,74 @@ class Index:
             return file
         raise NotServedError(Reason.NO_PATH, f"no such path; {self._known}")
 
-    def _below(self, category: int, path: bytes, *, directory: bool) -> Target | None:
+    def _below(
+        self, category: int, path: bytes, sent: bytes, *, directory: bool, prefixes: bool = True
+    ) -> Target | None:
+        """Look a path up below the top of a category; `sent` is the path as the client escaped it, or empty.
+
+        `prefixes` is as for `_is_open_directory`.
+        """
         if len(path) > LONGEST_PATH:
             return None
-        listed = self.snapshot.categories[category].kind is CategoryKind.LISTED
-        exact = self.snapshot.directories.find(category, path)
-        if exact is not None or not path:
-            carriers = exact
-            directory = True
-        elif listed:
-            if directory:
-                return None
-            carriers = self.snapshot.directories.find(category, path.rpartition(b"/")[0])
+        directories = self.snapshot.directories
+        if self.snapshot.categories[category].kind is CategoryKind.LISTED:
+            carriers = directories.find(category, path)
+            if carriers is not None or not path:
+                directory = True
+            elif not directory:
+                carriers = directories.find(category, path.rpartition(b"/")[0])
         else:
-            directory = directory or (category, path) in self._repository_directories
-            carriers = self._carriers(category, path)
+            carriers = directories.nearest(category, path)
+            directory = directory or self._is_open_directory(category, path, prefixes=prefixes)
         if carriers is None:
             return None
         top = self.snapshot.categories[category].top.encode()
-        suffix = _suffix(path, directory=directory)
+        suffix = (sent or quoted(path)) + (b"/" if directory and path else b"")
         label = b"# path = " + ((quoted(top) + b"/" if top else b"") + suffix or b"/")
         return Target(category, path, suffix, carriers, label)
+
+    def _is_open_directory(self, category: int, path: bytes, *, prefixes: bool) -> bool:
+        """Whether a path of an open category is known to be a directory: something is below it.
+
+        A row of the table is no proof: the set of mirrors changes there, and `include` and `exclude` may name files.
+        With `prefixes` a row counts if it is not known to be a file and its name has no dot.
+        """
+        if (
+            not path
+            or (category, path) in self._open_directories
+            or self.snapshot.directories.has_below(category, path)
+        ):
+            return True
+        if not prefixes or b"." in path.rpartition(b"/")[2]:
+            return False
+        known_file = category.to_bytes(2, "big") + path in self.snapshot.files
+        return not known_file and self.snapshot.directories.find(category, path) is not None
 
     def _carriers(self, category: int, path: bytes) -> int | None:
         directories = self.snapshot.directories
         if self.snapshot.categories[category].kind is CategoryKind.LISTED:
             return directories.find(category, path)
         return directories.nearest(category, path)
+
+
+def _open_directories(snapshot: Snapshot) -> frozenset[tuple[int, bytes]]:
+    """Return the directories of open categories that repositories and files show: themselves, or what they lie in."""
+    paths = {
+        (directory.category, directory.path.encode())
+        for repository in snapshot.repositories
+        for directory in repository.directories
+    }
+    for key in snapshot.files:
+        category = int.from_bytes(key[:2], "big")
+        if snapshot.categories[category].kind is CategoryKind.OPEN:
+            paths.add((category, key[2:].rpartition(b"/")[0]))
+    found: set[tuple[int, bytes]] = set()
+    for category, path in paths:
+        directory = path
+        while directory and (category, directory) not in found:
+            found.add((category, directory))
+            directory = directory.rpartition(b"/")[0]
+    return frozenset(found)
 
 
 def _finders(tables: Iterable[NetTable]) -> tuple[Callable[[bytes], int] | None, ...]:
@@ -332,11 +386,6 @@ def _arches(repository: Repository) -> str:
 def _some(names: list[str]) -> str:
     more = len(names) - NAMES_SHOWN
     return " ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
-
-
-def quoted(path: bytes) -> bytes:
-    """Percent-encode every byte with a meaning of its own in the path of a URL or in a comment line."""
-    return quote(path, safe=_SAFE_IN_PATH).encode()
 
 
 def _suffix(path: bytes, *, directory: bool) -> bytes:

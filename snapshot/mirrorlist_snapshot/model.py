@@ -208,6 +208,10 @@ class DirectoryTable:
             path = path.rpartition(b"/")[0]
         return found
 
+    def has_below(self, category: int, path: bytes) -> bool:
+        """Whether there is a row below a path."""
+        return self.keys.has_prefix(category.to_bytes(2, "big") + path + b"/")
+
     def __iter__(self) -> Iterator[tuple[int, bytes, int]]:
         """(category, path, set number) in table order."""
         return (

@@ -154,6 +154,16 @@ class KeyTable:
 
     def find(self, key: bytes) -> int:
         """Return the row of `key`, or -1."""
+        row = self._first_from(key)
+        return row if row < len(self) and self[row] == key else -1
+
+    def has_prefix(self, prefix: bytes) -> bool:
+        """Whether a key begins with `prefix`."""
+        row = self._first_from(prefix)
+        return row < len(self) and self[row].startswith(prefix)
+
+    def _first_from(self, key: bytes) -> int:
+        """Return the row of the first key that is not before `key`."""
         heap, offsets = self._heap, self._offsets
         low, high = 0, len(offsets) - 1
         while low < high:
@@ -162,7 +172,7 @@ class KeyTable:
                 low = middle + 1
             else:
                 high = middle
-        return low if low < len(self) and self[low] == key else -1
+        return low
 
     def check(self) -> None:
         """Raise SnapshotError unless keys ascend strictly (O(rows); for `verify`)."""

@@ -25,7 +25,6 @@ FORMS: dict[str, Callable[[IPv4Address], IPv6Address]] = {
     "mapped": lambda inner: IPv6Address(0xFFFF << 32 | int(inner)),
     "nat64": lambda inner: IPv6Address(0x64FF9B << 96 | int(inner)),
     "translated": lambda inner: IPv6Address(0xFFFF << 48 | int(inner)),
-    "compatible": lambda inner: IPv6Address(int(inner)),
     "6to4": lambda inner: IPv6Address(0x2002 << 112 | int(inner) << 80 | 7),
     "teredo": lambda inner: IPv6Address(
         0x20010000 << 96 | 0x41000000 << 64 | 0x8000_F227 << 32 | int(inner) ^ 0xFFFFFFFF
@@ -143,7 +142,7 @@ def test_what_is_no_nat64_prefix_is_refused(text: str) -> None:
         ("::ffff:81.2.69.0/120", "81.2.69.0/24"),
         ("64:ff9b::81.2.69.0/120", "81.2.69.0/24"),
         ("::ffff:0:81.2.69.0/120", "81.2.69.0/24"),
-        ("::81.2.69.0/120", "81.2.69.0/24"),
+        ("::81.2.69.0/120", "::5102:4500/120"),
         ("2002:5102:4500::/40", "81.2.69.0/24"),
         ("2002:5102:458e::/48", "81.2.69.142/32"),
         ("::ffff:10.0.0.0/104", "10.0.0.0/8"),

@@ -26,7 +26,10 @@ from mirrorlistd.request.routes import Routes, Template
         ("/r/a%3Ac:b/x", {"repo": "a:c", "arch": "b", "file": b"x", "redirect": True}),
         ("/r/a/", {"repo": "a", "redirect": True}),
         ("/r/a/x/", {"repo": "a", "file": b"x", "directory": True, "redirect": True}),
-        ("/r/a/x%2By+z&repo=evil=1", {"repo": "a", "file": b"x+y+z&repo=evil=1", "redirect": True}),
+        (
+            "/r/a/x%2By+z&repo=evil=1",
+            {"repo": "a", "file": b"x+y+z&repo=evil=1", "redirect": True, "sent": b"x%2By+z&repo=evil=1"},
+        ),
         ("/r/a/x.meta4", {"repo": "a", "file": b"x", "format": "metalink4"}),
         ("/r/a/x.metalink", {"repo": "a", "file": b"x", "format": "metalink"}),
         ("/r/a/x?repo=other&file=evil&limit=3", {"repo": "a", "file": b"x", "limit": 3, "redirect": True}),

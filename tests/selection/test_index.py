@@ -45,7 +45,7 @@ MIRRORS = {
     },
     "part": {
         "categories": {
-            "debian": {"urls": ["https://part/debian/"], "exclude": ["pool/big"]},
+            "debian": {"urls": ["https://part/debian/"], "exclude": ["pool/big", "pool/a.iso"]},
             "fedora": {"urls": ["https://part/pub/"], "directories": ["", "fedora/39"]},
         }
     },
@@ -151,6 +151,7 @@ def test_refusals(index: Index, query: str, status: int, words: list[str]) -> No
         ("debian/dists/stable/InRelease", ("debian", b"dists/stable/InRelease", b"dists/stable/InRelease", "ap")),
         ("debian/pool/big", ("debian", b"pool/big", b"pool/big/", "a")),  # a prefix that a mirror excludes
         ("debian/pool/big/file", ("debian", b"pool/big/file", b"pool/big/file", "a")),
+        ("debian/pool/a.iso", ("debian", b"pool/a.iso", b"pool/a.iso", "a")),  # as above, but for its name a file
         ("debian/pool/bigger", ("debian", b"pool/bigger", b"pool/bigger", "ap")),
         # Tops that are prefixes of one another as texts (docs/prior-defects.md, Defect 10).
         ("debian-security", ("debian-security", b"", b"", "a")),
@@ -170,7 +171,7 @@ def test_refusals(index: Index, query: str, status: int, words: list[str]) -> No
         ("pub/epel/shadow", ("epel", b"shadow", b"shadow", "a")),
         # Bytes: percent signs, spaces, plus signs and what is not ASCII come out as they are on a mirror's disk.
         ("pub/%C3%A9%20%25/+", ("fedora", "é %/+".encode(), b"%C3%A9%20%25/+/", "a")),
-        ("debian/%FF/%3F%23/a%2Bb", ("debian", b"\xff/?#/a+b", b"%FF/%3F%23/a+b", "ap")),
+        ("debian/%FF/%3F%23/a%2Bb", ("debian", b"\xff/?#/a+b", b"%FF/%3F%23/a%2Bb", "ap")),
     ],
 )
 def test_paths(index: Index, path: str, expected: tuple[str, bytes, bytes, str]) -> None:

@@ -16,7 +16,7 @@ from mirrorlist_snapshot.records import (
 from mirrorlist_snapshot.source import rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.source.merging import MergedSources, SourceRecord
@@ -135,7 +135,7 @@ def _directories(merged: MergedSources, category: str) -> dict[str, frozenset[st
 
 
 def file_details(merged: MergedSources) -> tuple[Files, list[Complaint]]:
-    """Return every file's details; a second, different description of a file is a mistake."""
+    """Return every file's details. Mistakes are a second, different description, and a file that is a directory."""
     found: Files = {}
     first: dict[tuple[str, str], tuple[SourceRecord[CategoryTable] | SourceRecord[RepositoryTable], int]] = {}
     complaints: list[Complaint] = []
@@ -148,7 +148,39 @@ def file_details(merged: MergedSources) -> tuple[Files, list[Complaint]]:
         complaints.append(
             entry.error(f"{rules.shown(key[1])} has other details in {place}; keep one of them", "files", position)
         )
+    directories = _known_directories(merged, found)
+    for key, (entry, position) in first.items():
+        if (reason := directories.get(key)) is not None:
+            message = f"{rules.shown(key[1])} is a file here and a directory elsewhere: {reason}; rename one of them"
+            complaints.append(entry.error(message, "files", position))
     return found, complaints
+
+
+def _known_directories(merged: MergedSources, files: Files) -> dict[tuple[str, str], str]:
+    """Return the paths that sources name as directories, by category, each with the reason."""
+    found: dict[tuple[str, str], str] = {}
+    for name, repository in merged.repositories.items():
+        if repository.value.alias is None and not repository.flawed:
+            for place in _repository_directories(repository.value):
+                found.setdefault((place.category, place.path), f"the repository {rules.shown(name)} is there")
+    for category, entry in merged.categories.items():
+        for path in entry.value.directories:
+            found.setdefault((category, path), "the category lists it")
+    for name, mirror in merged.mirrors.items():
+        for category, content in mirror.value.categories.items():
+            for path in content.directories or ():
+                found.setdefault((category, path), f"the mirror {rules.shown(name)} lists it")
+    return _with_ancestors(found, files)
+
+
+def _with_ancestors(directories: Mapping[tuple[str, str], str], files: Files) -> dict[tuple[str, str], str]:
+    found = dict(directories)
+    for category, file in [*directories, *files]:
+        path = file.rpartition("/")[0]
+        while path and (category, path) not in found:
+            found[category, path] = f"{rules.shown(file)} is below it"
+            path = path.rpartition("/")[0]
+    return found
 
 
 def _described(

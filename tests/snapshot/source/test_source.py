@@ -249,6 +249,12 @@ MISTAKES = {
     '[repositories.r]\ncategory = "debian"\n' + A_FILE + A_FILE.replace("size = 2", "size = 3"): (
         '7: repositories.r.files[1]: "f" has other details in ',
     ),
+    '[repositories.r]\ncategory = "debian"\n' + A_FILE + '[repositories.s]\ncategory = "debian"\npath = "f/x"': (
+        'repositories.r.files[0]: "f" is a file here and a directory elsewhere: "f/x" is below it; rename one of them',
+    ),
+    '[repositories.r]\ncategory = "debian"\n' + A_FILE + '[repositories.s]\ncategory = "debian"\npath = "f"': (
+        'repositories.r.files[0]: "f" is a file here and a directory elsewhere: the repository "s" is there; rename',
+    ),
     '[repositories.r]\ncategory = "debian"\n' + A_FILE + 'sha1 = "xyz"': ('"xyz" is no sha1: it has 40 hexadecimal',),
     '[repositories.r]\ncategory = "debian"\n' + A_FILE.replace("size = 2", "size = -2"): (
         "found -2; allowed are 0 to",
