@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, cast
 
 import iptocc
 
-from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.countries import CONTINENT_OF, country_code
 from mirrorlist_snapshot.model import CONTINENTS
 from mirrorlistd.errors import GeoError
 from mirrorlistd.geo.mmdb import Database, open_mmdb, raise_unless_reader_fault
@@ -60,7 +60,7 @@ _CODE_LETTERS: Final = 2
 _MAX_ASN: Final = 0xFFFF_FFFF
 _ASN_DIGITS: Final = len(str(_MAX_ASN))
 _V4_BYTES: Final = 4
-_MAX_PLACES: Final = 16_384
+_MAX_LOCATIONS: Final = 16_384
 """Locations kept for reuse; a few thousand pairs of country and AS make up most traffic."""
 _MAX_KEPT_TEXT: Final = 16
 """Characters of a field that may be kept; real ones have 13 at most."""
@@ -101,7 +101,7 @@ class GeoSource(NamedTuple):
 class Geo:
     """Opened databases; immutable, except for the counter `failures`."""
 
-    __slots__ = ("_asn", "_country", "_places", "_v4", "_v6", "failures", "sources")
+    __slots__ = ("_asn", "_country", "_locations", "_v4", "_v6", "failures", "sources")
 
     def __init__(self, country: _Schema | None, asn: _Schema | None) -> None:
         """Use `open`."""
@@ -114,7 +114,7 @@ class Geo:
         """One for each kind of knowledge, the country's first."""
         self._country = None if country is None else country.database
         self._asn = None if asn is None else asn.database
-        self._places: dict[tuple[object, object, object], Location] = {}
+        self._locations: dict[tuple[object, object, object], Location] = {}
         self._v4 = _lookups(country, asn, 4)
         self._v6 = _lookups(country, asn, 6)
 
@@ -125,15 +125,15 @@ class Geo:
         Without `country` the built-in data are used. Without `asn` AS numbers come from the country database if
         it carries them (Enterprise, DB-IP ISP, IPinfo, GeoOpen), else from nowhere.
         """
-        places = None if country is None else _Schema.open(country)
-        if places is not None and not (places.country or places.continent):
-            raise places.unusable("country.iso_code, country_code or a two-letter country", "--geo")
+        locations = None if country is None else _Schema.open(country)
+        if locations is not None and not (locations.country or locations.continent):
+            raise locations.unusable("country.iso_code, country_code or a two-letter country", "--geo")
         if asn is None:
-            return cls(places, places if places is not None and places.asn else None)
+            return cls(locations, locations if locations is not None and locations.asn else None)
         numbers = _Schema.open(asn)
         if not numbers.asn:
             raise numbers.unusable("autonomous_system_number or asn", "--asn")
-        return cls(places, numbers)
+        return cls(locations, numbers)
 
     def locate(self, address: Address) -> Location:
         """Return the location of an address; UNKNOWN without a record, and after `close`. Never raises."""
@@ -150,11 +150,11 @@ class Geo:
             for get, path in asns:
                 if (asn := get(text, path)) is not None:
                     break
-            place = self._places.get((country, continent, asn))
+            location = self._locations.get((country, continent, asn))
         except BaseException as error:  # noqa: BLE001 - a reader raises many kinds; all others are raised again
             raise_unless_reader_fault(error)
             return self._locate_by_record(address)
-        return place if place is not None else self._new_place(country, continent, asn)
+        return location if location is not None else self._new_location(country, continent, asn)
 
     def again(self) -> Geo:
         """Return the same databases with a counter of failures of their own."""
@@ -168,19 +168,19 @@ class Geo:
             if database is not None:
                 database.reader.close()
 
-    def _new_place(self, country: object, continent: object, asn: object) -> Location:
-        place = _location(country, continent, asn)
+    def _new_location(self, country: object, continent: object, asn: object) -> Location:
+        location = _location(country, continent, asn)
         # Real fields are short; a corrupt file must not fill the memory with megabytes of text.
-        if len(self._places) < _MAX_PLACES and all(map(_is_short, (country, continent, asn))):
-            self._places[country, continent, asn] = place
-        return place
+        if len(self._locations) < _MAX_LOCATIONS and all(map(_is_short, (country, continent, asn))):
+            self._locations[country, continent, asn] = location
+        return location
 
     def _locate_by_record(self, address: Address) -> Location:
         """Look up whole records: a record of an unusual shape is then no failure, a corrupt one is."""
-        place = self._record(self._country, address)
-        number = place if self._asn is self._country else self._record(self._asn, address)
-        country = iptocc.country_code(address.text) if self._country is None else _first(place, _COUNTRY)
-        return _location(country, _first(place, _CONTINENT), _first(number, _ASN))
+        record = self._record(self._country, address)
+        number = record if self._asn is self._country else self._record(self._asn, address)
+        country = iptocc.country_code(address.text) if self._country is None else _first(record, _COUNTRY)
+        return _location(country, _first(record, _CONTINENT), _first(number, _ASN))
 
     def _record(self, database: Database | None, address: Address) -> object:
         if database is None or (database.ip_version == 4 and len(address.packed) != _V4_BYTES):  # noqa: PLR2004 - IPv4
@@ -282,7 +282,8 @@ def _lookups(
 
 def _location(country: object, continent: object, asn: object) -> Location:
     """Make a location of a record's raw fields, whatever they are."""
-    code, own, number = _letters(country), _continent(continent), _number(asn)
+    letters, own, number = _letters(country), _continent(continent), _number(asn)
+    code = country_code(letters) if letters is not None else None
     if code is None or code in _NOWHERE:
         return Location(None, own, number)
     if code in _CONTINENT_ONLY:

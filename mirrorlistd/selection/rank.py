@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from mirrorlist_snapshot.countries import CONTINENT_CODES
 from mirrorlist_snapshot.tiers import (
     ASN,
     CONTINENT,
@@ -144,19 +145,21 @@ def rank(rank_input: RankInput) -> Ranking:
 
 
 def _by_country(rank_input: RankInput) -> Tier | None:
-    """Return the one tier of `country=`: mirrors of the countries, else of their continents.
+    """Return the one tier of `country=`: mirrors of the countries (or continents), else of the countries' continents.
 
     None where there are neither: the client's own tiers apply.
     """
     offered = [mirror for mirror in rank_input.carried if rank_input.codes[mirror] < FALLBACK]
     if rank_input.selection_query.everywhere:
         return rank_input.make_tier(GLOBAL, offered) if offered else None
-    mirrors = rank_input.index.snapshot.mirrors
-    there = [mirror for mirror in offered if mirrors[mirror].country in rank_input.selection_query.countries]
-    if there:
-        return rank_input.make_tier(COUNTRY, there)
-    overrides = rank_input.index.snapshot.overrides
-    continents = {continent_of(country, None, overrides) for country in rank_input.selection_query.countries} - {None}
+    mirrors, overrides = rank_input.index.snapshot.mirrors, rank_input.index.snapshot.overrides
+    codes = rank_input.selection_query.countries
+    named = CONTINENT_CODES.intersection(codes)
+    in_country = [mirror for mirror in offered if mirrors[mirror].country in codes]
+    there = [mirror for mirror in offered if mirror_continent(mirrors[mirror], overrides) in named] if named else []
+    if in_country or there:
+        return rank_input.make_tier(COUNTRY if in_country else CONTINENT, sorted({*in_country, *there}))
+    continents = {continent_of(code, None, overrides) for code in codes} - {None}
     near = [mirror for mirror in offered if mirror_continent(mirrors[mirror], overrides) in continents]
     return rank_input.make_tier(CONTINENT, near) if near else None
 

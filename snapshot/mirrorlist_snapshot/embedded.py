@@ -1,7 +1,8 @@
 """IPv4 addresses inside IPv6 addresses: by translation, and by tunnels whose packets the IPv4 host gets back. Pure.
 
 A client behind NAT64 is a client of IPv4: its country, netblocks and autonomous system are those of the IPv4 address.
-ISATAP (RFC 5214) is left out on purpose: there the client chooses the IPv4 address, and the prefix is its site's own.
+Two forms are left out on purpose. In ISATAP (RFC 5214) the client chooses the IPv4 address, and the prefix is its
+site's own. IPv4-compatible addresses (::a.b.c.d) are no longer used (RFC 4291, 2.5.5.1).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 _TRANSLATED: Final = {
     bytes.fromhex("0064ff9b") + bytes(8): "NAT64's well-known prefix (RFC 6052)",
     bytes(8) + b"\xff\xff\0\0": "IPv4-translated (RFC 2765)",
-    bytes(12): "IPv4-compatible (RFC 4291, 2.5.5.1)",
 }
 """Prefixes of 96 bits before a public IPv4 address. Private ones are not allowed there (RFC 6052, 3.1)."""
 _6TO4: Final = b"\x20\x02"
@@ -75,9 +75,8 @@ def canonical(network: IPv4Network | IPv6Network, own: OwnPrefixes | None = None
     if own is not None and (found := own.network(network)) is not None:
         return found
     for prefix in (_MAPPED, *_TRANSLATED):
-        # ::/96 holds ::1, so a network of the compatible form must lie within public IPv4.
         if packed.startswith(prefix) and length >= 8 * len(prefix):
-            if prefix == _MAPPED or _is_public(packed[12:]) or (length == 8 * len(prefix) and any(prefix)):
+            if prefix == _MAPPED or _is_public(packed[12:]) or length == 8 * len(prefix):
                 return IPv4Network((packed[12:], length - 8 * len(prefix)))
             return network
     if packed.startswith(_6TO4) and length >= 8 * len(_6TO4):

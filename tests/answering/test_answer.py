@@ -391,3 +391,33 @@ def test_tier_and_format_are_told_for_statistics() -> None:
     assert [ask(world, f"{query}&format=json", DE).format for query in asked] == ["json"] * 5 + ["text"]
     assert ask(decider(network({"a": mirror("DE", fallback=True)})), "repo=r", DE).tier == FALLBACK
     assert ask(world, "repo=r", "192.0.2.1").tier == GLOBAL
+
+
+@pytest.mark.parametrize(
+    ("country", "expected", "words"),
+    [
+        ("UK", ["gb"], "country = GB"),
+        ("uk,GB", ["gb"], "country = GB"),
+        ("EL,FR", ["fr"], "country = FR"),
+        ("EU", ["de", "fr", "gb"], "continent = EU"),
+        ("eu,JP", ["de", "fr", "gb", "jp"], "continent = EU country = JP"),
+        ("OC", ["de", "fr", "gb"], "country = DE continent = EU"),
+        ("QQ", ["de", "fr", "gb"], "country = DE continent = EU"),
+        ("QQ,FR", ["fr"], "country = FR"),
+        ("PL", ["de", "fr", "gb"], "continent = EU"),
+        ("PL,FR", ["fr"], "country = FR"),
+        ("QQ,global", ["de", "fr", "gb", "jp"], "country = global"),
+        ("FR,EU,global", ["de", "fr", "gb", "jp"], "country = FR continent = EU country = global"),
+    ],
+)
+def test_a_country_is_understood_as_people_write_it_and_only_what_was_used_is_claimed(
+    country: str, expected: list[str], words: str
+) -> None:
+    """`UK`, `EL`, continents' codes; a code without mirrors is not in the comment line, in lists of any format."""
+    mirrors = {name: mirror(name.upper()) for name in ("de", "fr", "gb", "jp")}
+    world = decider(network(mirrors), minimum=1)
+    for shape in ("text", "apt"):
+        reply = ask(world, f"repo=r&country={country}&format={shape}", DE)
+        head, *lines = reply.body.decode().splitlines()
+        assert head == f"# repo = r {words}"
+        assert sorted(line.split("/")[2] for line in lines) == expected

@@ -176,7 +176,23 @@ PATH = often(
 )
 OPTION = often(
     st.one_of(
-        parameter("country", "DE", "de", "FR,us", "global", "DE,GLOBAL", "XX", "JP", "PL,TR", ",", ""),
+        parameter(
+            "country",
+            "DE",
+            "de",
+            "FR,us",
+            "global",
+            "DE,GLOBAL",
+            "XX",
+            "JP",
+            "PL,TR",
+            "uk,EL",
+            "EU",
+            "OC,jp",
+            "FR,EU,global",
+            ",",
+            "",
+        ),
         parameter("protocol", "https", "HTTP", "http,https", "ftp", "rsync,ftp", "gopher,https", ",", ""),
         parameter("ip", *CLIENTS, "192.0.2.1", ""),
         parameter("netblock", "0", "1", "yes", ""),

@@ -354,7 +354,7 @@ def test_locations_kept_for_reuse_are_bounded(tmp_path: Path) -> None:
     geo = open_records(tmp_path, records)
     assert geo.locate(at("192.0.2.1")) == UNKNOWN
     assert geo.locate(at("198.51.100.1")) is geo.locate(at("198.51.100.2"))
-    assert list(geo._places) == [("FR", None, None)]
+    assert list(geo._locations) == [("FR", None, None)]
 
 
 def test_only_a_readers_faults_are_caught() -> None:

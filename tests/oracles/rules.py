@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-CONTINENT = {"DE": "EU", "FR": "EU", "PL": "EU", "US": "NA", "CA": "NA", "JP": "AS", "IL": "AS", "TR": "AS"}
+CONTINENT = dict.fromkeys(("DE", "FR", "GB", "GR", "PL"), "EU") | {
+    "US": "NA",
+    "CA": "NA",
+    "JP": "AS",
+    "IL": "AS",
+    "TR": "AS",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Expected:
 
     tiers: list[set[str]] = field(default_factory=list)
     fallback: set[str] = field(default_factory=set)
+    by_country: bool = False
+    """`country=` decided."""
     found_via: list[str] = field(default_factory=list)
     """The words of MirrorManager's header: where mirrors came from, even if an earlier tier has the same ones."""
 
@@ -81,13 +89,20 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
         if asked.everywhere:
             chosen = offered
         else:
-            chosen = {name for name in offered if mirrors[name].get("country") in asked.countries}
+            named = {"AN", "EU", "OC"} & set(asked.countries)
+            chosen = {
+                name
+                for name in offered
+                if mirrors[name].get("country") in asked.countries
+                or continent(mirrors[name].get("country"), source) in named
+            }
             if not chosen:
                 near = {continent(country, source) for country in asked.countries} - {None}
                 chosen = {name for name in offered if continent(mirrors[name].get("country"), source) in near}
         if chosen:
-            named = of(chosen, only=asked.countries if asked.everywhere else None)
-            return Expected([chosen], found_via=[*named, *(["country = global"] if asked.everywhere else [])])
+            words = of(chosen, only=asked.countries if asked.everywhere else None)
+            end = ["country = global"] if asked.everywhere else []
+            return Expected([chosen], found_via=[*words, *end], by_country=True)
 
     expected = Expected()
     taken: set[str] = set()
