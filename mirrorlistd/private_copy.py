@@ -15,12 +15,13 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from mirrorlist_snapshot.input_file import copy_file
+from mirrorlistd.errors import StateError
 
 if sys.platform == "linux":
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from mirrorlist_snapshot.input_file import SizeLimit
@@ -44,12 +45,9 @@ class PrivateCopy:
     def read(cls, path: Path, limit: SizeLimit, inspect: Callable[[int, int], object] | None = None) -> PrivateCopy:
         """Make a sealed copy of a file; see `copy_file` for `inspect` and for what is refused with InputFileError."""
         copy = cls(path)
-        try:
+        with copy._closed_on_error():
             status = copy_file(path, copy.file.write, limit, inspect=inspect)
             copy.seal()
-        except BaseException:
-            copy.close()
-            raise
         copy.fingerprint = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         return copy
 
@@ -57,14 +55,26 @@ class PrivateCopy:
     def of(cls, path: Path, data: bytes) -> PrivateCopy:
         """Make a sealed copy of bytes that have already been read."""
         copy = cls(path)
-        copy.file.write(data)
-        copy.seal()
+        with copy._closed_on_error():
+            copy.file.write(data)
+            copy.seal()
         return copy
 
     @classmethod
     def received(cls, path: Path, descriptor: int) -> PrivateCopy:
         """Take over the descriptor of a copy that another process has sealed."""
         return cls(path, os.fdopen(descriptor, "rb"))
+
+    @contextlib.contextmanager
+    def _closed_on_error(self) -> Generator[None]:
+        try:
+            yield
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # it would flush what has no room
+                self.close()
+            if isinstance(error, OSError):  # of the copy, not of the file
+                raise StateError(f"{self.path}: no memory for a private copy: {error.strerror or error}") from error
+            raise
 
     @property
     def descriptor(self) -> int | None:
@@ -105,6 +115,12 @@ def _new_memory() -> BinaryIO:
         with contextlib.suppress(OSError):  # forbidden by a sandbox
             return os.fdopen(os.memfd_create("mirrorlistd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "w+b")
     return io.BytesIO()
+
+
+def memory_can_be_shared() -> bool:
+    """Whether copies can be handed to other processes: a sandbox may forbid memfd_create(2)."""
+    with _new_memory() as memory:
+        return not isinstance(memory, io.BytesIO)
 
 
 def is_there(path: Path) -> bool:

@@ -26,10 +26,11 @@ from mirrorlistd import logs
 from mirrorlistd.errors import StateError
 from mirrorlistd.lanes.connection import guarded
 from mirrorlistd.lanes.fast.lane import fast_lane
-from mirrorlistd.private_copy import is_there
+from mirrorlistd.private_copy import is_there, memory_can_be_shared
 from mirrorlistd.process.file_watch import TICK, FileWatch
 from mirrorlistd.process.gc_policy import freeze_heap, set_gc_policy
 from mirrorlistd.process.mirrormanager_import import import_now
+from mirrorlistd.process.open_files import ensure_open_files
 from mirrorlistd.process.pid_file import held_pid_file
 from mirrorlistd.process.reload import Reloader, ReloadOutcomes, facts, keep, warn
 from mirrorlistd.process.sockets import Addresses, bind_tcp, bind_unix, url
@@ -60,13 +61,15 @@ def serve(config: Config, reread: Callable[[], Config], early_sighups: list[int]
     MirrorlistdError where there is nothing to serve or nowhere to listen.
     """
     configure_logs(config)
+    workers = config.workers or cpu_count()
+    ensure_open_files(workers)
     set_gc_policy()
     watch = FileWatch(config, reread) if config.watch else None  # before any file is read, so that no change is missed
     state = _first_state(config, early_sighups)
     _give_back_memory()
     start = _Start(config, watch.reread if watch else reread, early_sighups, state, watch)
     with contextlib.ExitStack() as stack:
-        if (workers := config.workers or cpu_count()) > 1:
+        if workers > 1:
             _serve_by_workers(start, workers, stack)
         else:
             _serve_alone(start, stack)
@@ -165,6 +168,8 @@ def _serve_alone(start: _Start, stack: contextlib.ExitStack) -> None:
 def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) -> None:
     if sys.platform != "linux":
         raise StateError("--workers: several need Linux, where the kernel shares clients out; give --workers 1")
+    if not memory_can_be_shared():
+        raise StateError("--workers: several need memfd_create(2), which this system refuses; give --workers 1")
     config = start.config
     shared = activated_sockets(os.environ, stack)
     # No other socket can share the address of one that another user has bound (SO_REUSEPORT).

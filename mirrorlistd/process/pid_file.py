@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from time import sleep
 from typing import TYPE_CHECKING, Final
 
@@ -16,30 +17,47 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _LONGEST: Final = 4096
-"""Characters read from a file that is there already."""
+"""Bytes read from a file that is there already."""
 
 
 @contextlib.contextmanager
 def held_pid_file(path: Path) -> Generator[TextIO]:
     """Hold a pid file until the block ends, then remove it; raise StateError where that cannot be."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StateError(f"{path}: cannot write the pid file: {error.strerror}") from error
+        # O_NONBLOCK: opening a pipe must not wait for another process.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    except (OSError, ValueError) as error:  # ValueError: NUL in the name
+        raise _unwritable(path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StateError(f"{path}: is no pid file: it is not a regular file; name another file")
     with os.fdopen(descriptor, "r+") as file:
         if not _lock(file):
-            raise StateError(f"{path}: another server holds it, process {file.read(32).strip()}")
-        content = file.read(_LONGEST).strip()
+            raise StateError(f"{path}: another server holds it, process {_content(file)[:32]}")
+        content = _content(file)
         if content and not content.isdecimal():  # a stale pid file is taken over; other data is not
             raise StateError(f"{path}: is no pid file: it holds something else than a number; name another file")
-        file.seek(0)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        try:
+            file.seek(0)
+            file.truncate(0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            path.unlink(missing_ok=True)  # an empty file would hide that no server runs
+            raise _unwritable(path, error) from error
         try:
             yield file
         finally:
             path.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> StateError:
+    reason = error.strerror if isinstance(error, OSError) else None
+    return StateError(f"{path}: cannot write the pid file: {reason or error}")
+
+
+def _content(file: TextIO) -> str:
+    """Return what a file holds, as far as that matters: bytes that are no text are no number, either."""
+    return os.pread(file.fileno(), _LONGEST, 0).decode("latin-1").strip()
 
 
 def _lock(file: TextIO) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING
 from mirrorlistd.errors import StateError
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -45,17 +45,18 @@ class Addresses:
 def bind_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Bind a TCP socket; several may be bound to one address if all of them are `shared`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if family == socket.AF_INET6:
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # `::` and `0.0.0.0` side by side
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StateError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    with contextlib.ExitStack() as opened:
+        try:
+            listener = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # `::` and `0.0.0.0` side by side
+            listener.bind((host, port))
+        except OSError as error:  # also at the socket itself: no IPv6 in the kernel, no descriptor left
+            raise StateError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        opened.pop_all()
     return listener
 
 

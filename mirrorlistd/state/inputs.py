@@ -120,6 +120,8 @@ def _copy(path: Path) -> PrivateCopy | StateError:
         return PrivateCopy.read(path, SNAPSHOT)
     except InputFileError as error:
         return StateError(f"{error}{_ADVICE.get(error.problem, '')}")
+    except StateError as error:
+        return error
 
 
 def _trusted_keys(config: Config) -> TrustedKeys | ConfigError | None:
