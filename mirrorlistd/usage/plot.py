@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib import rc_context
+from matplotlib import rc_context  # pyright: ignore[reportUnknownVariableType] - untyped in part
 from matplotlib.figure import Figure
 
 from mirrorlistd.usage.summary import TABLES
