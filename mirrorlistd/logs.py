@@ -177,7 +177,7 @@ def _sender(stream: TextIO | None) -> Callable[[bytes], int]:
     if stat.S_ISSOCK(mode):
         return _socket_sender(descriptor)
     if stat.S_ISFIFO(mode):
-        with contextlib.suppress(OSError):  # as large as the system allows is large enough
+        with contextlib.suppress(OSError, AttributeError):  # AttributeError: another system than Linux
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     if stat.S_ISFIFO(mode) or os.isatty(descriptor):
         # Opened anew: O_NONBLOCK on the descriptor itself would also hold for other processes that share it.
@@ -231,7 +231,7 @@ def _write_if_room(descriptor: int, data: bytes) -> int:
 def _is_full(descriptor: int) -> bool:
     try:
         size = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
-    except OSError:  # a terminal
+    except (OSError, AttributeError):  # a terminal; another system than Linux
         return False
     queued = int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
     return 4 * queued > size
