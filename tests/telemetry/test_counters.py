@@ -73,7 +73,7 @@ def test_an_answer_is_counted_once_in_each_family() -> None:
     assert found["mirrorlistd_answer_seconds_sum", ()] == 0.75
 
 
-def test_a_status_or_format_that_nobody_foresaw_is_counted() -> None:
+def test_an_unforeseen_status_or_format_is_counted() -> None:
     """A new status or format gets its row when it first occurs."""
     counters = Counters()
     counters.observe(503, None, "metalink", 0.0)
@@ -142,7 +142,7 @@ def test_lanes() -> None:
 
 @given(st.lists(st.none() | st.text(max_size=3) | st.sampled_from(COUNTRIES), max_size=300))
 def test_countries_are_known_ones(asked: list[str | None]) -> None:
-    """Whatever a geo database says, rows are ISO countries, `other` and `unknown`; none is lost."""
+    """Whatever a geo database holds, labels are ISO countries, `other` and `unknown`; none is lost."""
     counters = Counters()
     assert not any(name.startswith("mirrorlistd_country_") for name, _ in samples(counters))
     for country in asked:

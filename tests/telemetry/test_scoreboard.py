@@ -131,7 +131,7 @@ def test_who_is_there() -> None:
 
 
 def test_starts_are_processes() -> None:
-    """Each process that takes a place counts once, however often it says which snapshot it serves."""
+    """Each process that fills a slot counts once, however often it reports which snapshot it serves."""
     board = Scoreboard()
     for pid, serial in ((100, 1), (100, 2), (200, 2), (200, 3)):
         board.scoreboard_slot(0).enter(pid, serial)

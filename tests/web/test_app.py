@@ -76,7 +76,7 @@ def ask(
 
 @pytest.mark.parametrize("path", ["/mirrorlist", "/debian/mirrorlist", "/a/b//mirrorlist", "//mirrorlist"])
 def test_any_path_that_ends_in_mirrorlist(path: str) -> None:
-    """Whatever stands before it, the list is the list."""
+    """Whatever is before it in the path, the list is the same."""
     reply = ask(create_app(service()), path, b"repo=r&limit=1", client=(DE, 1))
     assert (reply.status, reply.body) == (200, b"# repo = r country = DE continent = EU\nhttps://near/c/\n")
     assert reply.headers == [
@@ -122,7 +122,7 @@ def test_head_of_the_other_pages(path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get"])
 def test_other_methods_are_405(method: str) -> None:
-    """A list is read, never written: 405 says which methods there are, in one line."""
+    """A list is read, never written: 405 names the methods, in one line."""
     reply = ask(create_app(service()), "/mirrorlist", b"repo=r", method=method)
     assert reply.status == 405
     assert (b"allow", b"GET, HEAD") in reply.headers
@@ -222,7 +222,7 @@ def test_html_shows_what_the_server_thinks() -> None:
 
 @pytest.mark.parametrize("query", ["", "?utm_source=x", "?country=FR", f"?ip={FR}", "?repo=&path="])
 def test_html_without_a_repository_shows_the_first(query: str) -> None:
-    """Whoever comes without a wish, or with half of one, sees a list."""
+    """A request without a repository, or with half of one, gets a list."""
     page = Page(browser(DE).get(f"/{query}").text)
     assert page.links[0] == f"/mirrorlist?repo=arched&arch=aarch64{LINKED.get(query, '')}"
     assert "https://next/c/aarch64/" in page.values("a", "href")
@@ -269,7 +269,7 @@ def fields(page: Page) -> dict[str | None, str | None]:
     ],
 )
 def test_the_form_keeps_what_was_given(query: str, kept: dict[str, str]) -> None:
-    """Right or wrong, nobody types twice; and every field names its parameter, as the errors do."""
+    """Right or wrong values stay in the form; and every field names its parameter, as the errors do."""
     page = Page(browser(DE).get(f"/?{query}").text)
     assert fields(page) == kept
     for name in kept:
@@ -278,7 +278,7 @@ def test_the_form_keeps_what_was_given(query: str, kept: dict[str, str]) -> None
 
 @pytest.mark.parametrize("arch", ["", "&arch=", "&arch=sparc", "&arch=amd64"])
 def test_another_repository_needs_no_architecture(arch: str) -> None:
-    """Whoever picks a repository with architectures sees the list of its first one, and can pick another."""
+    """A repository with architectures shows the list of its first one, and offers the others."""
     page = Page(browser(DE).get(f"/?repo=arched{arch}&ip=").text)
     assert "error" not in page.values("p", "class")
     assert fields(page)["arch"] == "aarch64"
@@ -322,7 +322,7 @@ def test_html_says_how_near_in_words() -> None:
         assert set(near.findall(browser(DE, using).get(f"/?repo=r&country={country}").text)) == {words}
 
 
-def test_html_of_a_stranger_nobody_knows() -> None:
+def test_html_of_an_unknown_client() -> None:
     """Without an address, a country or a mirror the page says so."""
     nothing = network({"a": mirror("DE", allowed_countries=["DE"])})
     page = Page(ask(create_app(service(source=nothing)), "/").body.decode())
@@ -369,7 +369,7 @@ def test_repositories_in_both_forms(path: str, accept: str, is_json: bool) -> No
         ("::ffff:127.0.0.1", {}, (), True),
         (DE, {}, (), False),
         ("testclient", {}, (), False),
-        # A proxy that nobody configured makes strangers look local.
+        # A proxy that is not configured as trusted makes strangers look local.
         (LOCAL, {"x-forwarded-for": DE}, (), False),
         (LOCAL, {"x-forwarded-for": LOCAL}, (), False),
         (LOCAL, {"forwarded": "for=127.0.0.1"}, (), False),
@@ -378,7 +378,7 @@ def test_repositories_in_both_forms(path: str, accept: str, is_json: bool) -> No
         (LOCAL, {"x-forwarded-host": "mirrors.example"}, (), False),
         (LOCAL, {"x-forwarded-proto": "https"}, (), False),
         (DE, {"x-forwarded-for": LOCAL}, (), False),
-        # One that is configured tells who is local; a stranger's own entry stands to the left of the truth.
+        # A trusted one names the client; a stranger's own entry is to the left of the true one.
         (LOCAL, {"x-forwarded-for": DE}, (LOCAL,), False),
         (LOCAL, {"x-forwarded-for": f"{LOCAL}, {DE}"}, (LOCAL,), False),
         (LOCAL, {"x-forwarded-for": "127.0.0.5"}, (LOCAL,), True),
@@ -405,7 +405,7 @@ def test_explanations_for_insiders_and_strangers(
 
 
 def test_the_trusted_header_of_an_untrusted_peer_makes_a_stranger() -> None:
-    """Whatever the one header is called: who sends it without being trusted is a proxy that nobody configured."""
+    """Whatever the trusted header is called: a peer that sends it without being trusted is an unknown proxy."""
     using = service("192.0.2.1", header="CF-Connecting-IP")
     assert "left_out" in browser(LOCAL, using).get("/explain?repo=r").json()
     assert "left_out" not in browser(LOCAL, using).get("/explain?repo=r", headers={"cf-connecting-ip": DE}).json()
@@ -452,7 +452,7 @@ def test_explanations_for_people_and_programs(more: str, accept: str, is_text: b
 
 
 def test_an_explanation_of_an_unknown_form() -> None:
-    """Whoever writes `as=yaml` learns what there is."""
+    """The answer to `as=yaml` names the forms that exist."""
     reply = browser().get("/explain?repo=r&as=yaml")
     assert (reply.status_code, reply.text) == (400, "as= takes text or json\n")
 
@@ -513,8 +513,8 @@ def test_who_asks(trusted: Sequence[str], scope: dict[str, Any], forwarded: list
     )
     assert (b"country" in reply.body) == bool(country)
     assert using.counters.address_failures == any(b"\xff" in value for value in forwarded)
-    told = json.loads(ask(app, "/explain", b"repo=r", [*others, *headers], **scope).body)
-    assert told["place"]["country"] == country
+    explanation = json.loads(ask(app, "/explain", b"repo=r", [*others, *headers], **scope).body)
+    assert explanation["place"]["country"] == country
     assert ask(app, "/", b"", [*others, *headers], **scope).status == 200
     assert ask(app, "/readyz", b"", [*others, *headers], **scope).status == 200
 
@@ -539,6 +539,7 @@ def test_ready() -> None:
         "stale": False,
         "max_age_seconds": None,
         "last_good": False,
+        "seconds_ahead": 0,
         "refused": [],
         "status": {"down": 0, "draining": 0, "weighted": 0, "unknown": 0, "failed": False},
         "geo": {},
@@ -569,7 +570,7 @@ def test_not_ready_before_the_first_state() -> None:
 
 
 def test_draining_is_not_ready_but_serves() -> None:
-    """A load balancer is told to go away; whoever still comes gets an answer."""
+    """A load balancer sees 503 on /readyz; clients that still come get answers."""
     using = service()
     using.draining = True
     client = browser(using=using)
@@ -580,7 +581,7 @@ def test_draining_is_not_ready_but_serves() -> None:
 
 
 def test_a_failed_reload_stays_ready_and_its_reason_is_for_insiders() -> None:
-    """200 and `failed` for everybody: no fleet goes out of rotation; the reason names files, so not for strangers."""
+    """200 and `failed` for every client: no fleet goes out of rotation. The reason names files: for insiders only."""
     using = service()
     using.counters.reloaded(ok=False, at=1_700_000_200.0, seconds=0.5)
     using.reload_error = "/srv/secret/mirrors.mls: cut off"
@@ -680,7 +681,7 @@ def test_own_lifespan_from_the_environment(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_own_lifespan_keeps_a_state_that_is_there() -> None:
-    """Whoever hands in a loaded service is not served from somewhere else."""
+    """An application with a loaded service serves that one, and loads nothing."""
     using = service()
     state = using.state
     with TestClient(create_app(using, Config(snapshot=Path("/nowhere")))):

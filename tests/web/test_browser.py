@@ -76,7 +76,7 @@ def test_pages_are_seen(chromium: Browser, server: Server, path: str, width: int
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_the_map_is_seen(chromium: Browser, server: Server, width: int) -> None:
-    """Two maps that tell what they are, with the reader's country in the colour of the nearest; a table in words."""
+    """Two maps with titles, with the reader's country in the colour of the nearest; a table in words."""
     page = look(chromium, server, "/?repo=debian", width)
     names = [figure.get_attribute("aria-labelledby") for figure in page.get_by_role("img").all()]
     assert names == ["m1t m1d", "m2t m2d"]
@@ -130,7 +130,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_are_told_apart_by_everyone(scheme: str) -> None:
-    """Text has a contrast of 4.5 (WCAG AA). Nearness is told by lightness alone, whichever colours an eye confuses."""
+    """Text has a contrast of 4.5 (WCAG AA). Nearness is shown by lightness alone, whichever colours an eye confuses."""
     light, dark = re.findall(r":root \{([^}]*)\}", STYLE.read_text())
     palette = dict(re.findall(r"--(\w+): (#\w+)", light))
     if scheme == "dark":

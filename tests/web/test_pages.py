@@ -67,7 +67,7 @@ def get(path: str, form: str = "html", peer: str = DE, using: Any = None) -> Any
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("peer", [DE, JP, "127.0.0.1"])
 def test_no_page_tells_of_what_is_not_public(path: str, form: str, peer: str) -> None:
-    """Private and inactive mirrors, networks and disabled repositories are in no page, in no form, for nobody.
+    """Private and inactive mirrors, networks and disabled repositories are in no page, in no form, for no client.
 
     But the front page, whose list is its reader's own: there a private mirror may show to its own network alone.
     """
@@ -81,7 +81,7 @@ def test_no_page_tells_of_what_is_not_public(path: str, form: str, peer: str) ->
 
 
 def test_public_mirrors_as_data() -> None:
-    """Names, places, hosts with unusual ports, every URL: what a firewall needs; nothing else is told."""
+    """Names, places, hosts with unusual ports, every URL: what a firewall needs; nothing else."""
     found = get("/mirrors", "json").json()
     assert set(found) == {"serial", "built", "mirrors"}
     assert found["mirrors"][1] == {
@@ -246,7 +246,7 @@ def test_a_reload_is_seen_by_the_pages() -> None:
 
 @pytest.mark.slow
 def test_what_is_replaced_is_not_kept_for_a_page() -> None:
-    """The pages let go of a state, and of what they have made of it, when the server does; nobody has to look first."""
+    """The pages let go of a state, and of what they have made of it, when the server does, without another request."""
     using = service(source=SOURCE)
     asking = browser(DE, using)
     for path in PATHS:
@@ -260,7 +260,7 @@ def test_what_is_replaced_is_not_kept_for_a_page() -> None:
 
 @pytest.mark.slow
 def test_firewalls_stay_open_for_a_mirror_that_is_down_for_a_night() -> None:
-    """The public list, in every form and choice, is what was published, whatever the status file says meanwhile.
+    """The public list, in every form and choice, is what was published, whatever the status file has meanwhile.
 
     The pages of repositories, and the map, show who is offered now. No status makes a private mirror public.
     """
@@ -312,7 +312,7 @@ WAYS = ("https", "http", "rsync")
 
 @pytest.mark.slow
 def test_a_table_ends() -> None:
-    """Of more than 2,000 mirrors the page shows as many and says how many more there are; data are whole."""
+    """Of more than 2,000 mirrors the page shows as many and the number of the others; data are whole."""
     using = service(source=network({f"m{number}": mirror("DE") for number in range(2_003)}))
     assert len(get("/mirrors", "json", using=using).json()["mirrors"]) == 2_003
     for path in ("/mirrors", "/repos/r"):
@@ -352,13 +352,13 @@ NEAR = service(
 
 
 def drawn(html: str) -> dict[str, tuple[str, str]]:
-    """Country name -> class of its shape, and what its tooltip says."""
+    """Country name -> class of its shape, and its tooltip."""
     found = re.findall(r'<path class="([^"]+)" d="[^"]+"><title>([^:]+): ([^<]+)</title>', html)
     return {name: (classes, words) for classes, name, words in found}
 
 
 def test_the_map_shows_the_readers_tiers() -> None:
-    """Each country with public mirrors has the class of its tier; a table says the same; private ones do not count."""
+    """Each country with public mirrors has the class of its tier; a table has the same; private ones do not count."""
     html = get("/?repo=r", using=NEAR).text
     assert drawn(html) == {
         "Germany": ("l0 here", "2 mirrors, your country"),

@@ -117,7 +117,7 @@ def test_what_has_no_code_of_its_own_is_merged() -> None:
     assert sorted(ring) == [~2, 1]
 
 
-def test_a_shape_that_nobody_foresaw_is_an_error() -> None:
+def test_an_unforeseen_shape_is_an_error() -> None:
     """A new shape without a number stops the script with its name, instead of vanishing from the map."""
     with pytest.raises(KeyError, match="Atlantis"):
         topology(shape("Atlantis", None, [0, 1]))

@@ -1,4 +1,4 @@
-"""How many workers `auto` means, told from a system tree made for the test."""
+"""The number of workers that `auto` starts, from a system tree made for the test."""
 
 from __future__ import annotations
 

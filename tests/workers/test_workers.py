@@ -1,4 +1,4 @@
-"""Several workers in real processes: one server to whoever looks at it, whatever happens to one of them."""
+"""Several workers in real processes: one server for its clients, whatever happens to one of the workers."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def server(snapshot: Path) -> Iterator[Server]:
 
 
 def workers(server: Server) -> dict[str, Any]:
-    """What whichever worker is asked says of all of them."""
+    """What /readyz has of all workers, whichever of them answers."""
     found: dict[str, Any] = server.get("/readyz").json["workers"]
     return found
 
 
 @contextlib.contextmanager
 def connections(server: Server, each: int = 1) -> Iterator[dict[int, list[http.client.HTTPConnection]]]:
-    """Open connections, by the number of the worker that has got them, until there are `each` of everybody."""
+    """Open connections, by the number of the worker that accepted them, until there are `each` of every worker."""
     with contextlib.ExitStack() as stack:
         found: dict[int, list[http.client.HTTPConnection]] = {number: [] for number in range(workers(server)["all"])}
 
@@ -80,7 +80,7 @@ def descriptors(pid: int) -> int:
 
 
 def test_several_processes_answer_and_shuffle_each_in_its_own_way(server: Server) -> None:
-    """Clients are shared out among the workers, and no two of these deal the same sequence of lists."""
+    """Clients are distributed among the workers, and no two workers draw the same sequence of lists."""
     found = workers(server)
     assert (found["up"], found["all"], found["serials"]) == (2, 2, [1])
     assert len({server.process.pid, *found["pids"]}) == 3
@@ -90,7 +90,7 @@ def test_several_processes_answer_and_shuffle_each_in_its_own_way(server: Server
 
 
 def test_30_reloads_under_load_lose_and_mix_nothing(snapshot: Path, server: Server) -> None:
-    """Every answer is whole; what is asked after a commit is never answered from before it, whoever answers."""
+    """Every answer is whole; no worker answers a request from after a commit by the snapshot from before it."""
     committed = [1]
 
     def check(response: Response) -> None:
@@ -114,8 +114,8 @@ def test_30_reloads_under_load_lose_and_mix_nothing(snapshot: Path, server: Serv
     assert total(server, "mirrorlistd_worker_serial") == 2 * 31
 
 
-def test_a_failed_reload_changes_nobody_and_everybody_says_so(snapshot: Path, server: Server) -> None:
-    """A file that the parent refuses: the old serial everywhere, the reason in everybody's /readyz, counted once."""
+def test_a_failed_reload_changes_no_worker_and_every_worker_shows_it(snapshot: Path, server: Server) -> None:
+    """A file that the supervisor refuses: the old serial and the reason in every worker's /readyz, counted once."""
     good = snapshot.read_bytes()
     with connections(server) as by_worker:
         for failed in range(1, 4):
@@ -138,8 +138,8 @@ def test_a_failed_reload_changes_nobody_and_everybody_says_so(snapshot: Path, se
             assert "reload_error" not in exchange(mine[0], "/readyz").json
 
 
-def test_a_worker_that_cannot_load_keeps_everybody_from_it(snapshot: Path, server: Server) -> None:
-    """What the parent can load and one worker cannot is adopted by nobody; later it can be."""
+def test_a_snapshot_that_one_worker_cannot_load_is_adopted_by_none(snapshot: Path, server: Server) -> None:
+    """The supervisor can load it and one worker cannot: no worker adopts it; later all can."""
     pid = workers(server)["pids"][1]
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(pid), before[1]))
@@ -156,7 +156,7 @@ def test_a_worker_that_cannot_load_keeps_everybody_from_it(snapshot: Path, serve
 
 
 def test_a_hanging_worker_delays_but_does_not_split(snapshot: Path, server: Server) -> None:
-    """While one worker does not get ready nobody serves the new snapshot; if it dies of it, nobody ever does."""
+    """While one worker does not get ready none serves the new snapshot; if that worker dies, none ever does."""
     pid = workers(server)["pids"][0]
     with connections(server) as by_worker:
         os.kill(pid, signal.SIGSTOP)
@@ -187,7 +187,7 @@ def test_who_comes_after_a_reload_starts_from_it(snapshot: Path, server: Server)
 
 
 def test_kill_9_under_load_loses_only_its_own_connections(server: Server) -> None:
-    """Connections of the other worker notice nothing; whoever connects after the death is answered at once."""
+    """Connections of the other worker notice nothing; a client that connects after the death is answered at once."""
     pid = workers(server)["pids"][0]
     failures: list[BaseException] = []
     done = threading.Event()
@@ -197,7 +197,7 @@ def test_kill_9_under_load_loses_only_its_own_connections(server: Server) -> Non
         try:
             while not done.is_set():
                 answers.append(serial_of(exchange(connection, LIST)))
-        except BaseException as error:  # noqa: BLE001 - told in the main thread
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
             failures.append(error)
 
     with connections(server, each=8) as by_worker:
@@ -230,7 +230,7 @@ def test_a_worker_that_keeps_dying_is_replaced_later_and_later_and_its_clients_s
         if death < 5:
             server.wait_for_log("worker up", count=2 + death)
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.6]
-    # 1.6 seconds without worker 0. A client whom nobody has taken over would wait for all of them.
+    # 1.6 seconds without worker 0. A client on sockets that are not lent would wait for all of them.
     who: Counter[int] = Counter()
     deaths = time.monotonic()
     while time.monotonic() < deaths + 0.8:
@@ -244,7 +244,7 @@ def test_a_worker_that_keeps_dying_is_replaced_later_and_later_and_its_clients_s
 
 
 def test_counts_add_up_and_survive_their_worker(server: Server) -> None:
-    """Whoever is asked states the sum of everybody's counts, each answer once; a killed worker's stay."""
+    """Every worker shows the sum of all workers' counts, each answer once; those of a killed worker stay."""
     with connections(server, each=3) as by_worker:
         for mine in by_worker.values():
             for connection in mine[:3]:
@@ -260,7 +260,7 @@ def test_counts_add_up_and_survive_their_worker(server: Server) -> None:
                 for (name, status), count in expected.items()
             )
 
-        eventually(exact, "everybody has published")
+        eventually(exact, "all have published")
         os.kill(workers(server)["pids"][0], signal.SIGKILL)
     for _ in range(50):
         assert exact()
@@ -275,8 +275,8 @@ def test_counts_add_up_and_survive_their_worker(server: Server) -> None:
     eventually(lambda: total(server, "mirrorlistd_answer_seconds_count") == 84, "the new one counts on")
 
 
-def test_sigterm_drains_everybody(snapshot: Path, tmp_path: Path) -> None:
-    """Everybody says 503 and still answers; then all are gone, files removed, exit status 0."""
+def test_sigterm_drains_every_worker(snapshot: Path, tmp_path: Path) -> None:
+    """Every worker's /readyz is 503 while it still answers; then all end, files are removed, the exit status is 0."""
     pid_file, uds = tmp_path / "pid", tmp_path / "http"
     flags = ["--pid-file", str(pid_file), "--uds", str(uds), "--host", "127.0.0.1", "--drain", "1"]
     with Server("--snapshot", str(snapshot), "--workers", "2", *flags) as server:
@@ -297,7 +297,7 @@ def test_sigterm_drains_everybody(snapshot: Path, tmp_path: Path) -> None:
         assert not [event for event in server.events() if event["level"] == "error"]
 
 
-def test_a_service_manager_that_signals_everybody_gets_the_same(snapshot: Path) -> None:
+def test_a_service_manager_that_signals_every_process_gets_the_same(snapshot: Path) -> None:
     """SIGTERM to every process of the group at once, as systemd sends it, is one order to drain, not two."""
     with Server("--snapshot", str(snapshot), "--workers", "2", "--drain", "1") as server:
         pids = [*workers(server)["pids"], server.process.pid]
@@ -370,7 +370,7 @@ def test_nothing_is_left_open_by_reloads(tmp_path: Path, snapshot: Path) -> None
             frozenset(line.split()[4] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if shared in line)
             for pid in pids
         }
-        assert len(inodes) == 1, "everybody maps the same copies"
+        assert len(inodes) == 1, "all map the same copies"
 
 
 def test_one_more_and_one_fewer(server: Server) -> None:
@@ -396,7 +396,7 @@ def test_a_port_in_use_is_refused(snapshot: Path, server: Server) -> None:
         assert second.lines == [f"mirrorlistd: cannot listen on 127.0.0.1 port {server.port}: Address already in use"]
 
 
-def test_a_unix_socket_is_everybody_s(snapshot: Path, tmp_path: Path) -> None:
+def test_a_unix_socket_is_shared_by_all_workers(snapshot: Path, tmp_path: Path) -> None:
     """All workers listen on it; the end of one neither removes nor blocks it."""
     uds = tmp_path / "http"
     with Server("--snapshot", str(snapshot), "--workers", "2", "--uds", str(uds), wait=False) as server:
