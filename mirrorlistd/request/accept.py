@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_LONGEST: Final = 2_048
+_LONGEST: Final = 1_024
 """Bytes of a header that are read. Browsers send some 150."""
+_MOST: Final = 64
+"""Elements that are read."""
 _WEIGHT: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 """A q-value (RFC 9110, 12.4.2)."""
 _OUR_PARAMETERS: Final = frozenset(("charset=utf-8", 'charset="utf-8"'))
@@ -36,8 +39,8 @@ class Accept:
     def __init__(self, header: bytes) -> None:
         """Read the value of a header; of several header lines the values are joined by commas."""
         self._ranges: dict[str, tuple[float, int]] = {}
-        for position, element in enumerate(_split(header[:_LONGEST].decode("latin-1").lower(), ",")):
-            name, *parameters = (part.strip() for part in _split(element, ";"))
+        for position, element in enumerate(islice(_split(header[:_LONGEST].decode("latin-1").lower(), ","), _MOST)):
+            name, *parameters = (part.strip() for part in islice(_split(element, ";"), _MOST))
             weights = [part[2:] for part in parameters if part.startswith("q=")]
             others = {part for part in parameters if part and not part.startswith("q=")}
             if "/" in name and others <= _OUR_PARAMETERS and all(map(_WEIGHT.fullmatch, weights)):
