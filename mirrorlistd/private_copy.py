@@ -12,7 +12,7 @@ import io
 import mmap
 import os
 import sys
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from mirrorlist_snapshot.input_file import copy_file
 from mirrorlistd.errors import StateError
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mirrorlist_snapshot.input_file import SizeLimit
+
+
+_ZEROS: Final = bytes(1 << 20)
 
 
 class PrivateCopy:
@@ -46,7 +49,8 @@ class PrivateCopy:
         """Make a sealed copy of a file; see `copy_file` for `inspect` and for what is refused with InputFileError."""
         copy = cls(path)
         with copy._closed_on_error():
-            status = copy_file(path, copy.file.write, limit, inspect=inspect)
+            status = copy_file(path, copy._write, limit, inspect=inspect)
+            copy.file.truncate(status.st_size)
             copy.seal()
         copy.fingerprint = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         return copy
@@ -64,6 +68,13 @@ class PrivateCopy:
     def received(cls, path: Path, descriptor: int) -> PrivateCopy:
         """Take over the descriptor of a copy that another process has sealed."""
         return cls(path, os.fdopen(descriptor, "rb"))
+
+    def _write(self, chunk: bytes) -> None:
+        """Write a chunk; leave a hole for zeros, so that the copy of a sparse file takes no more memory than that."""
+        if self.descriptor is not None and _ZEROS.startswith(chunk):
+            self.file.seek(len(chunk), os.SEEK_CUR)
+        else:
+            self.file.write(chunk)
 
     @contextlib.contextmanager
     def _closed_on_error(self) -> Generator[None]:

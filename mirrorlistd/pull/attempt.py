@@ -166,11 +166,11 @@ class Puller:
     def _current(self) -> bytes | None:
         """Return the bytes of the file, or None where there is none or a damaged one."""
         try:
-            data = self._target.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise PullError("local", f"{self._target}: cannot be read: {error.strerror}") from error
+            data = read_file(self._target, SNAPSHOT)
+        except InputFileError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise PullError("local", str(error)) from error
         try:
             snapshot_format.decode(data)
         except SnapshotError:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlistd.errors import GeoError
 from mirrorlistd.geo.locate import UNKNOWN, Geo, GeoSource, Location
-from mirrorlistd.geo.mmdb import raise_unless_reader_fault
+from mirrorlistd.geo.mmdb import copy_mmdb, raise_unless_reader_fault
 from mirrorlistd.request.client_address import Address, parse_address
 from support import geo_databases
 from support.geo_databases import ASN_TEST, CITY_TEST, COUNTRY_TEST, PLACES, SCHEMAS
@@ -249,6 +249,23 @@ def test_what_cannot_be_a_database_is_refused_before_it_is_copied(tmp_path: Path
     path = tmp_path / "sparse.mmdb"
     with path.open("wb") as file:
         file.truncate(size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(GeoError, match=r"sparse\.mmdb"):
+        Geo.open(path, None)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_a_sparse_file_that_looks_like_a_database_takes_no_memory(tmp_path: Path) -> None:
+    """With the mark of a database at its end it is copied with its holes, and refused."""
+    path = tmp_path / "sparse.mmdb"
+    with path.open("wb") as file:
+        file.truncate(900 << 20)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\xab\xcd\xefMaxMind.com")
+    with copy_mmdb(path) as copy:
+        assert copy.descriptor is not None
+        found = os.fstat(copy.descriptor)
+        assert (found.st_size, found.st_blocks * 512 < 10_000_000) == (path.stat().st_size, True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(GeoError, match=r"sparse\.mmdb"):
         Geo.open(path, None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mirrorlist_snapshot.input_file import SizeLimit
 from mirrorlistd.private_copy import PrivateCopy
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sealed memory files are Linux's")
@@ -32,6 +33,18 @@ def test_a_view_outlives_its_copy_and_leaves_nothing() -> None:
     del view
     gc.collect()
     assert descriptors() == before
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", bytes(3 << 20), b"a" + bytes(2 << 20), bytes(2 << 20) + b"a", bytes(1 << 20) + b"abc" + bytes(5)],
+    ids=["empty", "zeros", "zeros at the end", "zeros at the start", "zeros around"],
+)
+def test_a_copy_of_a_file_is_the_file(tmp_path: Path, data: bytes) -> None:
+    """Zeros, which take no memory, are read as zeros."""
+    (tmp_path / "file").write_bytes(data)
+    with PrivateCopy.read(tmp_path / "file", SizeLimit("a test", 1 << 30)) as copy:
+        assert bytes(copy.view()) == data
 
 
 def test_nobody_can_change_a_copy() -> None:
