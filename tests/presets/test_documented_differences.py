@@ -263,3 +263,14 @@ def test_hosts_without_bandwidth_are_drawn(rows: Any, bandwidth: int, tmp_path: 
     assert hosts(ask(world, "repo=nine&arch=x", DE)) == ["nine.example"]
     nine = next(mirror for mirror in world.index.snapshot.mirrors if mirror.name.endswith("#9"))
     assert nine.bandwidth == bandwidth
+
+
+@pytest.mark.parametrize(("code", "countries"), [("EU", ["de", "fr", "gb"]), ("UK", ["gb"]), ("uk", ["gb"])])
+def test_codes_that_people_write_are_understood(code: str, countries: list[str]) -> None:
+    """A continent's code means its countries, and UK the United Kingdom."""
+    row("`country=EU`, `UK`, `EL`")
+    mirrors = {name: mirror(name.upper()) for name in ("de", "fr", "gb", "jp")}
+    source = network(mirrors, repositories={"r": {"category": "c", "path": "os/{arch}", "arches": ["x"]}})
+    reply = ask(decider(source, preset=MIRRORMANAGER, minimum=1), f"{LIST}&country={code}", JP)
+    assert sorted(hosts(reply)) == countries
+    assert header(reply) == " ".join(["# repo = r arch = x", *(f"country = {name.upper()}" for name in countries), ""])
