@@ -32,7 +32,7 @@ FROM_PROMETHEUS = {"up"}
 def promtool(*arguments: str | Path, said: str = "") -> str:
     """Run Prometheus' tool, which must be content; give what it printed."""
     done = subprocess.run(
-        ["promtool", *map(str, arguments)], input=said, capture_output=True, text=True, timeout=SECONDS, check=False
+        ["promtool", *map(str, arguments)], input=said, capture_output=True, text=True, timeout=3 * SECONDS, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -102,6 +102,7 @@ def test_systemd_socket_activate(snapshot: Path, workers: str) -> None:
         assert server.stop() == 0
 
 
+@pytest.mark.process
 @pytest.mark.network
 def test_only_what_is_handed_over_is_listened_on(snapshot: Path, tmp_path: Path) -> None:
     """TCP for both families and a unix socket: --host, --port and --uds bind nothing; an IPv4 client stays one."""
