@@ -6,24 +6,20 @@ Results (`--json`, `--list`) go to standard output; everything else goes to stan
 from __future__ import annotations
 
 import argparse
-import asyncio
 import re
-import time
 from dataclasses import asdict
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.console import STATUSES, CommandParser, Console, real, run_command, show, show_json, whole
+from mirrorlist_snapshot.console import STATUSES, CommandParser, Console, real, run_command, show_json, whole
 from mirrorlistd import __version__
-from mirrorlistd.fetch.errors import AbandonedMirror, ClientError, FetchError, LocalError, UsageError
-from mirrorlistd.fetch.progress import ProgressListener
+from mirrorlistd.fetch.errors import ClientError, FetchError, LocalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mirrorlistd.fetch.download import Options, Result
-    from mirrorlistd.fetch.source import Source
 
 COMMAND: Final = "mirrorlist-fetch"
 DONE, NO_MIRROR, USAGE, WRONG_BYTES, NO_LIST, NOT_WRITTEN = 0, 1, 2, 3, 4, 5
@@ -42,6 +38,8 @@ exit status:
   {STATUSES}
 
 An interrupted fetch leaves FILE.part; the same command continues it."""
+_WORK: Final = "mirrorlistd.fetch.command"
+"""The module that does the work; it needs the packages of _EXTRA, and `--help` does not."""
 _EXTRA: Final = ("httpx2", "defusedxml")
 """Packages of the extra `fetch`, which the server does not need."""
 
@@ -58,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.error(f"needs {' and '.join(missing)}: pip install 'mirrorlistd[fetch]'")
             return USAGE
         try:
-            return _run(options, console)
+            return int(import_module(_WORK).run(options, console))
         except ClientError as error:
             abandoned = error.abandoned if isinstance(error, FetchError) else ()
             if options.json:
@@ -75,45 +73,6 @@ def _status(error: ClientError) -> int:
             return NO_LIST
         return WRONG_BYTES if error.wrong_bytes else NO_MIRROR
     return NOT_WRITTEN if isinstance(error, LocalError) else USAGE
-
-
-def _run(arguments: argparse.Namespace, console: Console) -> int:
-    from mirrorlistd.fetch.download import fetch, find  # noqa: PLC0415 - needs the extra, see `main`
-
-    options = _options(arguments)
-    reporter = _ConsoleReporter(console)
-    if arguments.list:
-        _show_list(asyncio.run(find(arguments.urls, options, reporter)), as_json=arguments.json)
-        return DONE
-    file: Path | None = arguments.output
-    if file is not None and (not file.name or file.is_dir()):
-        raise UsageError(f"-o {file}: expected a file, found a folder")
-    try:
-        result = asyncio.run(fetch(arguments.urls, file, options, reporter))
-    finally:
-        console.clear()
-    _show_result(result, as_json=arguments.json, console=console)
-    return DONE
-
-
-def _options(arguments: argparse.Namespace) -> Options:
-    from mirrorlistd.fetch.download import Options  # noqa: PLC0415 - likewise
-    from mirrorlistd.fetch.exchange import Limits  # noqa: PLC0415 - needs the extra, see `main`
-    from mirrorlistd.fetch.source import check_path  # noqa: PLC0415 - likewise
-
-    return Options(
-        path=None if arguments.path is None else check_path(arguments.path),
-        kind=None if arguments.kind == "auto" else arguments.kind,
-        sha256=arguments.sha256,
-        connections=arguments.connections,
-        limits=Limits(
-            timeout=arguments.timeout,
-            low_speed=arguments.low_speed,
-            patience=arguments.patience,
-            max_time=arguments.max_time,
-            max_size=arguments.max_size,
-        ),
-    )
 
 
 def _sha256(text: str) -> str:
@@ -195,51 +154,3 @@ def _parser() -> CommandParser:
     add("--quiet", action="store_true", help="write errors only")
     add("--version", action="version", version=f"mirrorlist-fetch {__version__}")
     return parser
-
-
-class _ConsoleReporter(ProgressListener):
-    """Writes to standard error what happens."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._start: tuple[float, int] | None = None
-        """Time and size at the first report of progress."""
-
-    def note(self, text: str) -> None:
-        self._console.note(text)
-
-    def abandoned(self, mirror: AbandonedMirror) -> None:
-        self.note(f"{mirror.url} {mirror.detail} ({mirror.reason})")
-
-    def progress(self, done: int, total: int | None, url: str) -> None:
-        if not self._console.wants_progress:
-            return
-        now = time.monotonic()
-        began, had = self._start = self._start or (now, done)
-        speed = (done - had) / (now - began) / 1e6 if now > began else 0.0
-        share = f"{done * 100 // total:3d} % of {total / 1e6:.1f}" if total else f"{done / 1e6:.1f}"
-        self._console.progress(f"{share} MB, {speed:.1f} MB/s, {url.split('/')[2][:40]}")
-
-
-def _show_list(source: Source, *, as_json: bool) -> None:
-    if not as_json:
-        show("\n".join(mirror.url for mirror in source.mirrors))
-        return
-    facts: dict[str, Any] = asdict(source)
-    facts["version"]["hashes"] = dict(source.version.hashes)
-    for version, row in zip(source.previous, facts["previous"], strict=True):
-        row["hashes"] = dict(version.hashes)
-    show_json(facts)
-
-
-def _show_result(result: Result, *, as_json: bool, console: Console) -> None:
-    if not result.verified:
-        console.note("not verified: no hash was known; give one with --sha256, or ask for a metalink")
-    elif result.weak:
-        algorithms = " and ".join(result.verified)
-        console.note(f"verified by {algorithms} only, which is weak: it shows accidents, not attacks")
-    if as_json:
-        show_json(asdict(result) | {"file": str(result.file), "weak": result.weak, "seconds": round(result.seconds, 3)})
-        return
-    by = ", ".join(mirror.split("/")[2] for mirror in result.mirrors) or "an earlier run"
-    console.note(f"{result.file}: {result.size} bytes from {by} in {result.seconds:.1f} s")

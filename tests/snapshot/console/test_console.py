@@ -112,7 +112,7 @@ def test_a_full_disk_behind_the_output_is_one_line(module: str) -> None:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("module", ["mirrorlistd", "mirrorlistd.fetch"])
+@pytest.mark.parametrize("module", COMMANDS)
 def test_help_needs_neither_the_server_nor_the_client(module: str) -> None:
     """`--help` imports no verb: no web server, no numerics, no HTTP client, no parser of sources."""
     code = f"""
