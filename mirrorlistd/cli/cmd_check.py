@@ -64,6 +64,8 @@ def _ask(options: argparse.Namespace) -> int:
         result = judge(facts, max_age)
     except ServingError as error:
         result = unreachable(str(error))
+    except (TypeError, ValueError, AttributeError):
+        result = unreachable(f"cannot query {options.url}: the answer is not mirrorlistd's")
     if options.json:
         show_json({"level": result.level.name, "problems": result.problems, "readyz": facts})
     else:

@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ _PAUSE: Final = 0.1
 """Seconds between two queries; a reload takes some tenths of a second."""
 _PATIENCE: Final = 5.0
 """Seconds for one answer."""
+_WHOLE_PATIENCE: Final = 10.0
+"""Seconds for a whole answer, each byte of which may take some of _PATIENCE."""
 _LONGEST: Final = 1 << 20
 """Bytes of an answer."""
 
@@ -53,12 +56,20 @@ class ReadyzEndpoint:
     def ask(self) -> dict[str, Any]:
         """Return the facts of /readyz; raise ServingError if there is no answer, or not one of mirrorlistd."""
         connection, path = self._connection()
+        timer = threading.Timer(_WHOLE_PATIENCE, _cut, (connection,))
+        timer.daemon = True
+        timer.start()
         try:
             with contextlib.closing(connection):
                 connection.request("GET", path, headers={"accept": "application/json"})
                 facts = json.loads(connection.getresponse().read(_LONGEST))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ServingError(f"cannot query {self.url}: {str(error) or type(error).__name__}") from error
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+            reason = str(error) or type(error).__name__
+            if timer.finished.is_set():
+                reason = f"no whole answer within {_WHOLE_PATIENCE:g} s"
+            raise ServingError(f"cannot query {self.url}: {reason}") from error
+        finally:
+            timer.cancel()
         if not isinstance(facts, dict) or "ready" not in facts:
             raise ServingError(f"cannot query {self.url}: the answer is not mirrorlistd's")
         return facts  # pyright: ignore[reportUnknownVariableType] - JSON
@@ -69,6 +80,14 @@ class ReadyzEndpoint:
             return _UnixConnection(parts.path), "/readyz"
         path = parts.path if parts.path.strip("/") else "/readyz"
         return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_PATIENCE), path
+
+
+def _cut(connection: http.client.HTTPConnection) -> None:
+    """End a connection, from another thread: reading it fails then."""
+    connected = connection.sock
+    if connected is not None:
+        with contextlib.suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
 
 
 class _UnixConnection(http.client.HTTPConnection):
