@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_QUERY: Final = 8 * 1024
 """Bytes; what common servers take (nginx `large_client_header_buffers`, Apache `LimitRequestLine`)."""
+MAX_ESCAPES: Final = 2_048
+"""Percent-escapes in a query, which bounds the cost of decoding it; a path has at most half as many bytes."""
 MAX_LIMIT: Final = 100
 """Mirrors that one client may ask for."""
 MAX_COUNTRIES: Final = 64
@@ -109,6 +111,8 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
     """
     if len(raw) > MAX_QUERY:
         raise QueryError(f"the query is too long: at most {MAX_QUERY} bytes, as in ?repo=debian&arch=amd64")
+    if raw.count(b"%") > MAX_ESCAPES:
+        raise QueryError(f"the query has too many percent-escapes: at most {MAX_ESCAPES}")
     values: dict[bytes, bytes] = {}
     sent: dict[bytes, bytes] = {}
     for part in raw.split(b"&"):

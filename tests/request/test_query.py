@@ -112,6 +112,13 @@ def test_defect_9_countries_in_any_case_and_global(
     assert parse_query(b"country=" + value) == Query(countries=countries, everywhere=everywhere)
 
 
+def test_a_query_of_percent_signs_is_refused() -> None:
+    """Decoding is paid for by the escape: their number is bounded, and a path of the greatest length fits."""
+    assert parse_query(b"path=" + b"%41" * 1024).path == b"A" * 1024
+    with pytest.raises(QueryError, match="too many percent-escapes"):
+        parse_query(b"junk=" + b"%" * 2049)
+
+
 @pytest.mark.parametrize("value", [b"global", b"GLOBAL", b"Global", b"%67lobal"])
 def test_defect_9_country_global_alone_asks_for_everywhere(value: bytes) -> None:
     """`country=global` means everywhere and no country.
