@@ -35,16 +35,16 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def numbered(count: int) -> bytes:
-    """Requests whose answers tell which they are: each names an unknown country as its list's."""
+    """Requests whose answers tell which they are: each names a path of its own."""
     return b"".join(
-        b"GET /mirrorlist?repo=r&country=%c%c HTTP/1.1\r\nHost: x\r\n\r\n" % (65 + number // 26 % 26, 65 + number % 26)
+        b"GET /mirrorlist?path=c/%c%c HTTP/1.1\r\nHost: x\r\n\r\n" % (65 + number // 26 % 26, 65 + number % 26)
         for number in range(count)
     )
 
 
 def numbers(answers: bytes | bytearray) -> list[int]:
     """Which of `numbered` were answered, in order."""
-    return [(a[0] - 65) * 26 + a[1] - 65 for a in re.findall(rb"country = ([A-Z]{2})\n", answers)]
+    return [(a[0] - 65) * 26 + a[1] - 65 for a in re.findall(rb"# path = c/([A-Z]{2})\n", answers)]
 
 
 def talk(lane: str, conversation: Callable[[Line], Awaitable[None]], **options: Any) -> Line:
