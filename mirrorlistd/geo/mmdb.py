@@ -42,7 +42,7 @@ _REFUSED: Final = {
     FileProblem.NOT_REGULAR: ("a regular file", "name the .mmdb file itself"),
     FileProblem.TOO_LARGE: ("a file of a database's size", _AGAIN),
     FileProblem.CHANGED: (
-        "a file that nobody is writing to",
+        "a file that is not being written to",
         "write the new database beside it, rename it over this one, then reload",
     ),
 }
@@ -67,7 +67,7 @@ class Database:
 def open_mmdb(source: Path | PrivateCopy) -> tuple[Database, list[object]]:
     """Copy (unless it is a copy), open and probe a file: the database and a sample of its records, from both its ends.
 
-    GeoError says what is wrong with the file and how to mend it. The file may change or vanish afterwards.
+    Raise GeoError with what is wrong and how to mend it. The file may change or vanish afterwards.
     """
     if isinstance(source, Path):
         with copy_mmdb(source) as copy:
@@ -158,8 +158,8 @@ def _open(copy: PrivateCopy) -> maxminddb_rust.Reader:
         return _map(copy)
     except BaseException as error:
         raise_unless_reader_fault(error)
-        said = str(error).replace(f"/proc/self/fd/{copy.descriptor}", str(copy.path))
-        found = f"a truncated file, or none at all ({said})"
+        reason = str(error).replace(f"/proc/self/fd/{copy.descriptor}", str(copy.path))
+        found = f"a truncated file, or none at all ({reason})"
         raise GeoError(copy.path, "a whole MMDB database", found, _AGAIN) from error
 
 

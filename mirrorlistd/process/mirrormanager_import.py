@@ -50,7 +50,7 @@ class ImportProcess:
     def __init__(self, config: Config) -> None:
         """Start the compiler for a configuration with `mirrormanager`; raise StateError where that fails."""
         assert config.mirrormanager is not None, "there is something to import"  # noqa: S101 - for the type checkers
-        assert config.snapshot is not None, "--mirrormanager says where to"  # noqa: S101 - as above
+        assert config.snapshot is not None, "--mirrormanager sets it"  # noqa: S101 - as above
         self._folder = config.mirrormanager
         self._began = perf_counter()
         arguments = ["compile", "--from", "mirrormanager", str(config.mirrormanager), "-o", str(config.snapshot)]

@@ -2,7 +2,7 @@
 
 An operator takes a mirror out with it at once, and health probes write it. The file names mirrors:
 
-    "ftp.example.de" = "down"                                   # offered to nobody
+    "ftp.example.de" = "down"                                   # not offered
     "mirror.example.fr" = { status = "draining", reason = "moves on Monday" }   # only the last resort
     "mirror.example.edu" = { weight = "25%" }                   # of its bandwidth; or in Mbit/s: weight = 500
 
@@ -174,7 +174,7 @@ def _complaints(entry: object) -> Iterator[str]:
         return
     for key, value in table.items():
         if key not in _KEYS:
-            dotted = "; a name with dots stands in quotes" if isinstance(value, dict) else ""
+            dotted = "; put a name with dots in quotes" if isinstance(value, dict) else ""
             yield f".{key!a:.60}: no such key; there are {', '.join(_KEYS)}{dotted}"
         elif key == "status" and value not in _STATUSES:
             yield f'.status: expected "down" or "draining", found {_shown(value)}'

@@ -1,4 +1,4 @@
-"""Read an input file as it is at one moment: a regular file, of a limited size, that nobody writes to meanwhile.
+"""Read an input file as it is at one moment: regular, of a limited size, not being written to.
 
 Every file that an option names is read here. A pipe, a device, a socket or a folder is refused at once: opening a pipe
 waits for a writer, and opening a device may act on it. A file that another one is renamed over stays whole.

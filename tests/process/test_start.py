@@ -155,3 +155,18 @@ def test_a_pipe_in_place_of_a_file(snapshot: Path, tmp_path: Path, flag: str) ->
         assert "is not a regular file but a pipe" in event["error"]
         assert server.get("/mirrorlist?repo=r").status == 200
         assert server.stop() == 0
+
+
+@WORKERS
+def test_a_status_file_made_to_exhaust_memory(snapshot: Path, tmp_path: Path, workers: str) -> None:
+    """One dotted key of 40 kB: the start and a reload serve without it, in the memory that they always take."""
+    status = tmp_path / "status.toml"
+    status.write_text(".".join(["a"] * 20_000) + ' = "down"\n')
+    with Server("--snapshot", str(snapshot), "--status", str(status), "--workers", workers) as server:
+        write_snapshot(snapshot, stamped(2), serial=2)
+        server.send_sighup()
+        assert server.wait_for_log("reloaded")["serial"] == 2
+        event = server.wait_for_log("the status file does not apply as it is", count=2)
+        assert "expected TOML in UTF-8, found: a dotted key of more than 20 parts (at line 1)" in event["error"]
+        peak = Path(f"/proc/{server.process.pid}/status").read_text().partition("VmHWM:")[2].split()[0]
+        assert int(peak) < 300_000, "kB"

@@ -223,7 +223,7 @@ def test_mistakes() -> None:
         ("s.json", b"[" * 100_000, "s.json: expected JSON"),
         ("s.toml", b"\xff", "s.toml: expected TOML in UTF-8"),
         ("s.toml", b'a = "down"\na = "down"\n', "s.toml: expected TOML"),
-        ("s.toml", b'a.example.de = "down"', "s.toml: \"a\"[.]'example': .*; a name with dots stands in quotes"),
+        ("s.toml", b'a.example.de = "down"', "s.toml: \"a\"[.]'example': .*; put a name with dots in quotes"),
     ],
 )
 def test_what_cannot_be_read(name: str, data: bytes, complaint: str) -> None:
