@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mirrorlist_snapshot.format import encode
 from mirrorlist_snapshot.signing import SigningKey
 from mirrorlistd.cli.check_result import Level, judge
+from support.geo_databases import write_records
 from support.processes import SECONDS, Server, eventually, stamped, write_snapshot
 from support.snapshot_command import run
 from support.worlds import compiled
@@ -212,6 +213,44 @@ def test_an_old_snapshot(tmp_path: Path) -> None:
     bad = check("--snapshot", str(served), "--status", str(tmp_path / "status.toml"))
     assert bad.returncode == 1
     assert bad.stderr.startswith("mirrorlistd: --status: ")
+
+
+@WORKERS
+def test_one_bad_file_holds_no_other_up(tmp_path: Path, workers: str) -> None:
+    """With a bad geo database a new snapshot is served, with a bad snapshot a new database and a new status file.
+
+    Every worker keeps what it has of the refused file, and counts failed lookups on.
+    """
+    served = write_snapshot(tmp_path / "mirrors.mls", stamped(1))
+    geo, status = tmp_path / "geo.mmdb", tmp_path / "status.toml"
+    write_records(geo, {"192.0.2.0/24": {"country": {"iso_code": "DE"}}})
+    status.write_text("")
+    flags = ["--snapshot", str(served), "--geo", str(geo), "--status", str(status), "--workers", workers]
+    with Server(*flags) as server:
+
+        def answers() -> list[str]:
+            return [server.get("/mirrorlist?repo=r&ip=192.0.2.7").text for _ in range(12)]
+
+        geo.write_bytes(b"damaged")
+        write_snapshot(served, stamped(2), serial=2)
+        server.send_sighup()
+        server.wait_for_log("the geo databases are refused, the old ones stay in use")
+        assert all("country = DE" in text and "/s2/" in text for text in answers())
+        assert readyz(server)["refused"] == ["geo databases"]
+        served.write_bytes(b"damaged")
+        geo.unlink()
+        write_records(geo, {"192.0.2.0/24": {"country": {"iso_code": "FR"}}})
+        status.write_text('"m0.example" = "down"\n')
+        server.send_sighup()
+        server.wait_for_log("the snapshot is refused, the old one keeps serving")
+        assert all("country = FR" in text and "/s2/" in text and "//m0." not in text for text in answers())
+        assert readyz(server)["refused"] == ["snapshot"]
+        write_snapshot(served, stamped(3), serial=3)
+        server.send_sighup()
+        server.wait_for_log("reloaded", count=3)
+        assert all("/s3/" in text for text in answers())
+        assert (readyz(server)["refused"], "reload_error" in readyz(server)) == ([], False)
+        assert not [event for event in server.events() if "worker ended" in event["event"]]
 
 
 def test_a_snapshot_from_the_future(tmp_path: Path) -> None:

@@ -271,15 +271,21 @@ def test_memory_stays_flat(snapshot: Path, server: Server) -> None:
     assert resident() - before < 8 << 20
 
 
-@pytest.mark.parametrize("content", ["", None, "limit = 3\n"], ids=["emptied", "lost", "cut off"])
-def test_an_emptied_options_file_does_not_lower_the_guard(snapshot: Path, tmp_path: Path, content: str | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "workers"),
+    [("", "1"), (None, "1"), ("limit = 3\n", "1"), ("", "2")],
+    ids=["emptied", "lost", "cut off", "emptied, two workers"],
+)
+def test_an_emptied_options_file_does_not_lower_the_guard(
+    snapshot: Path, tmp_path: Path, content: str | None, workers: str
+) -> None:
     """Keys and status file stay in force, a new signed snapshot is served, and the log and /readyz say it."""
     key, public = SigningKey.generate().write(tmp_path / "key")
     write_signed(snapshot, key, serial=1)
     settings, status = tmp_path / "mirrorlistd.toml", tmp_path / "status.toml"
     status.write_text('"m0.example" = "down"\n')
     settings.write_text(f'snapshot = "{snapshot.name}"\nstatus = "status.toml"\ntrusted-key = ["{public.name}"]\n')
-    with Server("--config", str(settings)) as server:
+    with Server("--config", str(settings), "--workers", workers) as server:
         if content is None:
             settings.unlink()
         else:
