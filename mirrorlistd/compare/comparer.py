@@ -243,8 +243,8 @@ class _Connection:
         self._due = time.monotonic() + self._patience
         try:
             self._connection.request("GET", self._base.path + target, headers=headers)
-            response = self._connection.getresponse()
-            body = _whole_body(response)
+            with contextlib.closing(self._connection.getresponse()) as response:
+                body = _whole_body(response)
         except (OSError, http.client.HTTPException):
             if time.monotonic() >= self._due:
                 raise TimeoutError(f"no whole answer within {self._patience:g} s") from None

@@ -128,10 +128,10 @@ class _Exchange:
                 if parts.scheme == "http" and (proxy := _proxy(parts)) is not None:
                     target, headers = urlunsplit(parts._replace(fragment="")), headers | _credentials(proxy)
                 connection.request("GET", target, headers=headers)
-                response = connection.getresponse()
-                location = response.getheader("location")
-                if response.status not in _REDIRECTS or location is None:
-                    return self._read(response)
+                with contextlib.closing(connection.getresponse()) as response:
+                    location = response.getheader("location")
+                    if response.status not in _REDIRECTS or location is None:
+                        return self._read(response)
                 url = redirected(self._name, url, urljoin(url, location), self._redirects)
         raise StoreError(f"{self._name}: is redirected more than {MAX_REDIRECTS} times")
 

@@ -56,16 +56,18 @@ class ReadyzEndpoint:
     def ask(self) -> dict[str, Any]:
         """Return the facts of /readyz; raise ServingError if there is no answer, or not one of mirrorlistd."""
         connection, path = self._connection()
-        timer = threading.Timer(_WHOLE_PATIENCE, _cut, (connection,))
+        overdue = threading.Event()
+        timer = threading.Timer(_WHOLE_PATIENCE, _cut, (connection, overdue))
         timer.daemon = True
         timer.start()
         try:
             with contextlib.closing(connection):
                 connection.request("GET", path, headers={"accept": "application/json"})
-                facts = json.loads(connection.getresponse().read(_LONGEST))
+                with contextlib.closing(connection.getresponse()) as response:
+                    facts = json.loads(response.read(_LONGEST))
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             reason = str(error) or type(error).__name__
-            if timer.finished.is_set():
+            if overdue.is_set():
                 reason = f"no whole answer within {_WHOLE_PATIENCE:g} s"
             raise ServingError(f"cannot query {self.url}: {reason}") from error
         finally:
@@ -82,8 +84,9 @@ class ReadyzEndpoint:
         return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_PATIENCE), path
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    """End a connection, from another thread: reading it fails then."""
+def _cut(connection: http.client.HTTPConnection, overdue: threading.Event) -> None:
+    """End a connection, from another thread: reading it fails then, because it is overdue."""
+    overdue.set()
     connected = connection.sock
     if connected is not None:
         with contextlib.suppress(OSError):

@@ -177,11 +177,15 @@ class StoredObject:
             return self.url
         if scheme == "file":
             return None
+        signable: Any = self.store  # of the three kinds that can sign
+        anonymous = _is_on(scheme, "SKIP_SIGNATURE")
         try:
-            signable: Any = self.store  # of the three kinds that can sign
+            if anonymous:
+                signable = _with_any_key(scheme, self.url.removesuffix(self.name))
             url = str(obstore.sign(signable, "GET", self.name, timedelta(seconds=2 * READ_SECONDS)))
-        except Exception:  # noqa: BLE001 - anonymous access, or credentials that cannot sign: the client knows the rest
+        except Exception:  # noqa: BLE001 - credentials that cannot sign: the store's client knows the rest
             return None
+        url = url.partition("?")[0] if anonymous else url
         return url if url.startswith("https:") or _plain_http(scheme) else None  # the client refuses plain HTTP
 
     def put(self, data: bytes, over: ObjectVersion | None) -> None:
@@ -233,9 +237,22 @@ def split_url(url: str) -> tuple[str, str, str]:
 
 
 def _plain_http(scheme: str) -> bool:
-    """Whether obstore's variable allows an endpoint without TLS; our own client options would hide it."""
+    """Whether obstore's own variable, which our options would replace, allows an endpoint without TLS."""
+    return _is_on(scheme, "ALLOW_HTTP")
+
+
+def _is_on(scheme: str, variable: str) -> bool:
+    """Whether a variable of a kind of store is set, such as AWS_ALLOW_HTTP."""
     prefix = {"s3": "AWS", "gs": "GOOGLE", "az": "AZURE"}.get(scheme)
-    return os.environ.get(f"{prefix}_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
+    return os.environ.get(f"{prefix}_{variable}", "").lower() in ("1", "true", "yes", "on")
+
+
+def _with_any_key(scheme: str, folder: str) -> ObjectStore:
+    """Return a store that signs with a key which does not count: the URL without its signature is the anonymous one."""
+    from obstore.store import from_url  # noqa: PLC0415 - of an extra
+
+    keys: Any = {"s3": {"access_key_id": "x", "secret_access_key": "x"}, "az": {"account_key": "eHg="}}[scheme]
+    return from_url(folder, config=keys | {"skip_signature": "false"})
 
 
 @contextmanager
