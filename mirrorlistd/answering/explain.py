@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 from mirrorlist_snapshot.countries import CONTINENT_OF, country_code
+from mirrorlist_snapshot.country_names import place_called
 from mirrorlist_snapshot.model import CategoryKind
 from mirrorlist_snapshot.tiers import (
     DENIED,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.index import Place
     from mirrorlistd.selection.rank import Ranking
 
+_LONGEST_NAME: Final = 48
 _ORDINAL: Final = {1: "st", 2: "nd", 3: "rd"}
 _REASONS: Final = {
     INACTIVE: "inactive: switched off in the sources",
@@ -76,7 +78,11 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     elif (code := country_code(country)) in CONTINENT_OF:
         asking = Client(None, failed=False, place=decider.index.place(Location(code, None, 0)))
     else:
-        return _refused(decider, QueryError("from= takes the two-letter code of one country, as in from=PL"), None)
+        meant = place_called(country[:_LONGEST_NAME])
+        hint = f"; did you mean from={meant}?" if meant in CONTINENT_OF else ""
+        return _refused(
+            decider, QueryError(f"from= takes the two-letter code of one country, as in from=PL{hint}"), None
+        )
     decision = decide(decider, query_string, asking, context)
     if isinstance(decision, Refused):
         return _refused(decider, decision.error, address)

@@ -8,17 +8,19 @@ with the same name the last counts; a value is everything after the first `=` (d
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from mirrorlist_snapshot.countries import country_code
+from mirrorlist_snapshot.country_names import place_called
 from mirrorlistd.errors import QueryError
 from mirrorlistd.request.client_address import parse_address
 from mirrorlistd.request.escapes import kept
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mirrorlistd.request.client_address import Address
 
 MAX_QUERY: Final = 8 * 1024
@@ -53,11 +55,12 @@ PARAMETERS: Final = frozenset(
 """Every parameter that means something."""
 FILE_AS_SENT: Final = b"file-as-sent"
 """What `routes` writes instead of `file` for a path with escapes: the value, decoded once, is the path as sent."""
-_SLASH: Final = re.compile(rb"%2f", re.IGNORECASE)
 _OFF: Final = frozenset((b"0", b"false", b"no", b"off"))
 _BY_PRESENCE: Final = frozenset((b"netblock", b"redirect", b"time"))
 _DIGITS: Final = len(str(MAX_LIMIT))
 _COUNTRY_LETTERS: Final = 2
+_LONGEST_NAME: Final = 48
+"""Bytes of the name of a country."""
 _WORD: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
 _SCHEME: Final = _WORD | frozenset(b"+.")
 """Characters of a URL scheme (RFC 3986 3.1), in lower case."""
@@ -122,7 +125,8 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
             if name == FILE_AS_SENT:
                 name, escaped, value = b"file", value, unquote_to_bytes(value)
             else:
-                escaped = _SLASH.sub(b"/", escaped)  # clients encode whole values, slashes too
+                # These escapes are the query's and not the path's: `&` needs one there, and clients escape `/` too.
+                escaped = escaped.replace(b"%2F", b"/").replace(b"%2f", b"/").replace(b"%26", b"&")
         else:
             escaped = b""
         if value:
@@ -186,10 +190,25 @@ def _countries(value: bytes) -> tuple[tuple[str, ...], bool]:
     everywhere = b"GLOBAL" in items
     items.pop(b"GLOBAL", None)
     if not all(len(item) == _COUNTRY_LETTERS and item.isalpha() for item in items):
-        raise QueryError("country= takes two-letter codes or `global`, separated by commas, as in country=DE,FR")
+        hint = "" if (meant := _meant(items)) is None else f"; did you mean country={meant}?"
+        raise QueryError(f"country= takes two-letter codes or `global`, separated by commas, as in country=DE,FR{hint}")
     if len(items) > MAX_COUNTRIES:
         raise QueryError(f"country= takes at most {MAX_COUNTRIES} countries, as in country=DE,FR; ask for global")
     return tuple(dict.fromkeys(country_code(item.decode("ascii")) for item in items)), everywhere
+
+
+def _meant(items: Iterable[bytes]) -> str | None:
+    """Return the codes of countries and continents that are written by name or in three letters; None for others."""
+    codes: dict[str, None] = {}
+    for item in items:
+        if len(item) > _LONGEST_NAME or len(codes) > MAX_COUNTRIES:
+            return None
+        is_code = len(item) == _COUNTRY_LETTERS and item.isalpha()
+        code = country_code(item.decode()) if is_code else place_called(item.decode("utf-8", "replace"))
+        if code is None:
+            return None
+        codes[code] = None
+    return ",".join(codes)
 
 
 def _protocols(value: bytes) -> tuple[str, ...]:

@@ -108,7 +108,10 @@ def test_json_byte_for_byte() -> None:
         (
             "repo=r&country=Germany",
             400,
-            "country= takes two-letter codes or `global`, separated by commas, as in country=DE,FR",
+            (
+                "country= takes two-letter codes or `global`, separated by commas, as in country=DE,FR;"
+                " did you mean country=DE?"
+            ),
         ),
         (
             "repo=r&format=xml",

@@ -277,7 +277,15 @@ def test_a_country_wins_over_an_address_and_knows_no_network() -> None:
     assert "client     anyone in DE\n" in text(found)
 
 
-@pytest.mark.parametrize("country", ["", "poland", "P", "\xdf", "\0"])
+@pytest.mark.parametrize(("country", "meant"), [("poland", "PL"), ("Deutschland", "DE"), ("USA", "US"), ("gbr", "GB")])
+def test_a_country_by_its_name_is_answered_with_its_code(country: str, meant: str) -> None:
+    """What people write, and what they meant."""
+    found = explained_in(decider(SECRETS), country)
+    line = "400: from= takes the two-letter code of one country, as in from=PL"
+    assert text(found) == f"{line}; did you mean from={meant}?\n"
+
+
+@pytest.mark.parametrize("country", ["", "europe", "QQ", "P", "\xdf", "\0"])
 def test_no_such_country(country: str) -> None:
     """What is no country's code is refused, with an example."""
     found = explained_in(decider(SECRETS), country)

@@ -112,6 +112,25 @@ def test_defect_9_countries_in_any_case_and_global(
     assert parse_query(b"country=" + value) == Query(countries=countries, everywhere=everywhere)
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        (b"Germany", "DE"),
+        (b"germany,uk,USA", "DE,GB,US"),
+        (b"Europe", "EU"),
+        (b"C%C3%B4te%20d'Ivoire", "CI"),
+        (b"Atlantis", None),
+        (b"Germny", None),
+        (b"Germany,Atlantis", None),
+        (b"x" * 4000, None),
+    ],
+)
+def test_a_country_by_its_name_is_answered_with_its_code(value: bytes, meant: str | None) -> None:
+    """What people write, and what they meant; only exact names, because a guess is too dear for a request."""
+    with pytest.raises(QueryError, match=f"; did you mean country={meant}\\?$" if meant else "as in country=DE,FR$"):
+        parse_query(b"country=" + value)
+
+
 def test_a_query_of_percent_signs_is_refused() -> None:
     """Decoding is paid for by the escape: their number is bounded, and a path of the greatest length fits."""
     assert parse_query(b"path=" + b"%41" * 1024).path == b"A" * 1024

@@ -14,10 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.country_names import country_named
 from mirrorlist_snapshot.errors import SourceError
 from mirrorlist_snapshot.model import CONTINENTS
 from mirrorlist_snapshot.source import json_schema, read_sources, rules
-from mirrorlist_snapshot.source.country_names import country_named
 from mirrorlist_snapshot.source.mirrormanager import hosts
 from support.descriptions import complaints_of, records_of
 
@@ -311,7 +311,7 @@ def test_names_of_countries_are_answered_with_their_codes(text: str, code: str) 
 
 def test_every_country_has_names() -> None:
     """No country is missing from the table of names, and no name has two countries."""
-    from mirrorlist_snapshot.source import country_names  # noqa: PLC0415 - its private table
+    from mirrorlist_snapshot import country_names  # noqa: PLC0415 - its private table
 
     rows = [row.split(" ", 1) for row in country_names._COUNTRIES.split("; ")]
     assert [code for code, _ in rows] == sorted(CONTINENT_OF)

@@ -85,6 +85,12 @@ def country_named(text: str) -> str | None:
     return code if code in CONTINENT_OF else _find(text, _country_names())
 
 
+def place_called(text: str) -> str | None:
+    """Return the code of a country or continent by exactly one of its names, for requests: the cost is a look-up."""
+    name = _plain(text)
+    return _country_names().get(name) or _continent_names().get(name)
+
+
 def continent_named(text: str) -> str | None:
     """Return the code of a continent by its name, or by the name or code of a country on it; None for anything else."""
     found = _find(text, _continent_names())
