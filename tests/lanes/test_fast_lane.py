@@ -138,9 +138,20 @@ PATHS += [
     "/%6Dirrorlist?repo=r",
     "/mirrorlist?repo=%00&x=%0d%0a",
 ]
+PATHS += [
+    "/r/r/g%2B%2B_1+2.deb",
+    "/r/r/@s%2fname&x?format=redirect",
+    "/r/r/x.iso.mirrorlist",
+    "/r/r/d/?mirrorlist",
+    "/r/r/etc/mirrorlist",
+    "/mirrorlist?repo=r&country=uk,EU",
+    "/mirrorlist?repo=r&country=Germany",
+    "/mirrorlist?repo=r&ip=64:ff9b::5102:458e",
+]
 LINES = [
     "Accept: */*",
     "accept: application/metalink4+xml",
+    "Accept: application/metalink4+xml;q=0, application/metalink+xml;q=0.5, */*;q=0.1",
     "Connection: keep-alive",
     "X-Forwarded-Proto: https",
     "user-agent:\tx ",
@@ -149,7 +160,7 @@ LINES = [
 LINES += [
     f"{name}: {address}"
     for name in ("X-Forwarded-For", "x-forwarded-for")
-    for address in (DE, FR, US, f"{JP}, {DE}", "127.0.0.2")
+    for address in (DE, FR, US, f"{JP}, {DE}", "127.0.0.2", "64:ff9b::5102:458e", f"{JP}, ::ffff:{DE}")
 ]
 LINES += [
     f"X-Forwarded-For:{DE}",
