@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mirrorlist_snapshot.embedded import OwnPrefixes
 from mirrorlist_snapshot.format import encode
 from mirrorlist_snapshot.input_file import SNAPSHOT
 from mirrorlistd.answering.answer import answer
@@ -54,11 +55,16 @@ def test_a_state_is_what_the_configuration_names(snapshot: Path) -> None:
             forwarded_header="x-real-ip",
             explain_networks=("203.0.113.0/24",),
             access_log=True,
+            redirect_scheme="https",
+            nat64_prefixes=("2001:db8:64::/96",),
         )
     )
+    own = OwnPrefixes.parse(["2001:db8:64::/96"])
+    assert (state.decider.settings.redirect_scheme, state.decider.settings.own_prefixes) == ("https", own)
+    assert state.trust.believes("2001:db8:64::192.0.2.9")
     assert (state.serial, state.source, state.access_log) == (42, str(snapshot), True)
     assert (state.decider.settings.minimum, state.decider.settings.limit) == (3, 4)
-    assert state.trust == Trust.parse(["192.0.2.0/24", "unix"], "x-real-ip")
+    assert state.trust == Trust.parse(["192.0.2.0/24", "unix"], "x-real-ip", own_prefixes=own)
     assert state.explain_networks == NetworkSet.parse(["203.0.113.0/24"])
     assert len(listed(state)) == 4
     assert "far" not in listed(state, "repo=r&limit=100")
