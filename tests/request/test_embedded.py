@@ -204,3 +204,10 @@ def test_no_own_prefix_leads_to_an_address_that_no_client_has(prefix: str, inner
     assert own.ipv4_inside(IPv6Address(client).packed) is None
     trust = Trust.parse(["127.0.0.0/8", inner], own_prefixes=own)
     assert client_address(client, [b"192.0.2.1"], trust).address == known(client)
+
+
+def test_the_well_known_prefix_can_be_an_operators_own() -> None:
+    """Named by the operator, it may hold private addresses, too: a translator of the same network made them."""
+    own = OwnPrefixes.parse(["64:ff9b::/96"])
+    assert Trust.parse(["10.0.0.1"], own_prefixes=own).believes("64:ff9b::10.0.0.1")
+    assert NetworkSet.parse(["64:ff9b::10.0.0.0/104"], own_prefixes=own).cidrs == ("10.0.0.0/8",)
