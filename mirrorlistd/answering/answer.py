@@ -171,16 +171,28 @@ def _refuse(decider: Decider, refused: Refused) -> tuple[ResponseMeta, bytes]:
     return ResponseMeta(status, headers, 0, TEXT.name), body
 
 
-def _nothing_offered(decider: Decider, resolved: ResolvedQuery) -> tuple[ResponseMeta, bytes]:
+def public_carriers(decider: Decider, resolved: ResolvedQuery) -> list[int]:
+    """Return the mirrors that carry the content, as far as a client may learn to whom no private one is offered."""
     snapshot = decider.index.snapshot
-    # What only private mirrors carry is carried by none, as far as a client to whom they are not offered may learn.
-    carriers = [
-        one for one in snapshot.sets.members(resolved.selection_query.carriers) if not snapshot.mirrors[one].private
-    ]
+    members = snapshot.sets.members(resolved.selection_query.carriers)
+    return [mirror for mirror in members if not snapshot.mirrors[mirror].private]
+
+
+def no_carrier(decider: Decider, resolved: ResolvedQuery) -> NotServedError:
+    """Return the error for content without public carriers, as the index has it for a repository."""
+    query = resolved.query
+    if query.path is not None or query.file is not None or query.repo is None:
+        return NotServedError(Reason.NOBODY, "no mirror carries this")
+    name = decider.index.snapshot.aliases.get(query.repo, query.repo)
+    return NotServedError(Reason.NOBODY, f"repository {name} is carried by no mirror")
+
+
+def _nothing_offered(decider: Decider, resolved: ResolvedQuery) -> tuple[ResponseMeta, bytes]:
+    carriers = public_carriers(decider, resolved)
     if any(resolved.offers.first[mirror] for mirror in carriers):
         reason = "no mirror is offered to your network or country for this"
     elif not carriers:
-        reason = "no mirror carries this"
+        reason = no_carrier(decider, resolved).message
     elif resolved.query.protocols:
         reason = "no mirror offers this by the protocols asked for"
     else:

@@ -22,7 +22,7 @@ from mirrorlist_snapshot.tiers import (
     PRIVATE,
     tier_name,
 )
-from mirrorlistd.answering.answer import Client, RedirectContext, decide
+from mirrorlistd.answering.answer import Client, RedirectContext, decide, no_carrier, public_carriers
 from mirrorlistd.errors import QueryError
 from mirrorlistd.geo.locate import UNKNOWN, Location
 from mirrorlistd.presets import UNLIMITED, Refused
@@ -92,6 +92,8 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     resolved, address, place = decision.resolved, decision.address, decision.place
     ranking = decider.ranking(resolved, place, private=decision.private)
     order = decision.draw(decider, ranking, random, context.now)
+    if not (full or order or public_carriers(decider, resolved)):
+        return _refused(decider, no_carrier(decider, resolved), asking.address)
     explanation: dict[str, Any] = {
         "status": 200 if order else 404,
         "asked": _query_facts(decider, resolved),

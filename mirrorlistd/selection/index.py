@@ -15,6 +15,7 @@ from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CategoryKind
 from mirrorlist_snapshot.tiers import continent_of
 from mirrorlistd.errors import NotServedError, Reason
 from mirrorlistd.request.escapes import quoted
+from mirrorlistd.selection.open_directories import OpenDirectories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -132,7 +133,7 @@ class Index:
         self._base_urls = _base_urls(snapshot)
         named = {repository.name: repository for repository in snapshot.repositories}
         self._repositories = {**{alias: named[name] for alias, name in snapshot.aliases.items()}, **named}
-        self._open_directories = _open_directories(snapshot)
+        self._open_directories = OpenDirectories(snapshot)
         # Longest top first: `pub/epel` before `pub`.
         self._tops = sorted(
             ((category.top.encode(), number) for number, category in enumerate(snapshot.categories)),
@@ -295,7 +296,7 @@ class Index:
     ) -> Target | None:
         """Look a path up below the top of a category; `sent` is the path as the client escaped it, or empty.
 
-        `prefixes` is as for `_is_open_directory`.
+        `prefixes` is as for `OpenDirectories.known`.
         """
         if len(path) > LONGEST_PATH:
             return None
@@ -308,7 +309,7 @@ class Index:
                 carriers = directories.find(category, path.rpartition(b"/")[0])
         else:
             carriers = directories.nearest(category, path)
-            directory = directory or self._is_open_directory(category, path, prefixes=prefixes)
+            directory = directory or self._open_directories.known(category, path, prefixes=prefixes)
         if carriers is None:
             return None
         top = self.snapshot.categories[category].top.encode()
@@ -316,48 +317,11 @@ class Index:
         label = b"# path = " + ((quoted(top) + b"/" if top else b"") + suffix or b"/")
         return Target(category, path, suffix, carriers, label)
 
-    def _is_open_directory(self, category: int, path: bytes, *, prefixes: bool) -> bool:
-        """Whether a path of an open category is known to be a directory: something is below it.
-
-        A row of the table is no proof: the set of mirrors changes there, and `include` and `exclude` may name files.
-        With `prefixes` a row counts if it is not known to be a file and its name has no dot.
-        """
-        if (
-            not path
-            or (category, path) in self._open_directories
-            or self.snapshot.directories.has_below(category, path)
-        ):
-            return True
-        if not prefixes or b"." in path.rpartition(b"/")[2]:
-            return False
-        known_file = category.to_bytes(2, "big") + path in self.snapshot.files
-        return not known_file and self.snapshot.directories.find(category, path) is not None
-
     def _carriers(self, category: int, path: bytes) -> int | None:
         directories = self.snapshot.directories
         if self.snapshot.categories[category].kind is CategoryKind.LISTED:
             return directories.find(category, path)
         return directories.nearest(category, path)
-
-
-def _open_directories(snapshot: Snapshot) -> frozenset[tuple[int, bytes]]:
-    """Return the directories of open categories that repositories and files show: themselves, or what they lie in."""
-    paths = {
-        (directory.category, directory.path.encode())
-        for repository in snapshot.repositories
-        for directory in repository.directories
-    }
-    for key in snapshot.files:
-        category = int.from_bytes(key[:2], "big")
-        if snapshot.categories[category].kind is CategoryKind.OPEN:
-            paths.add((category, key[2:].rpartition(b"/")[0]))
-    found: set[tuple[int, bytes]] = set()
-    for category, path in paths:
-        directory = path
-        while directory and (category, directory) not in found:
-            found.add((category, directory))
-            directory = directory.rpartition(b"/")[0]
-    return frozenset(found)
 
 
 def _finders(tables: Iterable[NetTable]) -> tuple[Callable[[bytes], int] | None, ...]:

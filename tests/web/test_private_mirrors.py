@@ -42,7 +42,19 @@ PATHS = [
     *(f"/mirrorlist?{query}&format={form}" for query in LISTS for form in ("text", "json", "metalink", "apt")),
     *(f"/mirrorlist?repo=r&time=1{more}" for more in (f"&ip={DE}", f"&ip={NOWHERE}", "&country=global", "&netblock=0")),
     *("/mirrorlist?repo=only&country=FR", f"/mirrorlist?repo=only&ip={NOWHERE}", f"/explain?repo=r&ip={NOWHERE}"),
-    *("/r/only/x.iso", "/r/nothing/x.iso", "/mirrors/r.txt", "/mirrors/only.txt"),
+    *(
+        "/r/r/secret/path",
+        "/mirrorlist?repo=r&file=secret/path",
+        "/mirrorlist?path=c/secret/path",
+        "/r/r/secret/path/x",
+    ),
+    *("/r/r/secret", "/mirrorlist?repo=r&file=secret", "/mirrorlist?path=c/secret", "/explain?path=c/secret/path"),
+    *("/r/only/x.iso", "/r/nothing/x.iso", "/mirrors/r.txt", "/mirrors/only.txt", "/repos/listed", "/?repo=listed"),
+    *(
+        f"{page}?repo=listed{more}"
+        for page in ("/mirrorlist", "/explain")
+        for more in ("", "&country=DE", "&format=json")
+    ),
 ]
 
 
@@ -72,7 +84,11 @@ def secretive(name: str, one: dict[str, Any]) -> dict[str, Any]:
     """A private mirror that carries, and serves the AS, that no public mirror does."""
     return one | {
         "asns": sorted({*one.get("asns", ()), SECRET_AS}),
-        "categories": {"c": f"https://{name}/c/", "d": [f"https://{name}/d/", f"rsync://{name}/d/"]},
+        "categories": {
+            "c": {"urls": [f"https://{name}/c/"], "exclude": ["secret/path"]},
+            "d": [f"https://{name}/d/", f"rsync://{name}/d/"],
+            "l": {"urls": [f"https://{name}/l/"], "directories": ["9", "9/x"]},
+        },
     }
 
 
@@ -113,8 +129,12 @@ def test_a_stranger_sees_the_same_with_and_without_private_mirrors(
 ) -> None:
     """Every page, list, explanation, error and metric, in every form; private mirrors carry what no other has."""
     source = source | {
-        "categories": {"c": {}, "d": {}},
-        "repositories": {"r": {"category": "c"}, "only": {"category": "d"}},
+        "categories": {"c": {}, "d": {}, "l": {"kind": "listed"}},
+        "repositories": {
+            "r": {"category": "c"},
+            "only": {"category": "d"},
+            "listed": {"category": "l", "path": "9"},
+        },
         "mirrors": {"public.example": {"categories": {"c": "https://public.example/c/"}}}
         | {name: secretive(name, one) if one.get("private") else one for name, one in source["mirrors"].items()},
     }

@@ -78,7 +78,7 @@ def front_page(
         list_query += f"&arch={quote(given['arch'])}".encode()
     explanation: dict[str, Any] = explain(decider, list_query, client.address, random, full=False)
     near = _nearness(explanation)
-    rows = _rows(decider, mirrors, list_query, client, near)
+    rows = _rows(decider, mirrors, b"" if "error" in explanation else list_query, client, near)
     shades = _shades(rows)
     seen_from = explanation["place"]
     return html(
@@ -115,7 +115,7 @@ def _shades(rows: Sequence[Row]) -> dict[str, Shade]:
 def _rows(
     decider: Decider, mirrors: Sequence[PublicMirror], list_query: bytes, client: Client, near: Mapping[str, str]
 ) -> list[Row]:
-    """Count the public mirrors in the requested carrier set, or all for a wrong query, by nearness and country."""
+    """Count the public mirrors in the requested carrier set, or all for no query, by nearness and country."""
     resolved = decider.resolve_query(list_query)
     rows = [Row(level, near[tier] if tier else "not offered there") for level, tier in enumerate(_LEVELS)]
     far = rows[_FAR]

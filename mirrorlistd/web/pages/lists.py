@@ -142,7 +142,8 @@ def repository_page(decider: Decider, carried: Carried, mirrors: Sequence[Public
         category=snapshot.categories[first.category].name,
         path=path,
         query=query,
-        metalink=isinstance(decider.resolve_query(f"format=metalink&{query}".encode()), ResolvedQuery),
+        metalink=bool(carried.carriers)
+        and isinstance(decider.resolve_query(f"format=metalink&{query}".encode()), ResolvedQuery),
         server=decider.settings.public_url,
         carriers=carriers[:ROWS],
         shares=shares(decider, carriers),
