@@ -1,10 +1,10 @@
-"""Compose a server: one process that serves, or a supervisor of several. uvicorn does the HTTP.
+"""Compose a server: one process that serves, or a supervisor of several. uvicorn handles HTTP.
 
 The order matters: load (or fail with one line), bind (or take the sockets of a service manager), lock the pid file,
-report READY, serve, drain. SIGHUP reloads, also one that came before the first load. SIGTERM drains: with `--drain`
-/readyz answers 503 for that long while requests are still answered, then sockets close and answers under way are
-finished. A second SIGTERM stops at once. With several workers only the supervisor is signalled; SIGTTIN adds a worker,
-SIGTTOU removes one.
+report READY, serve, drain. SIGHUP reloads, even if it arrives before the first load. SIGTERM drains: for the seconds of
+`--drain`, /readyz answers 503 and requests are still answered; then sockets close and requests in progress are
+finished. A second SIGTERM stops at once. With several workers, send signals to the supervisor only; SIGTTIN adds a
+worker, SIGTTOU removes one.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 def serve(config: Config, reread: Callable[[], Config], early_sighups: list[int]) -> int:
     """Serve until a signal stops the server; return the exit status.
 
-    `reread` returns the configuration as it is at a reload; `early_sighups` has the SIGHUPs that came before. Raise
-    MirrorlistdError where there is nothing to serve or nowhere to listen.
+    `reread` returns the configuration as it is at a reload; `early_sighups` holds the SIGHUPs that came before. Raise
+    MirrorlistdError if there is nothing to serve, or if no socket can be bound.
     """
     configure_logs(config)
     workers = config.workers or cpu_count()
@@ -79,7 +79,7 @@ def serve(config: Config, reread: Callable[[], Config], early_sighups: list[int]
 
 def _give_back_memory() -> None:
     """Give memory that only loading needed back to the system."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+    with contextlib.suppress(OSError, AttributeError):  # a C library other than glibc
         ctypes.CDLL(None).malloc_trim(0)
 
 
@@ -90,7 +90,7 @@ def configure_logs(config: Config) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """All that serving begins with."""
+    """What the server needs to start serving."""
 
     config: Config
     reread: Callable[[], Config]
@@ -101,7 +101,7 @@ class _Start:
 
 
 def _first_state(config: Config, early_sighups: list[int]) -> State | None:
-    """Load the first State; return None where it can be waited for, because a store will give it."""
+    """Load the first State; return None if `--pull` will deliver it later from a store."""
     if config.snapshot and (config.pull or config.mirrormanager):
         _prepare_folder(config.snapshot)
     if config.pull and not have_client():
@@ -172,7 +172,7 @@ def _serve_by_workers(start: _Start, workers: int, stack: contextlib.ExitStack) 
         raise StateError("--workers: several need memfd_create(2), which this system refuses; give --workers 1")
     config = start.config
     shared = activated_sockets(os.environ, stack)
-    # No other socket can share the address of one that another user has bound (SO_REUSEPORT).
+    # SO_REUSEPORT: a worker's socket cannot share an address that another user has bound, as a service manager has.
     addresses = Addresses(() if shared else config.hosts, config.port)
     shared = shared or _unix_sockets(config, stack)
     pid_file = _hold_pid_file(config, stack)
@@ -202,7 +202,7 @@ def _unix_sockets(config: Config, stack: contextlib.ExitStack) -> list[socket.so
 
 
 def _announce(state: State | None, sockets: list[socket.socket]) -> None:
-    """Log and report to the service manager that the server answers, and where."""
+    """Log that the server answers, and at which addresses; report READY to the service manager."""
     log = logs.get_logger()
     if state is None:
         log.warning("waiting for the first snapshot, not ready", pid=os.getpid())
@@ -259,7 +259,7 @@ def _uvicorn_config(config: Config, service: Service) -> uvicorn.Config:
         lifespan="off",
         log_config=None,
         access_log=False,  # the lanes log, if --access-log is set
-        proxy_headers=False,  # request.client_address decides who the client is
+        proxy_headers=False,  # request.client_address determines the client's address
         server_header=False,
         headers=[("server", "mirrorlistd")],
         backlog=config.backlog,

@@ -1,7 +1,7 @@
 """Answers: a query and a client -> status, headers and body. Pure.
 
-Both lanes send exactly what `answer` returns. No request makes it raise: whatever is asked, the client gets a list or
-one line that names the mistake.
+Both lanes send exactly what `answer` returns. `answer` raises for no request: the client gets a list, or one line that
+names the mistake.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.rank import Ranking
 
 _METALINK_TYPES: Final = {"application/metalink4+xml": METALINK4, "application/metalink+xml": METALINK}
-"""Media type in `Accept` -> what a request for a file gets instead of a redirect."""
+"""Media type in `Accept` -> the format that a request for a file gets instead of a redirect."""
 
 
-@dataclass(slots=True, eq=False)  # not frozen: that would take three times as long
+@dataclass(slots=True, eq=False)  # not frozen: a frozen one takes three times as long to make
 class Client:
     """The address and place that a request comes from."""
 
@@ -46,10 +46,10 @@ class Client:
 
 
 class RedirectContext(NamedTuple):
-    """What only redirects depend on, beside the query and the client."""
+    """What redirects, and no other answers, depend on besides the query and the client."""
 
     https: bool = False
-    """Whether the request came over https, as the socket or a trusted proxy has it."""
+    """Whether the request came over https, according to the socket or a trusted proxy."""
     accept: bytes = b""
     """The `Accept` header."""
     now: float = 0.0
@@ -57,7 +57,7 @@ class RedirectContext(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer in one value; the lanes take it in two (see `reply`)."""
+    """An answer as one value; the lanes use the two values that `reply` returns."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -66,25 +66,25 @@ class Answer(NamedTuple):
     tier: int
     """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list."""
     format: str
-    """Name of the body's format; errors have the text format's."""
+    """Name of the body's format; for errors that of the text format."""
 
 
 @dataclass(slots=True, eq=False)
 class Decision:
-    """Whose list it is and what may be in it. `answer` and `explain` both start from this."""
+    """Which address a list is for, and what it may contain. `answer` and `explain` both start from this."""
 
     resolved: ResolvedQuery
     """After negotiation: a redirect may have become a metalink, and https may have limited the protocols."""
     address: Address | None
-    """Whom the list is for: the address in `ip=`, or the client's own. None where it is unknown."""
+    """The address that the list is for: the one in `ip=`, or the client's own. None where it is unknown."""
     place: Place
     private: bool
-    """Whether the client asks for itself, with `ip=` or without: then its private mirrors are offered."""
+    """Whether the list is for the client itself, with `ip=` or without: then private mirrors may be offered."""
     offers: Offers
     """Base URLs, in the order of the request's scheme where that matters."""
 
     def draw(self, decider: Decider, ranking: Ranking, random: Random, now: float) -> list[int]:
-        """Draw mirror numbers, best first; a stable format has the same draw for the same address for a while."""
+        """Draw mirror numbers, best first; a stable format gives an address the same order for one period."""
         resolved = self.resolved
         if resolved.renderer.stable and self.address:
             return ranking.draw(resolved.limit, decider.rendezvous(self.address, now))
@@ -111,7 +111,7 @@ def answer(
 def reply(
     decider: Decider, query_string: bytes, client: Client, random: Random, context: RedirectContext | None = None
 ) -> tuple[ResponseMeta, bytes]:
-    """Answer a client whose place is known; return the body and what goes with it."""
+    """Answer a client whose place is known; return the status, headers and other metadata, and the body."""
     resolved = decider.queries.get(query_string) or decider.resolve_query(query_string)
     if isinstance(resolved, ResolvedQuery) and resolved.plain:
         place = client.place
@@ -134,7 +134,7 @@ def reply(
 
 
 def decide(decider: Decider, query_string: bytes, client: Client, context: RedirectContext) -> Decision | Refused:
-    """Decide whose list a query is for, in which format and by which protocols."""
+    """Decide which address a query's list is for, and its format and protocols."""
     resolved = decider.resolve_query(query_string)
     if not isinstance(resolved, ResolvedQuery):
         return resolved
@@ -155,9 +155,9 @@ def decide(decider: Decider, query_string: bytes, client: Client, context: Redir
 def _negotiate(
     decider: Decider, query_string: bytes, resolved: ResolvedQuery, context: RedirectContext
 ) -> ResolvedQuery | Refused:
-    """Fit a redirect to its request: https stays https, and a client that names a metalink type gets one of a file.
+    """Fit a redirect to its request: https stays https, and a client that accepts metalinks gets one for a file.
 
-    A format in the URL wins over the header. The last value of a parameter counts, so these are appended.
+    A format in the URL takes precedence over the header. The last value of a parameter counts, so `wishes` is appended.
     """
     wishes = b"&protocol=https" if context.https else b""
     if not (resolved.target.is_directory or resolved.query.format):
@@ -172,14 +172,14 @@ def _refuse(decider: Decider, refused: Refused) -> tuple[ResponseMeta, bytes]:
 
 
 def public_carriers(decider: Decider, resolved: ResolvedQuery) -> list[int]:
-    """Return the mirrors that carry the content, as far as a client may learn to whom no private one is offered."""
+    """Return the public mirrors that carry the content: those that every client may learn of."""
     snapshot = decider.index.snapshot
     members = snapshot.sets.members(resolved.selection_query.carriers)
     return [mirror for mirror in members if not snapshot.mirrors[mirror].private]
 
 
 def no_carrier(decider: Decider, resolved: ResolvedQuery) -> NotServedError:
-    """Return the error for content without public carriers, as the index has it for a repository."""
+    """Return the error for content without public carriers; for a repository it equals the index's error."""
     query = resolved.query
     if query.path is not None or query.file is not None or query.repo is None:
         return NotServedError(Reason.NOBODY, "no mirror carries this")

@@ -1,7 +1,7 @@
 """One snapshot with its databases and settings, ready to decide: a reload replaces the whole `Decider` at once.
 
-A `Decider` joins the pure parts (query, place, tiers) and keeps their results in bounded memos. A hot request costs a
-few dictionary lookups and the draw. A request uses one `Decider` from beginning to end.
+A `Decider` joins the pure parts (query, place, tiers) and keeps their results in bounded memos. A repeated request
+costs a few dictionary lookups and the draw. A request uses one `Decider` from beginning to end.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.selection.index import Index, Networks, Offers, Place, Target
 
-# Memo sizes, in entries. Queries: some hundred distinct ones are normal, a key is at most the longest target.
+# Memo sizes, in entries. Queries: a few hundred distinct ones are normal; _LONGEST_REMEMBERED bounds a key.
 _QUERIES: Final = 4_096
-# One per query and place: small, the tiers in it are shared.
+# One per query and place: small, because plans share their tiers.
 _PLANS: Final = 16_384
-# One per content, parameters and place: small, most share their tiers.
+# One per content, parameters and place: small, because most rankings share their tiers.
 _RANKINGS: Final = 16_384
 # Tiers: the heaviest entry, some 20 bytes a mirror. The bound is on the mirrors of all tiers together: 60 MB if clients
 # ask for everything, a quarter of that in normal use.
@@ -54,7 +54,7 @@ class Decider:
     """A snapshot, geo databases and settings, with their memos."""
 
     __slots__ = (
-        "__weakref__",  # the pages keep what they make of it as long as it lives
+        "__weakref__",  # the pages cache what they compute from a decider while it exists
         "_candidates",
         "_equal_places",
         "_equal_rankings",
@@ -88,7 +88,7 @@ class Decider:
         self.limit: Final = settings.limit or settings.preset.limit
         """Mirrors in a list, unless the client asks for another number."""
         self.refuse: Final = settings.preset.refusals(index)
-        """Renders a query that `resolve_query` refuses."""
+        """Renders the error for a query that `resolve_query` refuses."""
         few = min(_TIERS, max(64, _MIRRORS_IN_TIERS // max(1, len(index.snapshot.mirrors))))
         self.queries: Final[Memo[bytes, ResolvedQuery | Refused]] = Memo(_QUERIES)
         """Canonical query string -> result of `resolve_query`."""
@@ -136,7 +136,7 @@ class Decider:
             raise QueryError(f"unknown format; write format={' or format='.join(FORMATS)}")
         query, target = self._one_file(query, renderer) if renderer.file else (query, self.index.resolve(query))
         if query.protocols:
-            # Only protocols that mirrors may have: clients could fill a memo with other words.
+            # Unknown protocols are dropped: otherwise clients could fill a memo with arbitrary words.
             protocols = tuple(protocol for protocol in query.protocols if protocol in PROTOCOLS)
             if not protocols:
                 raise NotServedError(Reason.NOBODY, "no mirror offers this by the protocols asked for")
@@ -182,11 +182,11 @@ class Decider:
         return self._places.get(key) or self._places.remember(key, self._one_place(self.index.place(*key)))
 
     def _one_place(self, place: Place) -> Place:
-        """Return one object for all equal places: memos compare it by identity first, which is quicker."""
+        """Return one object for all equal places: memos compare keys by identity first, which is quicker."""
         return self._equal_places.get(place) or self._equal_places.remember(place, place)
 
     def plan(self, resolved: ResolvedQuery, place: Place, *, private: bool) -> Plan:
-        """Decide everything but the draw; `private`: the client asks for itself, with `ip=` or without."""
+        """Decide everything except the draw; `private`: the list is for the client itself, with `ip=` or without."""
         key = (resolved, place)
         plans = self.plans if private else self._plans_for_others
         remembered = plans.get(key)
@@ -213,7 +213,7 @@ class Decider:
         return self._url_draws.remember(key, BatchedDraw(ranking, resolved.limit, items, self._generator))
 
     def number_draw(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[int]:
-        """Return the draw of mirror numbers, for every format but plain lists."""
+        """Return the draw of mirror numbers, for every format except plain lists."""
         key = (ranking, resolved.limit)
         return self._number_draws.get(key) or self._number_draws.remember(
             key, BatchedDraw(*key, self._mirrors, self._generator)
@@ -240,7 +240,7 @@ class Decider:
         return self._tiers.get(key) or self._tiers.remember(key, Tier(code, key[1], self.index.weights))
 
     def _one_ranking(self, ranking: Ranking) -> Ranking:
-        """Return one object for all equal rankings: they are drawn from the same batches."""
+        """Return one object for all equal rankings, so that they share batches of draws."""
         key = (ranking.tiers, ranking.fallback, ranking.exclusive, ranking.by_country)
         return self._equal_rankings.get(key) or self._equal_rankings.remember(key, ranking)
 

@@ -67,8 +67,8 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
 
     With `full` every mirror that is left out is named with the reason. Without it only the client's own list is shown,
     because a stranger must not learn of private mirrors. Keys: `status`, `client`, `place`, and either `error` or
-    `asked`, `format`, `serial`, `exclusive`, `by_country`, `tiers`, `list`, with `full` also `left_out`. A country wins
-    over `ip=`; it stands for a client there whose AS and netblocks are unknown.
+    `asked`, `format`, `serial`, `exclusive`, `by_country`, `tiers`, `list`, with `full` also `left_out`. A country
+    takes precedence over `ip=`; it means a client in that country whose AS and netblocks are unknown.
     """
     country, address = (client, None) if isinstance(client, str) else (None, client)
     context = context or RedirectContext()
@@ -147,7 +147,7 @@ def tier_words(tier: Mapping[str, object]) -> str:
 
 
 def _tier(code: int) -> dict[str, object]:
-    """Return a tier as data; for neighbours with the number of the group in the sources' list, from 1."""
+    """Return a tier as data; a tier of neighbours has the number of its group in the sources' list, from 1."""
     name = tier_name(code)
     return {"tier": name, "group": code - NEIGHBOURS + 1 if name == tier_name(NEIGHBOURS) else None}
 
@@ -209,7 +209,7 @@ def _query_facts(decider: Decider, resolved: ResolvedQuery) -> dict[str, object]
 
 
 def _query_string(query: Query) -> str:
-    """Return a query string for the same list, of canonical values."""
+    """Return a query string that asks for the same list, with canonical values."""
     path = query.file if query.path is None else query.path
     # The path has escapes of its own.
     escaped = (query.sent or quoted(path or b"")).replace(b"&", b"%26").decode() + ("/" if query.directory else "")
@@ -296,7 +296,7 @@ def _status(decider: Decider, mirror: int) -> str | None:
 
 
 def _not_carrying(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str:
-    """Return why a mirror does not carry the content; of a listed category the snapshot does not keep which reason."""
+    """Return why a mirror does not carry the content; for a listed category the reason is not recorded."""
     snapshot = decider.index.snapshot
     category = snapshot.categories[resolved.target.category]
     if all(content.category != resolved.target.category for content in snapshot.mirrors[mirror].contents):

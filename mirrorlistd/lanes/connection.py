@@ -1,19 +1,19 @@
-"""The limits before both lanes, and the ASGI lane: one connection of a client.
+"""One connection of a client: the limits that both lanes have, and the ASGI lane.
 
 uvicorn's HTTP protocol has no limits: it takes 60 MB of headers, waits for the rest of a head without a timeout, and
 queues whatever a client pipelines. A `Guard` is the transport's protocol for the whole life of a connection:
 
-- Bytes wait here until they are a whole head. Heads are handled one by one, the next one after the answer. The bytes
-  that wait are bounded: while a whole head has to wait, nothing is read.
-- A head has at most 16 KiB (431) and 10 seconds. A silent connection is closed, and so is a connection whose client
-  reads nothing of its answers.
+- Bytes are kept here until a head is complete. Heads are handled one by one, each after the answer to the one before.
+  The number of waiting bytes is bounded: while a complete head waits, nothing is read.
+- A head may have 16 KiB (else 431) and take 10 seconds. A silent connection is closed, and so is a connection whose
+  client reads nothing of its answers.
 - At most 32 answers are given in a turn of the event loop, and none while the client does not read.
-- A request with a body is the last one of its connection, and the body is not read: no list needs one, and two readers
-  (this server, a proxy) cannot disagree about where the next request begins.
+- A request with a body is the last one of its connection, and the body is not read: no list needs one. This prevents
+  request smuggling: this server and a proxy cannot disagree about where the next request begins.
 - An offer to upgrade (`Upgrade: h2c`, which ostree sends with every request) is ignored without a log line.
 
-uvicorn's own protocol stands behind a Guard (`uvicorn_protocol`) and is made for the first head that needs it. A Guard
-alone is the ASGI lane; a subclass (`fast.lane`) answers some heads before.
+A Guard passes heads to uvicorn's own protocol (`uvicorn_protocol`), which is made for the first head that needs it. A
+Guard alone is the ASGI lane; a subclass (`fast.lane`) answers some heads itself.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ HEAD_BYTES: Final = 16 * 1024
 HEAD_SECONDS: Final = 10.0
 """From the first byte of a head to its last one, and from connecting to the end of the first head."""
 STALL_SECONDS: Final = 30.0
-"""How long a client may read nothing of an answer; nginx's `send_timeout` is 60."""
+"""How long a client may stop reading an answer; nginx's `send_timeout` is 60."""
 ANSWERS_PER_TURN: Final = 32
 
 _END: Final = b"\r\n\r\n"
-"""The end of a head: llhttp refuses every other spelling of it."""
+"""The end of a head: llhttp refuses every other form."""
 _TOO_LARGE: Final = b"the head of a request has at most %d bytes\n" % HEAD_BYTES
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """The bytes that a method can begin with."""
@@ -107,7 +107,7 @@ class Guard(asyncio.Protocol):
         self._waiting = b""
         """Bytes that were received and not handled yet: at most one read and one head."""
         self._head_started = 0.0
-        """When the first byte of an unfinished head came; 0 without one."""
+        """When the first byte of an unfinished head came; 0 if there is none."""
         self._turn: asyncio.Handle | None = None
         """The scheduled turn of the loop that handles the waiting bytes."""
         self._reading = True
@@ -149,7 +149,7 @@ class Guard(asyncio.Protocol):
         return bool(self._turn or (self._waiting and not self._writable) or self._busy())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the timer, of what waits and of uvicorn's protocol."""
+        """Release the timer, the waiting bytes and uvicorn's protocol."""
         self.server_state.connections.discard(self)  # pyright: ignore[reportArgumentType] - as above
         self._timer.cancel()
         if self._turn is not None:
@@ -221,7 +221,7 @@ class Guard(asyncio.Protocol):
             self.idle = True
 
     def close(self) -> None:
-        """Close when everything is sent; a client that does not read it is cut off by the timeout check."""
+        """Close when everything is sent; the timeout check disconnects a client that does not read the rest."""
         self.transport.close()
         self._schedule_check(STALL_SECONDS, only_sooner=True)
 
@@ -301,7 +301,7 @@ class Guard(asyncio.Protocol):
     # ------------------------------------------------------------------ time
 
     def _schedule_check(self, seconds: float, *, only_sooner: bool = False) -> None:
-        """Schedule the next timeout check. It inspects the connection instead of being re-armed by every request."""
+        """Schedule the next timeout check, which inspects the connection, so that requests need not reschedule it."""
         at = perf_counter() + seconds
         if only_sooner:
             if self._check_due <= at:
@@ -311,7 +311,7 @@ class Guard(asyncio.Protocol):
         self._timer = self.loop.call_later(seconds, self._check)
 
     def _check(self) -> None:
-        """Close or cut off the connection if it has exceeded a time; schedule the next check."""
+        """Close or abort the connection if it has exceeded a time limit; schedule the next check."""
         now = perf_counter()
         if self.transport.is_closing() or not self._writable:
             unsent = self.transport.get_write_buffer_size()
@@ -328,7 +328,7 @@ class Guard(asyncio.Protocol):
         else:
             due = self.last_active + self.seconds
         if due <= now:
-            if self._head_started and self._waiting:  # a connection without a byte was only opened in advance
+            if self._head_started and self._waiting:  # a connection that sent nothing was only opened in advance
                 self._count_limit("head_time")
             self.close()
             due = now + STALL_SECONDS
@@ -336,9 +336,9 @@ class Guard(asyncio.Protocol):
 
 
 def _cannot_be_valid(part: bytes) -> bool:
-    """Whether no further bytes can make a valid head of this part: it is not HTTP (TLS), or a line ends without CR.
+    """Whether every head that begins like this is invalid: it is not HTTP (but TLS, say), or a line ends without CR.
 
-    Its client gets its 400 at once instead of a close after ten seconds.
+    The client then gets 400 at once; otherwise the connection would be closed after ten seconds without an answer.
     """
     part = part.lstrip(b"\r\n")  # empty lines before a request are allowed (RFC 9112 2.2)
     return bool(part) and (part[0] not in _LETTERS or part.count(b"\n") != part.count(b"\r\n"))

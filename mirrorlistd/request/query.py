@@ -1,9 +1,9 @@
-"""Queries: the bytes after `?` -> a `Query`, or one `QueryError` for people. Pure.
+"""Queries: the bytes after `?` -> a `Query`, or one `QueryError` with a readable message. Pure.
 
 The rules are those of docs/selection.md, What is asked: values are percent-decoded and `+` is a plus; the order of
 parameters does not matter; unknown ones are ignored; a parameter with an empty value counts as absent, and of several
-with the same name the last counts; a value is everything after the first `=` (docs/prior-defects.md, Defect 7). Only
-`&` separates. Whatever the bytes, parsing is linear in them, and their number is bounded.
+with the same name the last one counts; a value is everything after the first `=` (docs/prior-defects.md, Defect 7).
+Only `&` separates parameters. Parsing takes time linear in the number of bytes, which is bounded.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from mirrorlistd.request.client_address import Address
 
 MAX_QUERY: Final = 8 * 1024
-"""Bytes; what common servers take (nginx `large_client_header_buffers`, Apache `LimitRequestLine`)."""
+"""Bytes; the limit of common servers (nginx `large_client_header_buffers`, Apache `LimitRequestLine`)."""
 MAX_ESCAPES: Final = 2_048
-"""Percent-escapes in a query, which bounds the cost of decoding it; a path has at most half as many bytes."""
+"""Percent-escapes in a query; this bounds the cost of decoding, and is twice what the longest path can need."""
 MAX_LIMIT: Final = 100
-"""Mirrors that one client may ask for."""
+"""The largest number of mirrors that a client may ask for."""
 MAX_COUNTRIES: Final = 64
 """Distinct countries in one `country=`; the largest continent has fewer."""
 MAX_PROTOCOLS: Final = 8
@@ -52,7 +52,7 @@ PARAMETERS: Final = frozenset(
         "format",
     ]
 )
-"""Every parameter that means something."""
+"""All known parameters."""
 FILE_AS_SENT: Final = b"file-as-sent"
 """What `routes` writes instead of `file` for a path with escapes: the value, decoded once, is the path as sent."""
 _OFF: Final = frozenset((b"0", b"false", b"no", b"off"))
@@ -76,7 +76,7 @@ class Query:
     repo: str | None = None
     """Any text; bytes that are not UTF-8 become U+FFFD, which no name contains."""
     arch: str | None = None
-    """The same."""
+    """As `repo`."""
     path: bytes | None = None
     """Percent-decoded; no slash at either end, none doubled, no dot segments or control bytes. Empty: the top."""
     file: bytes | None = None
@@ -110,7 +110,7 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
     """Parse the bytes after `?`; raise QueryError with the mistake.
 
     With `flags_by_presence` three parameters are read as MirrorManager reads them: `redirect` and `time` are on if they
-    are present, even as `time=0`, and `netblock` is off with any other value than 1, also with none.
+    are present, even as `time=0`, and `netblock` is off with any value other than 1, even an empty one.
     """
     if len(raw) > MAX_QUERY:
         raise QueryError(f"the query is too long: at most {MAX_QUERY} bytes, as in ?repo=debian&arch=amd64")
@@ -125,7 +125,7 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
             if name == FILE_AS_SENT:
                 name, escaped, value = b"file", value, unquote_to_bytes(value)
             else:
-                # These escapes are the query's and not the path's: `&` needs one there, and clients escape `/` too.
+                # These escapes belong to the query, not the path: a query must escape `&`, and clients escape `/` too.
                 escaped = escaped.replace(b"%2F", b"/").replace(b"%2f", b"/").replace(b"%26", b"&")
         else:
             escaped = b""
@@ -224,7 +224,7 @@ def _protocols(value: bytes) -> tuple[str, ...]:
 
 
 def _limit(value: bytes) -> int:
-    # isdigit() of bytes is about ASCII alone.
+    # isdigit() of bytes accepts ASCII digits alone.
     if len(value) <= _DIGITS and value.isdigit() and 1 <= (number := int(value)) <= MAX_LIMIT:
         return number
     raise QueryError(f"limit= takes a whole number from 1 to {MAX_LIMIT}, as in limit=20")

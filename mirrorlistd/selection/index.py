@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from mirrorlistd.selection.status_file import MirrorStatus
 
 DEFAULT_PROTOCOLS: Final = ("https", "http")
-"""A mirror's URL is the first of these that it has, unless the client asks otherwise (docs/selection.md, Who may be
-offered)."""
+"""A list has a mirror's URL for the first of these that the mirror has, unless the client asks for other protocols
+(docs/selection.md, Who may be offered)."""
 PROTOCOLS: Final = frozenset(("https", "http", "ftp", "rsync"))
 """All that a source may name (`mirrorlist_snapshot.source`)."""
 NAMES_SHOWN: Final = 60
-"""How many names an error lists: a screenful, and a bound on what an error costs."""
+"""How many names an error lists: about one screen of them. This also bounds the cost of an error."""
 LONGEST_PATH: Final = 1_024
-"""Bytes of a path below a top; sources allow no longer one, and each segment costs a search."""
+"""Bytes of a path below a top; sources allow no path that is longer, and each segment costs a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,13 @@ class Target:
     carriers: int
     """Carrier set number."""
     label: bytes
-    """The head of the comment line, e.g. `# repo = debian` or `# path = debian/dists/`."""
+    """The beginning of the comment line, e.g. `# repo = debian` or `# path = debian/dists/`."""
     arch: str = ""
     """The architecture whose directory this is, or is below; empty where there is none, and for paths."""
 
     @property
     def is_directory(self) -> bool:
-        """Whether this is a directory, not a file in one."""
+        """Whether this is a directory; if not, it is a file in one."""
         return not self.suffix or self.suffix.endswith(b"/")
 
 
@@ -72,7 +72,7 @@ class Place(NamedTuple):
     continent: str | None
     """Continent code, overrides applied."""
     asn: int
-    """Autonomous system that has mirrors, else 0."""
+    """The client's autonomous system if a mirror serves it, else 0."""
     chain: int
     """Number of the netblock chain that contains the client, 0 for none."""
 
@@ -115,8 +115,8 @@ class Index:
     ) -> None:
         """Precompute; costs time in proportion to mirrors and repositories, not to directories.
 
-        No mirror weighs more than `heaviest` (Mbit/s). `statuses` are of the overlay that has been laid over the
-        snapshot, by name: why some mirrors are not as their sources have them.
+        No mirror weighs more than `heaviest` (Mbit/s). `statuses` come from the status file that has been
+        applied to the snapshot, by mirror name: why some mirrors differ from their sources.
         """
         self.snapshot = snapshot
         self.statuses = statuses
@@ -160,9 +160,9 @@ class Index:
         return self._resolve_file(target, query.file, query.sent, directory=query.directory) if query.file else target
 
     def below(self, directory: Target, file: str) -> bytes:
-        """Return the path of a file relative to a directory, which may be the first folder of the file's path.
+        """Return the path of a file relative to a directory, whose name may be the first folder of the file's path.
 
-        If the directory of a repository is its `repodata`, `repodata/repomd.xml` is `repomd.xml` in it.
+        For example, `repodata/repomd.xml` is `repomd.xml` if the directory of the repository is its `repodata`.
         """
         folder, _, rest = file.encode().partition(b"/")
         path = directory.path or self.snapshot.categories[directory.category].top.encode()
@@ -179,7 +179,7 @@ class Index:
         announced, chain, override = networks
         if override:
             country = self.snapshot.netblock_countries[override - 1]
-            continent = None  # the database's continent is another country's
+            continent = None  # the database's continent belongs to the country that the override replaces
         asn = announced or asn
         asn = asn if asn in self._asns else 0
         return Place(country, continent_of(country, continent, self.snapshot.overrides), asn, chain)
@@ -189,11 +189,11 @@ class Index:
         return self.snapshot.netblock_chains[chain]
 
     def mirrors_of_asn(self, asn: int) -> frozenset[int]:
-        """Return the mirrors that prefer an autonomous system; none for 0, which is no autonomous system."""
+        """Return the mirrors that serve an autonomous system; none for 0, which means that it is unknown."""
         return self._asns.get(asn, frozenset()) if asn else frozenset()
 
     def offers(self, category: int, protocols: tuple[str, ...], http_first: bool = False) -> Offers:  # noqa: FBT001, FBT002 - a row of a memo's key
-        """Return base URLs for the wanted protocols, one URL each; () means the first of the default protocols.
+        """Return one base URL per mirror and wanted protocol; () means the first default protocol that a mirror has.
 
         With `http_first` http comes before all other protocols.
         """
@@ -222,7 +222,7 @@ class Index:
             raise NotServedError(Reason.DISABLED, f"repository {repository.name} is disabled")
         directory = repository.directories[0]
         label = f"# repo = {repository.name}"
-        if directory.arch:  # a repository without architectures ignores arch=: apt always sends it
+        if directory.arch:  # a repository without architectures ignores arch=, because apt always sends it
             arches = {candidate.arch: candidate for candidate in repository.directories}
             if arch is None and len(arches) > 1:
                 raise NotServedError(
@@ -245,8 +245,8 @@ class Index:
     def _resolve_file(self, repository: Target, file: bytes, sent: bytes, *, directory: bool) -> Target:
         """Look a file up below a repository's directory, and by its whole path if its category does not have it.
 
-        An import cuts MirrorManager's categories where hosts have other URLs, also between a repository and its
-        `repodata`. So what is found by path is found by repository, too.
+        An import splits MirrorManager's categories where hosts have different URLs, even between a repository and its
+        `repodata`. With the lookup by path, a file in either part is found by repository, too.
         """
         path = b"/".join(filter(None, (repository.path, file)))
         label = repository.label + b" file = " + (sent or quoted(file))
@@ -269,7 +269,7 @@ class Index:
         return replace(target, label=label + (b"/" if target.is_directory else b""), arch=repository.arch)
 
     def _resolve_path(self, path: bytes, sent: bytes, *, directory: bool) -> Target:
-        """Look a path up below the longest top that it begins with; a directory of any category wins over a file."""
+        """Look a path up below the longest top that it begins with; a directory of any category precedes a file."""
         file: Target | None = None
         for top, category in self._tops:
             if path == top:
@@ -286,7 +286,7 @@ class Index:
                 return target
             file = file or target
             if target is not None and self.snapshot.categories[category].kind is CategoryKind.OPEN:
-                break  # every path below its top exists
+                break  # in an open category every path exists
         if file is not None:
             return file
         raise NotServedError(Reason.NO_PATH, f"no such path; {self._known}")

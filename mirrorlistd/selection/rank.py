@@ -38,32 +38,32 @@ class SelectionQuery(NamedTuple):
     carriers: int
     """Carrier set number of the content."""
     countries: tuple[str, ...] = ()
-    """`country=`: only mirrors of these."""
+    """The codes in `country=`: only mirrors in these are offered."""
     everywhere: bool = False
     """`country=global`: mirrors of every country."""
     own_network: bool = True
-    """Tiers 1 and 2 apply (not with `netblock=0`)."""
+    """Whether tiers 1 and 2 apply; false with `netblock=0`."""
     private: bool = True
-    """Whether private mirrors may be offered: not where the list is for another address."""
+    """Whether private mirrors may be offered; false if the list is for an address other than the client's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """The candidates of an answer, by tier. Only the order within each tier is open. Compared by identity."""
+    """The candidates of an answer, by tier. `draw` decides the order within each tier. Compared by identity."""
 
     tiers: tuple[Tier, ...]
     """Nearest first. The global tier is included only where the nearer tiers hold fewer mirrors than the minimum."""
     fallback: Tier | None
     """Mirrors of last resort."""
     exclusive: bool = False
-    """Whether an exclusive netblock decided: no other mirror is offered."""
+    """Whether an exclusive netblock applies: then no other mirror is offered."""
     by_country: bool = False
-    """Whether `country=` decided: no mirror of other countries (or continents) is offered."""
+    """Whether `country=` selected the mirrors: then no mirror of other countries (or continents) is offered."""
     first_code: int = field(init=False)
     """Tier code of the first mirror; 0 where there is none."""
 
     def __post_init__(self) -> None:
-        """Set the code that answers are counted by."""
+        """Set the code under which answers are counted."""
         first = self.tiers[0] if self.tiers else self.fallback
         object.__setattr__(self, "first_code", first.code if first else 0)
 
@@ -111,7 +111,7 @@ class RankInput:
     minimum: int
     """The global tier is left out where the nearer tiers hold at least this many mirrors."""
     make_tier: Callable[[int, Sequence[int]], Tier]
-    """Return the tier of a code and of at least one mirror; equal tiers may be one object."""
+    """Makes a tier of a code and at least one mirror; equal tiers may be one object."""
 
 
 def rank(rank_input: RankInput) -> Ranking:
@@ -147,7 +147,7 @@ def rank(rank_input: RankInput) -> Ranking:
 def _by_country(rank_input: RankInput) -> Tier | None:
     """Return the one tier of `country=`: mirrors of the countries (or continents), else of the countries' continents.
 
-    None where there are neither: the client's own tiers apply.
+    None if there are none of either kind: then the client's own tiers apply.
     """
     offered = [mirror for mirror in rank_input.carried if rank_input.codes[mirror] < FALLBACK]
     if rank_input.selection_query.everywhere:
@@ -173,7 +173,7 @@ def _by_netblock(rank_input: RankInput) -> tuple[list[int], list[tuple[int, list
     exclusive: dict[int, list[int]] = {}
     for match in rank_input.index.matches(rank_input.place.chain):
         mirror = mirrors[match.mirror]
-        # Country rules do not apply: a netblock that the mirror itself lists is the stronger statement.
+        # Country rules do not apply: a netblock that the mirror itself lists takes precedence.
         barred = not mirror.active or mirror.fallback or (mirror.private and not rank_input.selection_query.private)
         if barred or match.mirror not in carrying:
             continue
@@ -189,7 +189,7 @@ def _by_netblock(rank_input: RankInput) -> tuple[list[int], list[tuple[int, list
 def of_asn(rank_input: RankInput) -> list[int]:
     """Return the candidates that serve the client's autonomous system.
 
-    Private mirrors are among them; the country rules still apply.
+    Private mirrors are included; the country rules still apply.
     """
     private = rank_input.selection_query.private
     serving = rank_input.index.mirrors_of_asn(rank_input.place.asn)

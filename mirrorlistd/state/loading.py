@@ -1,7 +1,7 @@
 """Loading in three steps: read all files, judge them, build the State. Step three is here, and all three in `load`.
 
 With several workers the supervisor takes the three steps and sends its verdict to the workers, which build the same
-State of the same memory.
+State from the same memory.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _PROBES: Final = ("193.0.6.139", "202.12.29.205", "2001:db8::1", "127.0.0.1")
 """One address of each kind that must be answerable before a State serves."""
 _PROBED_AT_ONCE: Final = 32
-"""Repositories after which the memos of the probe are emptied: a process seldom gives memory back."""
+"""Repositories after which the memos of the probe are emptied: a process seldom returns memory to the system."""
 
 
 def load(
@@ -59,7 +59,7 @@ def load(
 
 
 def build(verdict: Verdict, before: State | None) -> State:
-    """Make the State that a verdict describes; `before` has what the verdict keeps. Raise StateError or ConfigError."""
+    """Make the State of a verdict; `before` has the parts that the verdict keeps. Raise StateError or ConfigError."""
     config = verdict.config
     if verdict.snapshot is not None:
         data, published = verdict.snapshot.data, verdict.snapshot.content
@@ -85,7 +85,7 @@ def build(verdict: Verdict, before: State | None) -> State:
         public_url=config.public_url or "",
         routes=Routes(tuple(Template.parse(text) for text in config.url_templates)),
     )
-    _probe(Decider(index, geo, settings))  # a twin: what a fixed seed put into its memos must not be served
+    _probe(Decider(index, geo, settings))  # a second Decider: its memos get draws of a fixed seed, not to be served
     return State(
         config=config,
         decider=Decider(index, geo, settings),
@@ -108,7 +108,7 @@ def _kept(before: State | None) -> State:
 
 
 def _probe(decider: Decider) -> None:
-    """Answer one request for every repository, from each kind of address: what would fail, fails here."""
+    """Answer one request for every repository, from each kind of address, so that a defect shows before the swap."""
     random = Random(0)  # noqa: S311 - a throw-away shuffle, not a secret
     addresses = [parse_address(text) for text in _PROBES]
     for number, repository in enumerate(decider.index.snapshot.repositories):
@@ -118,7 +118,7 @@ def _probe(decider: Decider) -> None:
         query = f"repo={repository.name}&arch={repository.directories[0].arch}".encode()
         try:
             answer(decider, query, addresses[number % len(addresses)], random)
-        except Exception as error:  # a defect of ours or of a reader: better a refused reload than a 500 for everyone
+        except Exception as error:  # a defect here or in a library: refuse the reload, instead of a 500 for all
             raise StateError(f"the snapshot fails on repository {repository.name}: {error!r}") from error
 
 
@@ -130,7 +130,7 @@ class SentVerdict:
     origin: StateOrigin
     status: StatusFile
     files: tuple[str, ...]
-    """What the descriptors are: `snapshot`, `country`, `asn`. What is kept is not there; nor are built-in data."""
+    """The names of the descriptors: `snapshot`, `country`, `asn`. Kept parts and built-in data have none."""
     new_geo: bool
 
     @classmethod
@@ -156,13 +156,13 @@ class SentVerdict:
         return sent, found
 
     def build(self, descriptors: Sequence[int], before: State | None) -> State:
-        """Build the State in the process that has received the descriptors, which are closed; raise StateError."""
+        """Build the State in the process that has received the descriptors, and close them; raise StateError."""
         with contextlib.ExitStack() as received:
             copies = {
                 name: received.enter_context(PrivateCopy.received(self._path(name), descriptor))
                 for name, descriptor in zip(self.files, descriptors, strict=False)
             }
-            if len(descriptors) != len(self.files):  # the kernel drops those for which a process has no room
+            if len(descriptors) != len(self.files):  # the kernel drops descriptors above a process's limit
                 wanted = len(self.files)
                 raise StateError(f"{wanted} files were handed over and {len(descriptors)} arrived: raise LimitNOFILE")
             snapshot = None

@@ -1,6 +1,6 @@
 """State: all that answers depend on at one moment. A reload replaces it by swapping one reference.
 
-`loading` makes it. Everything is read, judged and probed before a State exists; nothing is read afterwards.
+`loading` makes a State. Everything is read, judged and probed before a State exists; nothing is read afterwards.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ CONNECTION_CLOSE: Final = b"\r\nconnection: close"
 
 @dataclass(frozen=True, slots=True)
 class CachedHead:
-    """A request head with the decider's reading of it."""
+    """A request head, with the query that the decider has resolved from it."""
 
     head: RequestHead
     plain_query: ResolvedQuery | None
     """The query, if it asks for a plain list (see `ResolvedQuery`) with its body; None for everything else."""
     connection_close: bytes
-    """CONNECTION_CLOSE where the client asks for that; else nothing."""
+    """CONNECTION_CLOSE if the client asks for that, else empty."""
 
     @classmethod
     def of(cls, decider: Decider, head: RequestHead) -> Self:
@@ -55,9 +55,9 @@ class CachedHead:
         return cls(head, plain_query, b"" if head.keep_alive else CONNECTION_CLOSE)
 
 
-@dataclass(slots=True)  # not frozen: one is made for each new connection, and that would take thrice as long
+@dataclass(slots=True)  # not frozen: each new connection makes one, and a frozen one takes three times as long
 class Peer:
-    """The other end of a socket."""
+    """The peer of a socket: a client, or a trusted proxy."""
 
     trusted: bool
     """It is a trusted proxy."""
@@ -113,9 +113,9 @@ class StateOrigin:
     instead: str | None = None
     """Why, since the start, the last good snapshot is served instead of the configured one."""
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What a reload has refused (`settings`, `import`, `snapshot`, `geo databases`), and why; the old one is in use."""
+    """What a reload has refused (`settings`, `import`, `snapshot`, `geo databases`), and why; the old one is used."""
     status_error: str | None = None
-    """Why the status file does not apply as it is: it is bad, and the one before applies, or it takes away too much."""
+    """Why the status file is not applied as written: it is bad, so the previous one applies, or it removes too much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,31 +134,31 @@ class State:
     """Whether answers are counted by the client's country."""
     origin: StateOrigin
     data: memoryview
-    """The snapshot's file, whose tables `published` looks into."""
+    """The bytes of the snapshot's file; `published` reads its tables from them."""
     published: Snapshot
-    """The snapshot as it was published; the status file is applied to the decider's."""
+    """The snapshot as it was published; the decider's copy has the status file applied."""
     status_file: StatusFile
     geo_fingerprint: object = None
     """Changes with the files of the geo databases."""
     max_age: float
-    """Seconds after its compilation from which the snapshot counts as stale; 0: never."""
+    """The age in seconds above which the snapshot counts as stale; 0: never."""
     heads: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS), metadata=_HEAD)
-    """The fast lane's: raw head -> its reading."""
+    """For the fast lane: raw head -> the parsed head."""
     proxied_heads: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS), metadata=_HEAD)
-    """The fast lane's: raw head with NUL in place of the forwarded address -> the same. No head has NUL, but bytes that
-    claim to be one may: no client can write a key of this memo into the other."""
+    """For the fast lane: raw head with NUL in place of the forwarded address -> the parsed head. A client may send NUL
+    in bytes that only look like a head. Because the memos are separate, these never match a key of the other memo."""
     fast_plans: Memo[tuple[ResolvedQuery | None, Place], Any] = field(
         default_factory=lambda: Memo(_FAST_PLANS), metadata=_NOT_CARRIED_OVER
     )
-    """The fast lane's: plain query and place -> its `FastPlan`, a type of that room."""
+    """For the fast lane: plain query and place -> `lanes.fast.plan.FastPlan`."""
     list_requests: Memo[tuple[bytes, bytes], ListRequest] = field(
         default_factory=lambda: Memo(_TARGETS), metadata=_LIST_REQUEST
     )
-    """The ASGI lane's: raw path and query string -> the list request, if they ask for a list."""
+    """For the ASGI lane: raw path and query string -> the list request, if they ask for a list."""
     peers: Memo[str | None, Peer] = field(default_factory=lambda: Memo(_CLIENTS), metadata=_PEER)
-    """The lanes': address of a socket's other end (see `request.client_address`) -> the peer."""
+    """For both lanes: a socket's peer address (see `request.client_address`) -> the peer."""
     forwarded_clients: Memo[bytes, Client] = field(default_factory=lambda: Memo(_CLIENTS), metadata=_CLIENT)
-    """The lanes': value of a trusted proxy's forwarding header, if it is valid -> the client."""
+    """For both lanes: value of a trusted proxy's forwarding header, if it is valid -> the client."""
 
     @property
     def memos(self) -> list[Memo[Any, Any]]:
@@ -169,8 +169,8 @@ class State:
     def renew(self, before: State, renewal: Renewal) -> Iterator[None]:
         """Fill the memos with new values for the questions in those of `before`, one question for each step.
 
-        Where the trusted proxies differ every client may be another one, and where the routes differ a head may mean
-        something else: such questions are left out. Requests may add to the memos between two steps.
+        If the trusted proxies differ, any client may have another address: nothing is carried over. If the routes
+        differ, heads may mean something else: they are left out. Requests may add to the memos between two steps.
         """
         if self.trust != before.trust:
             return
@@ -196,11 +196,11 @@ class State:
     def stale(self, now: float) -> bool:
         """Whether the snapshot is too old at a time (seconds since 1970 UTC); it is served all the same.
 
-        The age of a snapshot from the future is unknown, which counts as too old: else it would be fresh for ever.
+        A snapshot built in the future has no known age and counts as too old; otherwise it would not become stale.
         """
         return bool(self.max_age) and (now - self.published.built > self.max_age or self.seconds_ahead(now) > 0)
 
     def seconds_ahead(self, now: float) -> int:
-        """Return how far in the future the snapshot was built; 0 where clocks that differ a little explain it."""
+        """Return how far in the future the snapshot was built; 0 if a small difference between clocks explains it."""
         ahead = self.published.built - int(now)
         return ahead if ahead > _CLOCK_SKEW else 0

@@ -1,8 +1,9 @@
-"""Step two of loading: judge the inputs. Pure: a snapshot must be signed, not older, not much less than before.
+"""Step two of loading: judge the inputs. Pure.
 
-On a reload each refused input leaves what was served before, and the others are taken: a bad snapshot does not block
-the status file, nor a bad geo database the snapshot. Where nothing new is left the reload fails. At the start there is
-no State before: then the last good snapshot takes the place of a refused one.
+With trusted keys a snapshot must be signed and not older than the last one. A reload must not lose too many mirrors,
+repositories or directories. A refused input keeps its old value, and the others are updated: a bad geo database does
+not block the snapshot. If a reload refuses an input and none of the others is new, it fails. At the start there is no
+old value: then the last good snapshot replaces a refused one.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class DecodedSnapshot(NamedTuple):
 
     copy: PrivateCopy
     data: memoryview
-    """The file; `content` looks into it."""
+    """The bytes of the file; `content` reads its tables from them."""
     content: Snapshot
 
 
@@ -48,13 +49,13 @@ class Verdict:
     origin: StateOrigin
     status: StatusFile
     snapshot: DecodedSnapshot | None
-    """None: the one that is served."""
+    """None: keep the one that is served."""
     geo: GeoFiles | None
-    """None: those in use."""
+    """None: keep those in use."""
 
 
 def judge(inputs: Inputs, before: State | None = None, *, fall_back: bool = True) -> Verdict:
-    """Decide what is served instead of `before` (None: at the start); raise MirrorlistdError where nothing new may be.
+    """Decide what is served instead of `before` (None: at the start); raise MirrorlistdError if nothing new may be.
 
     Without `fall_back` a refused snapshot is an error at the start, too.
     """
@@ -108,10 +109,10 @@ def _judge_start(inputs: Inputs, *, fall_back: bool) -> Verdict:
 
 
 def _fresh(error: _Error) -> _Error:
-    """Return an error to be raised instead of one that a local variable holds.
+    """Return a copy of an error that a local variable holds; raise the copy instead.
 
-    A traceback refers to the frames, so that one would be in a cycle with all inputs, which no collector looks at (see
-    `process.gc_policy`).
+    A raised error refers, by its traceback, to the frame whose variable holds it. That is a cycle with all
+    inputs, which the garbage collector does not look at (see `process.gc_policy`).
     """
     fresh = type(error).__new__(type(error), *error.args)
     fresh.__dict__.update(error.__dict__)
@@ -125,7 +126,7 @@ def _keys(inputs: Inputs) -> TrustedKeys | None:
 
 
 def _accepted(copy: PrivateCopy | StateError, keys: TrustedKeys | None, floor: int | None) -> DecodedSnapshot:
-    """Decode a snapshot that a trusted key has signed, where there are any, and that is not older than `floor`."""
+    """Decode a snapshot; with trusted keys one of them must have signed it, and it must not be older than `floor`."""
     if isinstance(copy, StateError):
         raise _fresh(copy)
     data = copy.view()
@@ -166,7 +167,7 @@ def _trusted_serial(inputs: Inputs, keys: TrustedKeys | None) -> int | None:
 
 
 def _status(inputs: Inputs, before: State | None, snapshot: Snapshot) -> tuple[StatusFile, str | None]:
-    """Return the status file's content and why it does not apply as it is, if so; where it is bad, that in force."""
+    """Return the status to apply, and why it is not the file's as written, if so; a bad file keeps the one in force."""
     in_force = before.status_file if before else NO_STATUS
     if inputs.status is None:
         return NO_STATUS, None

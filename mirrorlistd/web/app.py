@@ -1,6 +1,6 @@
-"""The ASGI application: the reference lane, which runs under any ASGI server.
+"""The ASGI application. It can answer every request, and runs under any ASGI server.
 
-`App` answers a path that is a list (see `request.routes`) itself, by one call of `respond`; Starlette serves the rest.
+`App` answers a request for a list (see `request.routes`) itself, by one call of `respond`; Starlette serves the rest.
 A list URL is never redirected, compressed or answered in part, whatever headers the request has
 (docs/client-compatibility.md).
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 _LONGEST_REMEMBERED: Final = 512
-"""Bytes; longer targets are read every time."""
+"""Bytes; longer targets are parsed every time."""
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _NOT_LOADED: Final = b"the first snapshot is not loaded yet\n"
 _ALLOWED: Final = Rendered(200, ((b"allow", b"GET, HEAD, OPTIONS"),), b"")
@@ -58,9 +58,9 @@ _WRONG_METHOD: Final = b"only GET and HEAD; write /mirrorlist?repo=NAME\n"
 def create_app(service: Service | None = None, config: Config | None = None) -> App:
     """Make the application.
 
-    Under another ASGI server call it without arguments: settings come from MIRRORLISTD_* variables, the state is
-    loaded when the lifespan starts, and a reload is a restart of that server. `mirrorlistd serve` passes a service
-    that it loads and reloads itself.
+    Under another ASGI server call it without arguments: settings come from MIRRORLISTD_* variables, and the state is
+    loaded when the lifespan starts. To reload, restart that server. `mirrorlistd serve` passes a service that it loads
+    and reloads itself.
     """
     return App(service or Service(), config)
 
@@ -91,7 +91,7 @@ class App:
             if target[0] == SERVER:
                 await _send(send, scope, _ALLOWED)
                 return
-            # Starlette would route by the decoded path. A proxy that guards `/metrics` may not know `/%6detrics`.
+            # Starlette would route by the decoded path, but a proxy's rule for `/metrics` may not match `/%6detrics`.
             if raw_path := scope.get("raw_path"):
                 scope = {**scope, "path": raw_path.decode("latin-1")}
         await self._others(scope, receive, send)
@@ -115,7 +115,7 @@ class App:
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         if self.service.state is None:
             config = self._config or load_config({}, os.environ)
-            if config.snapshot is None and not config.demo:  # unlike `serve`, it cannot see which addresses are bound
+            if config.snapshot is None and not config.demo:  # unlike `serve`, this cannot see the bound addresses
                 raise StateError("no MIRRORLISTD_SNAPSHOT: name one, or serve the built-in with MIRRORLISTD_DEMO=1")
             self.service.state = load(config)
             with self.service.recording(config):
@@ -137,7 +137,7 @@ async def _send(send: Send, scope: Scope, rendered: Rendered) -> None:
 
 
 def _read(state: State | None, path: bytes, query_string: bytes) -> ListRequest | None:
-    """Read the target of a request; None where it is no list."""
+    """Parse the target of a request; return None if it does not ask for a list."""
     routes = state.decider.settings.routes if state else Routes()
     query = routes.query(path, query_string)
     if query is None:

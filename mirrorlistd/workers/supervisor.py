@@ -1,12 +1,12 @@
-"""The supervisor: the parent process of several workers. It loads and decides, and answers no request.
+"""The supervisor: the parent process of several workers. It loads and decides on reloads; it answers no request.
 
 It is single-threaded, because it forks, and it waits with poll(2), because a fork within an event loop is unsafe. What
-it has loaded lies in sealed memory, which all workers map: they share its pages.
+it has loaded is in sealed memory, which all workers map: they share its pages.
 
 A reload has two steps. The supervisor reads and verifies; the workers map the same memory, index and probe it, and
-report that they are ready. When all of them are, all are ordered to adopt it; when anything fails before, none does. No
-worker is forked meanwhile: a later one starts from the outcome. Between the first worker's swap and the last one's lies
-one turn of an event loop at most; once `reloaded` is logged, all have swapped.
+report that they are ready. If all are ready, all are ordered to adopt the new State; if anything fails before, none
+adopts it. No worker is forked during a reload; a later one starts with the result. All workers swap within one turn of
+an event loop; once `reloaded` is logged, all have swapped.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 READY_SECONDS: Final = 120.0
 """How long workers may take to prepare a State: well below a second, unless the machine is swapping."""
 DONE_SECONDS: Final = 10.0
-"""How long a worker may take to swap a reference; one that takes longer hangs, and would serve the old State."""
+"""How long a worker may take to swap a reference; one that takes longer hangs and is killed: it has the old State."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class ServerParts:
 
     config: Config
     workers: int
-    """How many there are at the start."""
+    """The number of workers at the start."""
     reread: Callable[[], Config]
     """Reads the configuration again."""
     reconfigure: Callable[[Config], None]
@@ -80,7 +80,7 @@ class ServerParts:
     watch: FileWatch | None
     """Notices replaced files; None: they are not watched."""
     private: Sequence[Closable]
-    """What must not stay open in workers."""
+    """Files and sockets that must not stay open in workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class Supervisor:
         self._scoreboard.publish_supervisor(self._service.counters)
 
     def run(self, early_sighups: list[int]) -> None:
-        """Keep the workers running until a signal ends the server; `early_sighups` holds a SIGHUP that came before."""
+        """Keep the workers running until a signal ends the server; `early_sighups` holds SIGHUPs that came before."""
         for end in (self._alarm, self._alarmed):
             end.settimeout(0)
         signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
@@ -165,7 +165,7 @@ class Supervisor:
                 self._reload_wanted = True
 
     def _warm_up(self) -> None:
-        """Import and make what each worker would otherwise import and make; then hide it from the garbage collector."""
+        """Import and make what each worker would otherwise import and make; then exempt it from garbage collection."""
         server = self._parts.make_server(self._service)
         server.config.load()
         server.config.get_loop_factory()
@@ -214,7 +214,7 @@ class Supervisor:
                 pass  # an answer to an earlier load
             case Ready() | Done():
                 self._answers[slot] = message
-            case _:  # it has ended, and SIGCHLD follows
+            case _:  # the worker has ended, and SIGCHLD follows
                 slot.channel.close()
                 slot.channel = None
                 slot.up = False
@@ -289,7 +289,7 @@ class Supervisor:
             except StateError as error:
                 pending.refused["import"] = error
             state = self._prepare(pending.config, pending.refused)
-        except Exception as error:  # noqa: BLE001 - a defect must not end the supervisor: the next push may be good
+        except Exception as error:  # noqa: BLE001 - a defect must not end the supervisor: the next reload may work
             self._keep(error, pending.clock)
         else:
             self._finish(Adopt())

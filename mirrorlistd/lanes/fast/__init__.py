@@ -1,1 +1,1 @@
-"""The fast lane: plain requests for lists, answered in the event loop's own call and in one write."""
+"""The fast lane: plain requests for lists, answered inside the event loop's callback and in one write."""
