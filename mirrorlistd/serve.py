@@ -36,7 +36,7 @@ from mirrorlistd.process.reload import Reloader, ReloadOutcomes, facts, keep, wa
 from mirrorlistd.process.sockets import Addresses, bind_tcp, bind_unix, url
 from mirrorlistd.process.systemd import activated_sockets, notify
 from mirrorlistd.process.uvicorn_server import UvicornServer
-from mirrorlistd.pull.watching import PullWatch
+from mirrorlistd.pull.puller_process import PullWatch
 from mirrorlistd.state.inputs import LAST_GOOD
 from mirrorlistd.state.loading import load
 from mirrorlistd.state.service import Service

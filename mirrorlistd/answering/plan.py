@@ -12,7 +12,7 @@ from mirrorlistd.request.routes import Routes
 if TYPE_CHECKING:
     from random import Random
 
-    from mirrorlist_snapshot.embedded import OwnPrefixes
+    from mirrorlist_snapshot.embedded_ipv4 import OwnPrefixes
     from mirrorlistd.presets import Preset
     from mirrorlistd.render import Renderer
     from mirrorlistd.request.query import Query

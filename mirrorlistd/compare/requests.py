@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlencode
 
 from mirrorlistd.request.client_address import parse_address
-from mirrorlistd.usage.line import LineError, read
+from mirrorlistd.usage.statistics_line import LineError, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from mirrorlistd.config.kinds import Kind
+    from mirrorlistd.config.option_types import Kind
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import argparse
 import itertools
 from typing import TYPE_CHECKING
 
-from mirrorlistd.config.kinds import FLAG
+from mirrorlistd.config.option_types import FLAG
 from mirrorlistd.config.server_config import OPTIONS, Config
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mirrorlistd.config.kinds import (
+from mirrorlistd.config.option import OPTION, Option, setting
+from mirrorlistd.config.option_types import (
     ADDRESS,
     FLAG,
     HEADER,
@@ -31,7 +32,6 @@ from mirrorlistd.config.kinds import (
     seconds,
     whole,
 )
-from mirrorlistd.config.option import OPTION, Option, setting
 
 if TYPE_CHECKING:
     from pathlib import Path

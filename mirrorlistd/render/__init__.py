@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mirrorlistd.render.list_formats import APT, JSON, PACMAN, TEXT
 from mirrorlistd.render.listing import TEXT_HEADERS, Listing, Rendered, Renderer, tiers_of
-from mirrorlistd.render.lists import APT, JSON, PACMAN, TEXT
 from mirrorlistd.render.metalink import METALINK, METALINK4, not_a_metalink
 from mirrorlistd.render.redirect import REDIRECT
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from mirrorlist_snapshot.embedded import OwnPrefixes, canonical, ipv4_inside
+from mirrorlist_snapshot.embedded_ipv4 import OwnPrefixes, canonical, ipv4_inside
 from mirrorlistd.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _TOKEN: Final = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 class Address(NamedTuple):
-    """An IPv4 or IPv6 address. An IPv4 address inside an IPv6 address is that IPv4 address (see `embedded`)."""
+    """An IPv4 or IPv6 address. An IPv4 address inside an IPv6 address is that IPv4 address (see `embedded_ipv4`)."""
 
     text: str
     """Canonical, as `inet_ntop` writes it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.embedded import OwnPrefixes
+from mirrorlist_snapshot.embedded_ipv4 import OwnPrefixes
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import decode
 from mirrorlistd.answering.answer import answer
@@ -25,9 +25,9 @@ from mirrorlistd.private_copy import PrivateCopy
 from mirrorlistd.request.client_address import NetworkSet, Trust, parse_address
 from mirrorlistd.request.routes import Routes, Template
 from mirrorlistd.selection.index import Index
+from mirrorlistd.state.admission import DecodedSnapshot, Verdict, judge
 from mirrorlistd.state.inputs import GeoFiles, read
 from mirrorlistd.state.state import State
-from mirrorlistd.state.verdict import DecodedSnapshot, Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

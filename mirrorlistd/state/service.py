@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from mirrorlistd.config import Config
-    from mirrorlistd.pull.watching import Pulls
+    from mirrorlistd.pull.puller_process import Pulls
     from mirrorlistd.state.state import State
     from mirrorlistd.telemetry.scoreboard import ScoreboardSlot
 

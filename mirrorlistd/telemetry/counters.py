@@ -16,8 +16,17 @@ from typing import TYPE_CHECKING, Final
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.tiers import NAME_OF, TIER_NAMES
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT
-from mirrorlistd.telemetry.rows import OTHER, by_format_and_status, by_name, by_position, number, row, rows_of, working
-from mirrorlistd.usage.line import COUNTME
+from mirrorlistd.telemetry.counter_row import (
+    OTHER,
+    by_format_and_status,
+    by_name,
+    by_position,
+    number,
+    row,
+    rows_of,
+    working,
+)
+from mirrorlistd.usage.statistics_line import COUNTME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,17 +18,17 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from mirrorlistd.telemetry.rows import rows_of
+from mirrorlistd.telemetry.counter_row import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from prometheus_client.core import Metric
 
-    from mirrorlistd.pull.watching import Pulls
+    from mirrorlistd.pull.puller_process import Pulls
+    from mirrorlistd.telemetry.counter_row import Row
     from mirrorlistd.telemetry.counters import Counters, Facts, WorkerFacts
     from mirrorlistd.telemetry.process_usage import ServerUsage
-    from mirrorlistd.telemetry.rows import Row
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 """Of the bytes that `exposition` returns."""

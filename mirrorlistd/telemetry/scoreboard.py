@@ -13,13 +13,13 @@ import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlistd.config import MAX_WORKERS
+from mirrorlistd.telemetry.counter_row import rows_of
 from mirrorlistd.telemetry.counters import Counters, WorkerFacts
-from mirrorlistd.telemetry.rows import rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mirrorlistd.telemetry.rows import Row
+    from mirrorlistd.telemetry.counter_row import Row
 
 # Columns of a worker's row before the cells of its counts.
 _PID, _STATE, _SERIAL, _STARTS, _COUNTS = range(5)

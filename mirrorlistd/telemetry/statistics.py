@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.memo import Memo
-from mirrorlistd.usage import line
+from mirrorlistd.usage import statistics_line
 from mirrorlistd.usage.writer import Writer
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mirrorlistd.telemetry.counters import Counters
 
 _COUNTME: Final = re.compile(rb"(?:^|&)countme=([1-4])(?=&|$)")
-_ADDRESS: Final = line.ADDRESS.encode()
-_HIDDEN: Final = line.HIDDEN.encode()
+_ADDRESS: Final = statistics_line.ADDRESS.encode()
+_HIDDEN: Final = statistics_line.HIDDEN.encode()
 _SECONDS_A_DAY: Final = 86_400
 # Memo sizes, in entries: queries in use are some hundred, countries 250.
 _TAILS: Final = 4_096
@@ -97,13 +97,13 @@ class StatisticsRecorder:
         if isinstance(resolved, ResolvedQuery) and is_access(resolved):
             found = _COUNTME.findall(query)
             countme = found[-1].decode() if found else None
-            text = line.tail(resolved.query.repo or "", resolved.target.arch or None, countme)
-            made = text.encode(), line.COUNTME.index(countme) if countme else -1
+            text = statistics_line.tail(resolved.query.repo or "", resolved.target.arch or None, countme)
+            made = text.encode(), statistics_line.COUNTME.index(countme) if countme else -1
         return self._tails.remember(query, made) if len(query) <= _LONGEST_REMEMBERED else made
 
     def _middle(self, country: str | None) -> bytes:
         day = datetime.fromtimestamp(self._day * _SECONDS_A_DAY, UTC).date().isoformat()
-        return self._middles.remember(country, line.middle(day, country).encode())
+        return self._middles.remember(country, statistics_line.middle(day, country).encode())
 
 
 def is_access(resolved: ResolvedQuery) -> bool:

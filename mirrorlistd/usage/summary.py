@@ -10,7 +10,7 @@ import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mirrorlistd.usage.line import NOWHERE, Access, LineError, read, token
+from mirrorlistd.usage.statistics_line import NOWHERE, Access, LineError, read, token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,7 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from mirrorlistd.usage.line import COUNTME
+from mirrorlistd.usage.statistics_line import COUNTME
 from mirrorlistd.usage.summary import ARCH, COUNTRY, REPOSITORY, TABLES
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from mirrorlist_snapshot.model import Snapshot
-    from mirrorlistd.pull.watching import Pulls
+    from mirrorlistd.pull.puller_process import Pulls
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.state.service import Service
     from mirrorlistd.state.state import State

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mirrorlistd.pull.watching import Pulls
+    from mirrorlistd.pull.puller_process import Pulls
     from mirrorlistd.state.loading import SentVerdict
 
 PACKET: Final = 1 << 14

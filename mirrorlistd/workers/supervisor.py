@@ -29,11 +29,11 @@ from mirrorlistd.process.gc_policy import freeze_heap
 from mirrorlistd.process.mirrormanager_import import ImportProcess
 from mirrorlistd.process.reload import ReloadOutcomes, keep, settings_for_reload
 from mirrorlistd.process.systemd import notify
-from mirrorlistd.pull.watching import PullWatch
+from mirrorlistd.pull.puller_process import PullWatch
+from mirrorlistd.state.admission import judge
 from mirrorlistd.state.inputs import read
 from mirrorlistd.state.loading import SentVerdict, build
 from mirrorlistd.state.service import Service
-from mirrorlistd.state.verdict import judge
 from mirrorlistd.telemetry.scoreboard import Scoreboard
 from mirrorlistd.workers.messages import Adopt, Done, Keep, Prepare, Pulled, Ready, Reopen, Stop, Up
 from mirrorlistd.workers.pool import SIGNALS, WorkerPool
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from mirrorlistd.process.file_watch import FileWatch
     from mirrorlistd.process.reload import Clock
     from mirrorlistd.process.uvicorn_server import UvicornServer
-    from mirrorlistd.pull.watching import Pulls
+    from mirrorlistd.pull.puller_process import Pulls
     from mirrorlistd.state.state import State
     from mirrorlistd.workers.messages import Channel, ToWorker
     from mirrorlistd.workers.pool import Closable, WorkerSlot

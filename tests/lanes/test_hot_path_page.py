@@ -11,9 +11,9 @@ import pytest
 from mirrorlistd.answering.decider import Decider
 from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.lanes.connection import Guard
-from mirrorlistd.lanes.fast.heads import read_head
+from mirrorlistd.lanes.fast.cached_heads import read_head
+from mirrorlistd.lanes.fast.fast_plan import FastPlan
 from mirrorlistd.lanes.fast.lane import FastLane
-from mirrorlistd.lanes.fast.plan import FastPlan
 from mirrorlistd.lanes.respond import client_of
 from mirrorlistd.memo import Memo
 from mirrorlistd.request.http_head import RequestHead

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mirrorlistd.config import OPTIONS, load_config
-from mirrorlistd.usage.line import read
+from mirrorlistd.usage.statistics_line import read
 from support.paths import ROOT
 from support.processes import SECONDS, Server
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirrorlist_snapshot.embedded import LENGTHS, OwnPrefixes, canonical, ipv4_inside
+from mirrorlist_snapshot.embedded_ipv4 import LENGTHS, OwnPrefixes, canonical, ipv4_inside
 from mirrorlistd.answering.answer import answer
 from mirrorlistd.answering.explain import explain
 from mirrorlistd.errors import ConfigError

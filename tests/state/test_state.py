@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mirrorlist_snapshot.embedded import OwnPrefixes
+from mirrorlist_snapshot.embedded_ipv4 import OwnPrefixes
 from mirrorlist_snapshot.format import encode
 from mirrorlist_snapshot.input_file import SNAPSHOT
 from mirrorlistd.answering.answer import answer

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mirrorlistd.telemetry.counter_row import Row, by_name, by_position, number, row, rows_of
 from mirrorlistd.telemetry.counters import Counters
 from mirrorlistd.telemetry.prometheus import exposition
-from mirrorlistd.telemetry.rows import Row, by_name, by_position, number, row, rows_of
 from mirrorlistd.telemetry.scoreboard import Scoreboard
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mirrorlistd.usage.line import Access, read
+from mirrorlistd.usage.statistics_line import Access, read
 from mirrorlistd.usage.writer import FLUSH_LINES, MAX_LINES, Writer
 from support.processes import SECONDS, Response, Server, eventually, load, stamped, write_snapshot
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlistd.usage import summary as summaries
-from mirrorlistd.usage.line import COUNTME, NOWHERE, Access, token, write
+from mirrorlistd.usage.statistics_line import COUNTME, NOWHERE, Access, token, write
 from mirrorlistd.usage.summary import ARCH, COUNTRY, OTHERS, REPOSITORY, Summary
 from mirrorlistd.usage.summary_report import as_csv, as_json, as_text
 from support.processes import SECONDS

@@ -16,8 +16,8 @@ from mirrorlistd.answering.decider import Decider
 from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.selection.index import Index
 from mirrorlistd.selection.status_file import parse
-from mirrorlistd.web.pages import atlas
-from mirrorlistd.web.pages.atlas import Shade
+from mirrorlistd.web.pages import world_map
+from mirrorlistd.web.pages.world_map import Shade
 from support.readers import HOSTILE, Page, browser, service
 from support.worlds import DE, FR, JP, ask, compiled, decider, hosts, mirror, network
 
@@ -398,8 +398,8 @@ def test_the_map_is_of_the_address_asked_for() -> None:
 def test_every_view_can_be_drawn() -> None:
     """For a reader on each continent, or none, there are the close view, where one helps, and the world."""
     shades = {"DE": Shade(4, 0, "near")}
-    assert [view.name for view in atlas.views(shades, "EU")] == ["Europe", "The world"]
+    assert [view.name for view in world_map.views(shades, "EU")] == ["Europe", "The world"]
     for continent in (None, "AN", "??"):
-        assert [view.name for view in atlas.views(shades, continent)] == ["The world"]
-    assert "<circle" not in atlas.views(shades, "OC")[0].circles
+        assert [view.name for view in world_map.views(shades, continent)] == ["The world"]
+    assert "<circle" not in world_map.views(shades, "OC")[0].circles
     assert compiled(SOURCE).serial == 1

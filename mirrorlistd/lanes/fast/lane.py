@@ -16,8 +16,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mirrorlistd.lanes.connection import Guard
-from mirrorlistd.lanes.fast.heads import read_head, split_head
-from mirrorlistd.lanes.fast.plan import FastPlan
+from mirrorlistd.lanes.fast.cached_heads import read_head, split_head
+from mirrorlistd.lanes.fast.fast_plan import FastPlan
 from mirrorlistd.lanes.fast.shared import Shared
 from mirrorlistd.lanes.respond import client_of, needs_recording, peer_at, respond
 from mirrorlistd.logs import get_logger

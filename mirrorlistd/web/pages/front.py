@@ -13,9 +13,9 @@ from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FIRST_REASON
 from mirrorlistd.answering.explain import describe_place, explain
 from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.render import tiers_of
-from mirrorlistd.web.pages import atlas
-from mirrorlistd.web.pages.atlas import Shade
+from mirrorlistd.web.pages import world_map
 from mirrorlistd.web.pages.html import html
+from mirrorlistd.web.pages.world_map import Shade
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,11 +93,11 @@ def front_page(
         near=near,
         you=describe_place(decider, client.address, client.place, ()),
         address=client.address.text if client.address else None,
-        continents=atlas.CONTINENTS,
+        continents=world_map.CONTINENTS,
         mirrors=len(mirrors),
         rows=rows,
-        land=atlas.land(shades, seen_from["country"]),
-        views=atlas.views(shades, seen_from["continent"]),
+        land=world_map.land(shades, seen_from["country"]),
+        views=world_map.views(shades, seen_from["continent"]),
     )
 
 

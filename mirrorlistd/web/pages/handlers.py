@@ -23,10 +23,10 @@ from mirrorlistd.memo import Memo
 from mirrorlistd.request.accept import preferred
 from mirrorlistd.web.client import accept_of, client_in
 from mirrorlistd.web.pages import lists
-from mirrorlistd.web.pages.atlas import code_of
 from mirrorlistd.web.pages.front import front_page
 from mirrorlistd.web.pages.html import HTML_HEADERS
 from mirrorlistd.web.pages.public import carried, public_mirrors
+from mirrorlistd.web.pages.world_map import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from mirrorlistd.web.pages.atlas import country_name
+from mirrorlistd.web.pages.world_map import country_name
 
 if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Snapshot

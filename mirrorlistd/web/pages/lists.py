@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.answering.plan import ResolvedQuery
-from mirrorlistd.web.pages.atlas import CONTINENTS
 from mirrorlistd.web.pages.html import html
 from mirrorlistd.web.pages.public import list_query, shares
+from mirrorlistd.web.pages.world_map import CONTINENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from typing import Final
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.country_names import continent_named, country_named, is_continent
-from mirrorlist_snapshot.embedded import canonical
+from mirrorlist_snapshot.embedded_ipv4 import canonical
 from mirrorlist_snapshot.format import MAX_TIME
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS
 from mirrorlist_snapshot.source.rule_error import RuleError, number, shown

@@ -21,7 +21,7 @@ from mirrorlist_snapshot.records import (
     RepositoryRecord,
 )
 from mirrorlist_snapshot.source.mirrormanager import ImportedCache, read_mirrormanager
-from mirrorlist_snapshot.source.mirrormanager.framing import MAX_RECORD
+from mirrorlist_snapshot.source.mirrormanager.protobuf_framing import MAX_RECORD
 from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 from support import caches
 from support.caches import directory, encode, pair, small_cache

@@ -33,8 +33,8 @@ from mirrorlist_snapshot.records import CategoryRecord, NetworkRecords
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.mirrormanager import contents, hosts
 from mirrorlist_snapshot.source.mirrormanager.cache import read_cache
-from mirrorlist_snapshot.source.mirrormanager.framing import CutError
 from mirrorlist_snapshot.source.mirrormanager.placement import apply_rule, place_directories
+from mirrorlist_snapshot.source.mirrormanager.protobuf_framing import CutError
 from mirrorlist_snapshot.source.mirrormanager.side_files import read_continents, read_networks
 from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
 

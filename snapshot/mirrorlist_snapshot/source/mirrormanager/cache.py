@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from mirrorlist_snapshot.source.mirrormanager.framing import FramedRecords
+from mirrorlist_snapshot.source.mirrormanager.protobuf_framing import FramedRecords
 from mirrorlist_snapshot.source.mirrormanager.schema import RecordError, fields_of, parse, rest_of
 
 if TYPE_CHECKING:

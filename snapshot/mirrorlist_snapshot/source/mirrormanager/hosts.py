@@ -6,7 +6,7 @@ from ipaddress import IPv6Network, ip_network
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.countries import country_code
-from mirrorlist_snapshot.embedded import canonical
+from mirrorlist_snapshot.embedded_ipv4 import canonical
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, DEFAULT_BANDWIDTH, ClientNetblock
 from mirrorlist_snapshot.records import ContentRecord, MirrorRecord
 from mirrorlist_snapshot.source import rules

@@ -9,7 +9,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.countries import CONTINENT_OF, country_code
-from mirrorlist_snapshot.embedded import canonical
+from mirrorlist_snapshot.embedded_ipv4 import canonical
 from mirrorlist_snapshot.model import CONTINENTS
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _prefix(word: bytes) -> tuple[int, int, int] | None:
 
 def _may_hold_ipv4(first: int) -> bool:
     """Whether an IPv6 address may hold an IPv4 address: few networks of the file do."""
-    return first >> 112 in {0, 0x64, 0x2002} or first >> 96 == 0x2001_0000  # noqa: PLR2004 - prefixes of `embedded`
+    return first >> 112 in {0, 0x64, 0x2002} or first >> 96 == 0x2001_0000  # noqa: PLR2004 - prefixes of `embedded_ipv4`
 
 
 def _bits(family: int) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from mirrorlistd import logs
 from mirrorlistd.pull.attempt_report import AttemptReport
-from mirrorlistd.pull.child import ChildProcess
+from mirrorlistd.pull.child_process import ChildProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mirrorlistd.usage.line import COUNTME, Access, LineError, read, write
+from mirrorlistd.usage.statistics_line import COUNTME, Access, LineError, read, write
 
 VALUES = st.one_of(st.none(), st.text(min_size=1, max_size=20), st.sampled_from(["-", "N/A", "a b", "x;y", "%41"]))
 REPOS = st.text(min_size=1, max_size=20) | st.sampled_from(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.console import parse_real, parse_whole
-from mirrorlist_snapshot.embedded import LENGTHS, OwnPrefixes
+from mirrorlist_snapshot.embedded_ipv4 import LENGTHS, OwnPrefixes
 from mirrorlist_snapshot.errors import StoreError
 from mirrorlist_snapshot.publishing.stores import split_url
 
