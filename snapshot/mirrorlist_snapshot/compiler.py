@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.model import (
+    MAX_CATEGORIES,
     MAX_MIRRORS,
     CarrierSets,
     Category,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_CATEGORIES: Final = 0x1_0000
-"""Category numbers are u16 in keys."""
 _PROTOCOL_RANK: Final = {"https": 0, "http": 1}
 _FAMILIES: Final = ((4, 32), (6, 128))
 

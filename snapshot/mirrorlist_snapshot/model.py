@@ -22,8 +22,23 @@ BANDWIDTH_RANGE: Final = (1, 1_000_000)
 """Mbit/s; bandwidths are kept within this range, so that a typing mistake cannot attract all traffic."""
 CONTINENTS: Final = ("AF", "AN", "AS", "EU", "NA", "OC", "SA")
 """The continent codes that all geo databases use."""
-MAX_MIRRORS: Final = 0xFFFF
-"""Mirror numbers are u16 in the file."""
+# What a snapshot may have of everything that readers keep as objects: ten times the design point and more, so that a
+# reader takes a small multiple of the file's size.
+MAX_MIRRORS: Final = 10_000
+MAX_CATEGORIES: Final = 4_000
+MAX_REPOSITORIES: Final = 10_000
+MAX_REPOSITORY_DIRECTORIES: Final = 20_000
+"""Of all repositories together, one for each architecture."""
+MAX_CONTENTS: Final = 100_000
+"""Categories of all mirrors together."""
+MAX_CLIENT_NETBLOCKS: Final = 200_000
+"""Of all mirrors together."""
+MAX_CLIENT_ASNS: Final = 100_000
+"""Of all mirrors together."""
+MAX_CHAINS: Final = 400_000
+"""Distinct chains of client netblocks; each netblock can add two."""
+MAX_CHAIN_MATCHES: Final = 1_000_000
+"""Of all chains together."""
 
 
 class CategoryKind(StrEnum):
@@ -157,6 +172,10 @@ class NetblockMatch:
     exclusive: bool
 
 
+_BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
+"""Byte -> its bits that are one."""
+
+
 @dataclass(frozen=True, slots=True)
 class CarrierSets:
     """Numbered sets of mirrors, one bit a mirror: bit m of byte m // 8, lowest bit first."""
@@ -175,8 +194,10 @@ class CarrierSets:
 
     def members(self, number: int) -> list[int]:
         """The mirror numbers in a set, ascending; IndexError past the end."""
-        bits = self.bits(number)
-        return [mirror for mirror in range(8 * self.width) if bits >> mirror & 1]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        packed = self.data[number * self.width : (number + 1) * self.width]
+        return [8 * place + bit for place, byte in enumerate(packed) if byte for bit in _BITS[byte]]
 
     def bits(self, number: int) -> int:
         """A set as one integer, bit m for mirror m; IndexError past the end."""

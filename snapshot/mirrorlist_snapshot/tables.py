@@ -204,9 +204,9 @@ class NetTable:
         self._values = read_u32s(data[values:])
         # The first 8 bytes of each start (all 4 of IPv4) as machine integers. C bisects these; only starts that share
         # their first 8 bytes are compared further.
-        lead = min(width, 8)
-        leads = array("I" if lead == 4 else "Q")  # noqa: PLR2004 - bytes of an IPv4 address
-        leads.frombytes(self._starts if lead == width else b"".join(self._start(row)[:lead] for row in range(count)))
+        leads = array("I" if width == 4 else "Q")  # noqa: PLR2004 - bytes of an IPv4 address
+        leads.frombytes(self._starts)
+        leads = leads[:: width // leads.itemsize]
         if sys.byteorder == "little":
             leads.byteswap()
         self._leads = leads

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from mirrorlist_snapshot.errors import SnapshotError
-from mirrorlist_snapshot.model import DirectoryTable, NetblockMatch
+from mirrorlist_snapshot.model import MAX_CHAIN_MATCHES, MAX_CHAINS, DirectoryTable, NetblockMatch
 from mirrorlist_snapshot.tables import KeyTable, read_u16s, read_u32s, steps_within, write_integers
 
 MAX_SETS: Final = 0x1_0000
@@ -39,6 +39,9 @@ def unpack_chains(rows: memoryview, matches: memoryview) -> tuple[tuple[Netblock
         raise SnapshotError("an empty netblock chain 0", "none or another")
     if len(matches) % _MATCH.size or starts[-1] != len(matches) // _MATCH.size:
         raise SnapshotError(f"{starts[-1]} netblock matches of {_MATCH.size} bytes", f"{len(matches)} bytes")
+    if len(starts) - 1 > MAX_CHAINS or starts[-1] > MAX_CHAIN_MATCHES:
+        limits = f"at most {MAX_CHAINS} netblock chains of {MAX_CHAIN_MATCHES} matches in all"
+        raise SnapshotError(limits, f"{len(starts) - 1} chains of {starts[-1]}", "split the snapshot")
     if not steps_within(rows[4:], 1, _CHAIN_BITS):
         raise SnapshotError("netblock chains of at least one match each", "an empty or backward one")
     words = read_u32s(matches)

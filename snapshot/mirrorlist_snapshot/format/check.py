@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING, Final
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format.bulk import MAX_SETS
 from mirrorlist_snapshot.format.files import FileTable
-from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS, MAX_MIRRORS, CategoryKind
+from mirrorlist_snapshot.model import (
+    BANDWIDTH_RANGE,
+    CONTINENTS,
+    MAX_CATEGORIES,
+    MAX_CHAIN_MATCHES,
+    MAX_CHAINS,
+    MAX_CLIENT_ASNS,
+    MAX_CLIENT_NETBLOCKS,
+    MAX_CONTENTS,
+    MAX_MIRRORS,
+    MAX_REPOSITORIES,
+    MAX_REPOSITORY_DIRECTORIES,
+    CategoryKind,
+)
 from mirrorlist_snapshot.tables import highest
 from mirrorlist_snapshot.tiers import MAX_NEIGHBOUR_GROUPS
 
@@ -24,16 +37,17 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Category, Mirror, Overrides, Repository, Snapshot
     from mirrorlist_snapshot.tables import KeyTable
 
-MAX_CATEGORIES: Final = 0x1_0000
-"""Category numbers are u16 in keys."""
 MAX_ASN: Final = 0xFFFF_FFFF
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """What no name or path may hold: it would break a line, or could not be encoded."""
 _UNCLEAN: Final = re.compile(rf"{_CONTROL.pattern}|(?:\A|/)\.{{0,2}}(?:/|\Z)")
 """A control character, or an empty, `.` or `..` segment."""
-_URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)://[!#-;=?-\[\]_a-z~]*/")
-"""An absolute URL of the characters of RFC 3986, ending in a slash; its group is the protocol."""
+_URL: Final = re.compile(
+    r"([a-z][a-z0-9+.-]*)://(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?/(?:[!#-;=?-\[\]_a-z~]*/)?"
+)
+"""An absolute URL with a host that ends in a slash (RFC 3986); its groups are protocol, IPv6 address, port."""
+_MAX_PORT: Final = 0xFFFF
 _PREFIX: Final = re.compile(r"[0-9a-f.:]{2,45}/[0-9]{1,3}")
 
 
@@ -59,6 +73,9 @@ def _categories(categories: tuple[Category, ...]) -> None:
 
 def _mirrors(mirrors: tuple[Mirror, ...], categories: int) -> None:
     _at_most("mirrors", len(mirrors), MAX_MIRRORS)
+    _at_most("AS numbers of mirrors", sum(len(mirror.asns) for mirror in mirrors), MAX_CLIENT_ASNS)
+    _at_most("netblocks of mirrors", sum(len(mirror.netblocks) for mirror in mirrors), MAX_CLIENT_NETBLOCKS)
+    _at_most("contents of mirrors", sum(len(mirror.contents) for mirror in mirrors), MAX_CONTENTS)
     _distinct("mirror", [mirror.name for mirror in mirrors])
     low, high = BANDWIDTH_RANGE
     for mirror in mirrors:
@@ -90,24 +107,37 @@ def _urls(name: str, urls: tuple[str, ...]) -> None:
     protocols: list[str] = []
     for url in urls:
         match = _URL.fullmatch(url)
-        if match is None:
-            raise SnapshotError("an absolute URL in ASCII that ends in a slash", f"{url!r} of mirror {name}")
+        if match is None or not _has_host(match[2], match[3]):
+            raise SnapshotError(
+                "an absolute URL in ASCII with a host that ends in a slash", f"{url!r} of mirror {name}"
+            )
         protocols.append(match[1])
     if not protocols or len(set(protocols)) < len(protocols) or "https" in protocols[1:]:
         raise SnapshotError("one URL per protocol, https first", f"{' '.join(urls) or 'none'} of mirror {name}")
 
 
+def _has_host(ipv6: str | None, port: str | None) -> bool:
+    """Whether the parts of a URL that a pattern does not check are valid."""
+    try:
+        return (ipv6 is None or bool(ipaddress.IPv6Address(ipv6))) and (port is None or 1 <= int(port) <= _MAX_PORT)
+    except ValueError:
+        return False
+
+
 def _repositories(repositories: tuple[Repository, ...], categories: int) -> None:
+    _at_most("repositories", len(repositories), MAX_REPOSITORIES)
+    places = sum(len(repository.directories) for repository in repositories)
+    _at_most("directories of repositories", places, MAX_REPOSITORY_DIRECTORIES)
     _ascending("repositories", [repository.name for repository in repositories])
     for repository in repositories:
         name = repository.name
         _text("a repository's name", name)
-        places = repository.directories
-        arches = [place.arch for place in places]
+        directories = repository.directories
+        arches = [place.arch for place in directories]
         if not arches or (len(arches) > 1 and not all(arches)):
             raise SnapshotError("one directory per architecture, or one without", f"{arches} of repository {name}")
         _ascending(f"architectures of repository {name}", arches)
-        for place in places:
+        for place in directories:
             _text(f"an architecture of repository {name}", place.arch, empty=True)
             _path(f"a path of repository {name}", place.path)
             if not 0 <= place.category < categories:
@@ -164,6 +194,8 @@ def set_width(mirrors: int) -> int:
 
 def _netblocks(snapshot: Snapshot) -> None:
     chains, mirrors = snapshot.netblock_chains, len(snapshot.mirrors)
+    _at_most("netblock chains", len(chains), MAX_CHAINS)
+    _at_most("matches of netblock chains", sum(map(len, chains)), MAX_CHAIN_MATCHES)
     if not chains or chains[0]:
         raise SnapshotError("an empty netblock chain 0", "none or another")
     if max((match.mirror for chain in chains for match in chain), default=-1) >= mirrors:

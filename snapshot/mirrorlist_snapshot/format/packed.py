@@ -7,8 +7,9 @@ MAX_ITEM bytes, and frees what the model does not keep before it reads the next 
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from reprlib import repr as brief
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 import msgpack  # type: ignore[import-untyped] # pyright: ignore[reportMissingTypeStubs] - it has no types
 
@@ -16,6 +17,8 @@ from mirrorlist_snapshot.errors import SnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+C = TypeVar("C", bound=Sized)
 
 MAX_ITEM: Final = 1 << 20
 """Bytes of one item: a mirror with 40,000 client netblocks."""
@@ -67,9 +70,9 @@ class Fields:
                 self._wrong(key, "an array of non-negative integers", value)
         return cast("tuple[int, ...]", values)
 
-    def maps(self, key: str) -> list[Fields]:
-        """Return an array of maps; empty if it is left out."""
-        return [Fields(f"{key} of {self._place}", value) for value in self._array(key)]
+    def maps(self, key: str, budget: Budget) -> list[Fields]:
+        """Return an array of maps, counted before it is copied; empty if it is left out."""
+        return [Fields(f"{key} of {self._place}", value) for value in budget.spend(self._array(key))]
 
     def map(self, key: str) -> dict[str, object]:
         """Return a map with string keys, its values unchecked; empty if it is left out."""
@@ -91,6 +94,23 @@ class Fields:
         raise SnapshotError(f"{expected} as {key} of {self._place}", brief(value))
 
 
+class Budget:
+    """A limit for the number of items in all arrays of one kind."""
+
+    def __init__(self, what: str, most: int) -> None:
+        """Allow `most` items; `what` names them in messages."""
+        self._what = what
+        self._most = most
+        self._spent = 0
+
+    def spend(self, items: C) -> C:
+        """Count the items of an array and return it; raise SnapshotError above the limit."""
+        self._spent += len(items)
+        if self._spent > self._most:
+            raise SnapshotError(f"at most {self._most} {self._what}", f"{self._spent} or more", "split the snapshot")
+        return items
+
+
 def texts(place: str, values: object) -> tuple[str, ...]:
     """Return `values` as an array of strings; raise SnapshotError for anything else."""
     items = cast("tuple[object, ...]", values)
@@ -99,13 +119,15 @@ def texts(place: str, values: object) -> tuple[str, ...]:
     return cast("tuple[str, ...]", items)
 
 
-def array_of_maps(place: str, data: memoryview) -> Iterator[Fields]:
-    """Yield the items of a section that is one array of maps, one at a time; `place` names an item in messages."""
+def array_of_maps(place: str, data: memoryview, most: int) -> Iterator[Fields]:
+    """Yield the items, at most `most`, of a section that is one array of maps, one at a time; `place` names an item."""
     try:
         # The buffer is msgpack's copy of the section; a limit of 0 would mean 100 MB.
         unpacker = _msgpack.Unpacker(max_buffer_size=len(data) or 1)
         unpacker.feed(data)
         count = unpacker.read_array_header()
+        if count > most:
+            raise SnapshotError(f"at most {most} items ({place})", str(count), "split the snapshot")
         start = unpacker.tell()
         for number in range(count):
             unpacker.skip()

@@ -5,10 +5,12 @@ Keys and defaults are those of FORMAT.md. This module checks types; `check` chec
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format.packed import (
+    Budget,
     Fields,
     array_of_maps,
     pack_array,
@@ -19,6 +21,13 @@ from mirrorlist_snapshot.format.packed import (
 )
 from mirrorlist_snapshot.model import (
     DEFAULT_BANDWIDTH,
+    MAX_CATEGORIES,
+    MAX_CLIENT_ASNS,
+    MAX_CLIENT_NETBLOCKS,
+    MAX_CONTENTS,
+    MAX_MIRRORS,
+    MAX_REPOSITORIES,
+    MAX_REPOSITORY_DIRECTORIES,
     Category,
     CategoryKind,
     ClientNetblock,
@@ -32,6 +41,8 @@ from mirrorlist_snapshot.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MAX_COUNTRIES: Final = 26 * 26
+"""Distinct codes of two capital letters."""
 _CATEGORY: Final[dict[str, Any]] = {"kind": str(CategoryKind.LISTED), "top": ""}
 _MIRROR: Final[dict[str, Any]] = {
     "country": None,
@@ -74,7 +85,7 @@ def unpack_categories(data: memoryview) -> tuple[Category, ...]:
     """Section Category."""
     return tuple(
         Category(name=one.text("name"), kind=_kind(one.text("kind", _CATEGORY["kind"])), top=one.text("top", ""))
-        for one in array_of_maps("category", data)
+        for one in array_of_maps("category", data, MAX_CATEGORIES)
     )
 
 
@@ -114,25 +125,36 @@ def _pack_mirror(mirror: Mirror) -> dict[str, Any]:
 
 def unpack_mirrors(data: memoryview) -> tuple[Mirror, ...]:
     """Section Mirrors."""
+    asns = Budget("AS numbers of mirrors", MAX_CLIENT_ASNS)
+    netblocks = Budget("netblocks of mirrors", MAX_CLIENT_NETBLOCKS)
+    contents = Budget("contents of mirrors", MAX_CONTENTS)
     return tuple(
         Mirror(
             name=one.text("name"),
             country=one.optional_text("country"),
             bandwidth=one.number("bandwidth", DEFAULT_BANDWIDTH),
-            asns=one.numbers("asns"),
-            netblocks=_netblocks(one.texts("netblocks"), frozenset(one.numbers("exclusive"))),
+            asns=asns.spend(one.numbers("asns")),
+            netblocks=_netblocks(netblocks.spend(one.texts("netblocks")), frozenset(one.numbers("exclusive"))),
             private=one.flag("private", default=False),
             fallback=one.flag("fallback", default=False),
             active=one.flag("active", default=True),
-            allowed_countries=one.texts("allowed"),
-            denied_countries=one.texts("denied"),
+            allowed_countries=_countries(one, "allowed"),
+            denied_countries=_countries(one, "denied"),
             contents=tuple(
                 Content(category=content.number("category", 0), urls=content.texts("urls"))
-                for content in one.maps("contents")
+                for content in one.maps("contents", contents)
             ),
         )
-        for one in array_of_maps("mirror", data)
+        for one in array_of_maps("mirror", data, MAX_MIRRORS)
     )
+
+
+def _countries(mirror: Fields, key: str) -> tuple[str, ...]:
+    """Return a mirror's array of countries; equal codes are one object."""
+    countries = mirror.texts(key)
+    if len(countries) > MAX_COUNTRIES:
+        raise SnapshotError(f"at most {MAX_COUNTRIES} countries as {key}", str(len(countries)))
+    return tuple(map(sys.intern, countries))
 
 
 def _netblocks(prefixes: tuple[str, ...], exclusive: frozenset[int]) -> tuple[ClientNetblock, ...]:
@@ -164,6 +186,7 @@ def pack_repositories(repositories: tuple[Repository, ...]) -> bytes:
 
 def unpack_repositories(data: memoryview) -> tuple[Repository, ...]:
     """Section Repos."""
+    directories = Budget("directories of repositories", MAX_REPOSITORY_DIRECTORIES)
     return tuple(
         Repository(
             name=one.text("name"),
@@ -174,10 +197,10 @@ def unpack_repositories(data: memoryview) -> tuple[Repository, ...]:
                     category=place.number("category", 0),
                     path=place.text("path", ""),
                 )
-                for place in one.maps("directories")
+                for place in one.maps("directories", directories)
             ),
         )
-        for one in array_of_maps("repository", data)
+        for one in array_of_maps("repository", data, MAX_REPOSITORIES)
     )
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.compiler import MAX_CATEGORIES
-from mirrorlist_snapshot.model import MAX_MIRRORS
+from mirrorlist_snapshot.model import MAX_CATEGORIES, MAX_MIRRORS
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.validation import did_you_mean
 

@@ -72,18 +72,42 @@ def of(*urls: str) -> dict[str, Any]:
             ({"mirrors": (mirror("m", denied_countries=("EUR",)),)}, "capital letters"),
             ({"mirrors": (mirror("m", bandwidth=0),)}, "bandwidth"),
             ({"mirrors": (mirror("m", asns=(0,)),)}, "AS numbers"),
-            ({"mirrors": (mirror("m"),) * 65_536}, "at most 65535 mirrors"),
+            ({"mirrors": (mirror("m"),) * 10_001}, "at most 10000 mirrors"),
             (of("https://m/pub"), "ends in a slash"),
             (of("https://m/\n/"), "ends in a slash"),
             (of("https://m/é/"), "ends in a slash"),
             (of("https://m/ /"), "ends in a slash"),
             (of("https://m/\n"), "ends in a slash"),
             (of("m/"), "absolute URL"),
+            *(
+                (of(url), "with a host")
+                for url in (
+                    *("https://[/", "https://]/", "https://[::1/", "https://[::g]/", "https://[v1.x]/", "https:///"),
+                    *(
+                        "https://:80/",
+                        "https://m:0/",
+                        "https://m:65536/",
+                        "https://m:x/",
+                        "https://a:b:c/",
+                        "https://@/",
+                    ),
+                    *("https://u@m/", "https://m?/", "https://m#/", "https://a%zz/", "https://m"),
+                )
+            ),
+            (of(*["https://m/"] * 2), "one URL per protocol"),
             (of("http://m/", "https://m/"), "https first"),
             (of("http://m/", "http://n/"), "one URL per protocol"),
             (of(), "one URL per protocol"),
             ({"mirrors": (mirror("m", contents=(Content(category=1, urls=("https://m/",)),)),)}, "categories below 1"),
             ({"mirrors": (mirror("m", contents=mirror("m").contents * 2),)}, "ascending categories"),
+            ({"repositories": (repository(""),) * 10_001}, "at most 10000 repositories"),
+            ({"repositories": (repository(*["a"] * 20_001),)}, "at most 20000 directories of repositories"),
+            ({"categories": ONE.categories * 4_001}, "at most 4000 categories"),
+            ({"mirrors": (mirror("m", asns=(1,) * 100_001),)}, "at most 100000 AS numbers"),
+            ({"mirrors": (mirror("m", netblocks=SMALL.mirrors[0].netblocks * 100_001),)}, "at most 200000 netblocks"),
+            ({"mirrors": (mirror("m", contents=mirror("m").contents * 100_001),)}, "at most 100000 contents"),
+            ({"netblock_chains": ((),) + ((MATCH,),) * 400_000}, "at most 400000 netblock chains"),
+            ({"netblock_chains": ((), (MATCH,) * 1_000_001)}, "at most 1000000 matches"),
             ({"repositories": (repository(""), repository(""))}, "ascending order"),
             ({"repositories": (repository(),)}, "per architecture"),
             ({"repositories": (repository("", "x86_64"),)}, "per architecture"),
@@ -207,6 +231,13 @@ def test_unused_bytes_of_file_versions_are_zero() -> None:
     use(snapshot_format.decode(data))
     with pytest.raises(SnapshotError, match="no hash"):
         snapshot_format.verify(data)
+
+
+@pytest.mark.parametrize("url", ["https://[2001:db8::1]:8443/", "https://m:1/", "http://M.example/[x]/", "x://m//"])
+def test_urls_with_a_host_can_be_written(url: str) -> None:
+    """A name or an IPv6 address, with or without a port, is a host."""
+    written = snapshot_format.encode(replace(ONE, **of(url)))
+    assert snapshot_format.decode(written).mirrors[0].contents[0].urls == (url,)
 
 
 def test_every_country_of_the_model_can_be_written() -> None:

@@ -16,7 +16,7 @@ from mirrorlist_snapshot.format import container
 from mirrorlist_snapshot.model import (
     DirectoryTable,
 )
-from mirrorlist_snapshot.tables import KeyTable
+from mirrorlist_snapshot.tables import KeyTable, write_integers
 from support.snapshot_files import cases, seal, small_snapshot, use, with_sections
 from support.snapshots import mirror, snapshot_of
 
@@ -219,6 +219,12 @@ def test_hostile_sections_are_refused(section: str, content: bytes, message: str
 MEBIBYTE = 1 << 20
 
 
+def ranges_6(count: int) -> bytes:
+    """A netblock table of so many IPv6 ranges."""
+    starts = b"".join(number.to_bytes(16, "big") for number in range(count))
+    return count.to_bytes(4, "little") + starts + bytes(4 * count)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("section", "content"),
@@ -232,12 +238,24 @@ MEBIBYTE = 1 << 20
             ("Places", lambda: packed([""] * 8 * MEBIBYTE)),
             ("Aliases", lambda: b"\xdf\xff\xff\xff\xff" + bytes(8 * MEBIBYTE)),
             ("DirKeys", lambda: b"\xff\xff\xff\xff" + bytes(8 * MEBIBYTE)),
+            # What can be kept: short items that become large objects.
+            ("Mirrors", lambda: packed([{"name": str(n)} for n in range(60_000)])),
+            ("Mirrors", lambda: packed([{"name": str(n), "denied": ["DE"] * 300_000} for n in range(8)])),
+            ("Mirrors", lambda: packed([{"name": str(n), "netblocks": ["::/0"] * 150_000} for n in range(8)])),
+            ("Mirrors", lambda: packed([{"name": str(n), "asns": [7] * 900_000} for n in range(8)])),
+            ("Category", lambda: packed([{"name": str(n)} for n in range(65_000)])),
+            ("Repos", lambda: packed([{"name": f"{n:07}", "directories": [{}]} for n in range(100_000)])),
+            ("Repos", lambda: packed([{"name": str(n), "directories": [{}] * 900_000} for n in range(8)])),
+            ("ChainRow", lambda: write_integers("I", [0, *range(1_000_000)])),
+            ("Client6", lambda: ranges_6(400_000)),
         ]
     ),
 )
 def test_hostile_sizes_take_bounded_memory(section: str, content: Callable[[], bytes]) -> None:
     """Counts and nesting that promise or unfold to far more than the file take at most 12 times its size."""
-    data = with_sections(WRITTEN, {section: content()})
+    built = content()
+    more = {"ChainHit": bytes([0, 0, 8, 0]) * (len(built) // 4 - 2)} if section == "ChainRow" else {}
+    data = with_sections(WRITTEN, {section: built} | more)
     tracemalloc.start()
     try:
         loads_or_refuses(data)
