@@ -56,7 +56,9 @@ def running(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
     """The proxy, and a server behind it that trusts its Unix socket, as deploy/mirrorlistd.toml has it."""
     snapshot = write_snapshot(tmp_path_factory.mktemp("snapshot") / "mirrors.mls", SOURCE)
     with proxy(kind) as made:
-        flags = ("--snapshot", str(snapshot), "--uds", str(made.folder / "http"), "--trusted-proxy", "unix")
+        # The proxies give up root, and share no group with the server.
+        socket = ("--uds", str(made.folder / "http"), "--uds-mode", "666")
+        flags = ("--snapshot", str(snapshot), *socket, "--trusted-proxy", "unix")
         with Server(*flags), made.running() as process:
             wait_until_up(made.at())
             yield made, process
