@@ -187,13 +187,13 @@ def test_one_category_needs_no_name(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        pytest.param(["--file-details", "tree"], "Write CATEGORY=TREE; categories: c, listed", id="no name"),
+        pytest.param(["--file-details", "tree"], "write CATEGORY=TREE; categories: c, listed", id="no name"),
         pytest.param(["--file-details", "x=tree"], "there is no category 'x'; categories: c, listed", id="unknown"),
-        pytest.param(["--file-details", "c="], "name a directory behind the =", id="no tree"),
+        pytest.param(["--file-details", "c="], "write a directory after the =", id="no tree"),
         pytest.param([*BOTH, "--file-details", "c=listed"], "category c is given twice", id="twice"),
         pytest.param([*BOTH, "--file-details-name", "../x"], "must be a path below", id="name"),
-        pytest.param([*BOTH, "--keep-alternates", "nan"], "is no number of days", id="not a number"),
-        pytest.param([*BOTH, "--keep-alternates", "-1"], "is no number of days", id="negative"),
+        pytest.param([*BOTH, "--keep-alternates", "nan"], "expected a number of days from 0", id="not a number"),
+        pytest.param([*BOTH, "--keep-alternates", "-1"], "expected a number of days from 0", id="negative"),
         pytest.param(["--trust-mtime"], "need --file-details", id="nothing to do"),
     ],
 )
@@ -209,7 +209,7 @@ def test_wrong_usage(folder: Path, flags: list[str], message: str) -> None:
     ("flags", "named"),
     [
         pytest.param(["--file-details", "c=missing"], "missing: cannot be read: No such file", id="tree"),
-        pytest.param([*BOTH, "--previous", "missing.mls"], "missing.mls: No such file", id="previous"),
+        pytest.param([*BOTH, "--previous", "missing.mls"], "missing.mls: cannot be read: No such file", id="previous"),
         pytest.param([*BOTH, "--previous", "s.toml"], "s.toml: expected", id="no snapshot"),
     ],
 )
@@ -225,7 +225,7 @@ def test_a_damaged_snapshot_in_place_is_replaced(folder: Path) -> None:
     """Without alternates, and with a warning that says so."""
     (folder / "a.mls").write_bytes(b"damaged")
     result = run(folder, "-o", "a.mls", *BOTH)
-    assert "a.mls: warning: cannot be read, so no file has alternates: " in result.stderr
+    assert "a.mls: warning: cannot be used, so no file has alternates: " in result.stderr
     assert details_in(folder / "a.mls", "listed", "main/core.db") is not None
 
 
