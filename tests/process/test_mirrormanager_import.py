@@ -115,7 +115,7 @@ def test_how_much_may_be_lost_is_the_servers_setting(folder: Path, workers: str)
         server.send_sighup()
         refused = server.wait_for_log("reload failed, the old state keeps serving")["error"]
         assert "1 of 6 directories (16.7 %)" in refused
-        assert refused.endswith("if that is meant, raise --max-loss")
+        assert refused.endswith("if that is intended, raise --max-loss")
         config.write_text("max-loss = 17\n", encoding="utf-8")
         server.send_sighup()
         server.wait_for_log("reloaded")
