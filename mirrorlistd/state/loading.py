@@ -41,6 +41,8 @@ _PROBES: Final = ("193.0.6.139", "202.12.29.205", "2001:db8::1", "127.0.0.1")
 """One address of each kind that must be answerable before a State serves."""
 _PROBED_AT_ONCE: Final = 32
 """Repositories after which the memos of the probe are emptied: a process seldom returns memory to the system."""
+_PROBE_RANKS: Final = 2_000_000
+"""Mirrors that the probe ranks at most, over all repositories: seven times the design point, some seconds of work."""
 
 
 def load(
@@ -108,10 +110,15 @@ def _kept(before: State | None) -> State:
 
 
 def _probe(decider: Decider) -> None:
-    """Answer one request for every repository, from each kind of address, so that a defect shows before the swap."""
+    """Answer one request for every repository, from each kind of address, so that a defect shows before the swap.
+
+    Of a snapshot far beyond the design point repositories at even distances are taken: no file holds a start up.
+    """
+    snapshot = decider.index.snapshot
+    step = 1 + len(snapshot.repositories) * len(snapshot.mirrors) // _PROBE_RANKS
     random = Random(0)  # noqa: S311 - a throw-away shuffle, not a secret
     addresses = [parse_address(text) for text in _PROBES]
-    for number, repository in enumerate(decider.index.snapshot.repositories):
+    for number, repository in enumerate(snapshot.repositories[::step]):
         if number % _PROBED_AT_ONCE == 0:
             for memo in decider.memos:
                 memo.clear()
