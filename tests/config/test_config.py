@@ -312,6 +312,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         assert problem.startswith(f"--config: {tmp_path / name}: {found}")
 
 
+@pytest.mark.slow
 def test_many_mistakes_take_no_long_time(tmp_path: Path) -> None:
     """Each mistake is found at its line; hints, which take time, are for the first ones only."""
     file = written(tmp_path, "".join(f"mistake_{number} = 1\n" for number in range(40_000)))
@@ -322,6 +323,7 @@ def test_many_mistakes_take_no_long_time(tmp_path: Path) -> None:
     assert time.process_time() - started < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

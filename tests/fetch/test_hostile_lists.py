@@ -11,6 +11,8 @@ from mirrorlistd.compare.answers import read_answer
 from mirrorlistd.fetch.errors import ClientError
 from mirrorlistd.fetch.lists import from_headers, parse, sniff
 
+pytestmark = pytest.mark.slow
+
 SIZE = 1 << 20
 V3 = '<metalink version="3.0" xmlns="http://www.metalinker.org/">'
 DOCUMENTS = {

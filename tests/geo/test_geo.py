@@ -255,6 +255,7 @@ def test_what_cannot_be_a_database_is_refused_before_it_is_copied(tmp_path: Path
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
+@pytest.mark.slow
 def test_a_sparse_file_that_looks_like_a_database_takes_no_memory(tmp_path: Path) -> None:
     """With the mark of a database at its end it is copied with its holes, and refused."""
     path = tmp_path / "sparse.mmdb"

@@ -436,6 +436,7 @@ def test_both_lanes_count_alike() -> None:
     assert counted[0] == counted[1]
 
 
+@pytest.mark.slow
 def test_a_defect_is_the_other_lanes_to_tell(caplog: pytest.LogCaptureFixture) -> None:
     """An exception in the fast lane becomes the 500 of the ASGI lane, and its log line."""
     serving = service()
@@ -456,6 +457,7 @@ def unusable_plan(serving: Service) -> None:
         serving.state.fast_plans[key] = object()
 
 
+@pytest.mark.slow
 def test_a_defect_of_the_fast_lane_alone_costs_no_answer(capsys: pytest.CaptureFixture[str]) -> None:
     """The client is answered once, as ever; the exceptions are counted in /metrics, and the log has some of them."""
     serving = service()

@@ -52,6 +52,7 @@ def test_an_absolute_form_means_its_path(authority: str, scheme: str) -> None:
         assert ask("GET", base + path) == ask("GET", path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("authority", AUTHORITIES)
 def test_an_absolute_form_without_a_path_means_the_top(authority: str) -> None:
     """With and without a query, which may hold slashes; for other methods, too."""

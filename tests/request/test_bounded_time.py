@@ -28,6 +28,8 @@ from support.wires import service
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 0.005
 """A few hundred microseconds on a busy machine, and for inputs of twice the length that is allowed."""
 

@@ -275,6 +275,7 @@ def test_strangers_learn_nothing_of_the_status_file() -> None:
     assert "secret" not in json.dumps(explain(decider(said), b"repo=r", at(DE), Random(1), full=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text"),
     {

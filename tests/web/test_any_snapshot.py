@@ -28,6 +28,8 @@ from support.worlds import DE, NOWHERE, PLACES, Map, state_of
 if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Mirror, Snapshot
 
+pytestmark = pytest.mark.slow
+
 ODD_COUNTRIES = ("XX", "ZZ", "AA", "UK", "EU", "QQ")
 ODD_URLS = (
     *("https://[/", "https://]/", "https://[::1/", "https://a:b:c/", "https://a:99999/", "https://:80/", "https:///"),

@@ -6,6 +6,8 @@ import pytest
 
 from support.readers import browser
 
+pytestmark = pytest.mark.slow
+
 SHARED = ("/repos", "/repos/r", "/mirrors", "/mirrors?repo=r", "/mirrors?country=DE", "/repos/old")
 OWN = (
     "/",

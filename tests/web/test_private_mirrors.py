@@ -30,6 +30,8 @@ from support.worlds import DE, FR, JP, NOWHERE, PLACES, US, Map, compiled, mirro
 if TYPE_CHECKING:
     from mirrorlistd.web.app import App
 
+pytestmark = pytest.mark.slow
+
 SECRET_AS = 64_500
 """Announced at NOWHERE, which no geo database knows; served by private mirrors alone."""
 STATUS = json.dumps({"m0.example": "down", "m1.example": {"weight": "50%"}, "m2.example": "draining", "x": "down"})

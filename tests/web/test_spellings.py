@@ -14,6 +14,8 @@ from support.wires import converse, service
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def get(lane: str, target: str) -> tuple[int, bytes]:
     """Status and body."""

@@ -267,6 +267,7 @@ def with_value(path: tuple[str | int, ...], value: object) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ONES)
 @pytest.mark.parametrize("suffix", ["json", "yaml"])
 def test_one_value_is_a_list_of_one_wherever_a_list_may_stand(
