@@ -43,6 +43,7 @@ def ask(method: str, target: str) -> tuple[int, bytes, bytes, bool]:
     return int(head[9:12]), head, body, fast[0][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("authority", AUTHORITIES)
 @pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
 def test_an_absolute_form_means_its_path(authority: str, scheme: str) -> None:
