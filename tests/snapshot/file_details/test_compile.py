@@ -7,15 +7,18 @@ import os
 import pty
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-import mirrorlist_snapshot
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.file_details.alternates import PreviousFiles
 from mirrorlist_snapshot.model import FileDetails, FileVersion
+from support import snapshot_command
 from support.trees import DAY, version, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECONDS = 30
 """A limit for a command that takes a fraction of a second."""
@@ -49,26 +52,17 @@ categories = { c = "https://m.example/", listed = "https://m.example/l/" }
 
 def run(folder: Path, *arguments: str, code: int = 0, today: float = 1) -> subprocess.CompletedProcess[str]:
     """Compile `s.toml` in a folder on a day; the exit code must be `code`."""
-    result = subprocess.run(
-        [sys.executable, "-m", "mirrorlist_snapshot", "compile", "s.toml", *arguments],
-        cwd=folder,
-        env=environment(today),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert result.returncode == code, result
-    assert "Traceback" not in result.stderr
-    return result
+    return snapshot_command.run(folder, "compile", "s.toml", *arguments, code=code, **on(today))
 
 
 def environment(today: float) -> dict[str, str]:
     """The environment of a user on a day."""
-    root = str(Path(mirrorlist_snapshot.__file__).parents[1])
-    changes = {"PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1", "SOURCE_DATE_EPOCH": str(round(today * DAY))}
-    return dict(os.environ) | changes
+    return snapshot_command.environment(on(today))
+
+
+def on(today: float) -> dict[str, str]:
+    """The variable that makes it a day, in days since 1970."""
+    return {"SOURCE_DATE_EPOCH": str(round(today * DAY))}
 
 
 def details_in(file: Path, category: str, path: str) -> FileDetails | None:
