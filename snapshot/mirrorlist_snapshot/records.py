@@ -11,12 +11,18 @@ Order has a meaning in neighbour groups and alternates only; the compiler sorts 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mirrorlist_snapshot.model import CategoryKind, ClientNetblock, FileDetails, Overrides
+
+
+DEFAULT_FRESH: Final = 12 * 3600
+"""Seconds; what other networks allow before they call a mirror out of date."""
+DEFAULT_MAX_LAG: Final = 24 * 3600
+"""Seconds; after a day without synchronisation a mirror is not offered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +33,10 @@ class CategoryRecord:
     kind: CategoryKind
     top: str
     """The start of `path=` for this tree; possibly empty."""
+    master: str | None = None
+    """Where the prober reads the current versions: an http(s) URL ending in `/`, or the path of a local folder."""
+    stamp: str | None = None
+    """A file below the top that says when the tree was last changed or synchronised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +88,12 @@ class RepositoryDirectoryRecord:
     category: str
     path: str
     """Below the category's top; empty for the top itself."""
+    unit: str | None = None
+    """The index file by which the prober judges this directory, below it; None: the one that the master has."""
+    fresh: int = DEFAULT_FRESH
+    """Seconds for which a superseded version still counts as fresh."""
+    max_lag: int = DEFAULT_MAX_LAG
+    """Seconds for which a superseded version is still offered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +124,8 @@ class NetworkRecords:
     """CIDR prefix -> country of the clients in it; the longest prefix holds."""
     asn_netblocks: Mapping[str, int]
     """CIDR prefix -> AS number of the clients in it, 0 for none that has mirrors; the longest prefix holds."""
+    contact: str | None = None
+    """A URL or mail address that the prober names to mirrors, for complaints."""
 
 
 def _below_any(directory: str, prefixes: tuple[str, ...]) -> bool:

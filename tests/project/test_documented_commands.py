@@ -142,6 +142,7 @@ def test_the_commands_for_sources_work_as_written(tmp_path: Path) -> None:
 PROGRAMS: Final = {
     "mirrorlistd": "mirrorlistd",
     "mirrorlist-snapshot": "mirrorlist_snapshot",
+    "mirrorlist-admin": "mirrorlist_admin",
     "mirrorlist-fetch": "mirrorlistd.fetch",
 }
 VERBS: Final = {

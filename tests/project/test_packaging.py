@@ -79,9 +79,10 @@ def make(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def tree() -> set[str]:
-    """List the files of both packages in the tree, named as in the wheel."""
+    """List the files of all packages in the tree, named as in the wheel."""
     files: set[str] = set()
-    for folder in (ROOT / "mirrorlistd", ROOT / "snapshot" / "mirrorlist_snapshot"):
+    admin = ROOT / "snapshot"
+    for folder in (ROOT / "mirrorlistd", admin / "mirrorlist_snapshot", admin / "mirrorlist_admin"):
         for path in folder.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 files.add(str(path.relative_to(folder.parent)))
@@ -90,15 +91,16 @@ def tree() -> set[str]:
 
 @pytest.mark.process
 def test_the_wheel_is_the_tree(wheel: Path) -> None:
-    """The wheel has every file of both packages, py.typed too, the licence, the commands, and nothing else."""
+    """The wheel has every file of all packages, py.typed too, the licence, the commands, and nothing else."""
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"mirrorlistd-{mirrorlistd.__version__}.dist-info"
     assert {name for name in names if not name.startswith(f"{info}/")} == tree()
-    assert {"mirrorlistd/py.typed", "mirrorlist_snapshot/py.typed"} <= names
+    assert {"mirrorlistd/py.typed", "mirrorlist_snapshot/py.typed", "mirrorlist_admin/py.typed"} <= names
     assert f"{info}/licenses/LICENSE" in names
     commands = zipfile.ZipFile(wheel).read(f"{info}/entry_points.txt").decode()
     assert "mirrorlistd = " in commands
     assert "mirrorlist-snapshot = " in commands
+    assert "mirrorlist-admin = " in commands
 
 
 @pytest.mark.process

@@ -35,11 +35,14 @@ def test_every_folder_of_tests_mirrors_a_room() -> None:
     """A folder has the name of a room of the server or of the admin side, or is one of the named others."""
     rooms = {path.stem for path in (ROOT / "mirrorlistd").iterdir()}
     admin = {path.stem for path in (ROOT / "snapshot" / "mirrorlist_snapshot").iterdir()}
-    others = {"clients", "data", "debian", "deployment", "ground", "project", "snapshot"}
+    prober = {path.stem for path in (ROOT / "snapshot" / "mirrorlist_admin").iterdir()}
+    others = {"admin", "clients", "data", "debian", "deployment", "ground", "project", "snapshot"}
     for folder in (path for path in TESTS.iterdir() if path.is_dir() and path.name != "__pycache__"):
         assert folder.name in rooms | others | SHARED, folder
     for folder in (path for path in (TESTS / "snapshot").iterdir() if path.is_dir() and path.name != "__pycache__"):
         assert folder.name in admin, folder
+    for folder in (path for path in (TESTS / "admin").iterdir() if path.is_dir() and path.name != "__pycache__"):
+        assert folder.name in prober, folder
 
 
 @pytest.mark.parametrize("folder", sorted(SHARED))

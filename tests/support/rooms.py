@@ -17,6 +17,7 @@ MARKERS: Final = ("<!-- rooms -->", "<!-- /rooms -->")
 PACKAGES: Final = {
     "mirrorlistd": ROOT / "mirrorlistd",
     "mirrorlist_snapshot": ROOT / "snapshot" / "mirrorlist_snapshot",
+    "mirrorlist_admin": ROOT / "snapshot" / "mirrorlist_admin",
 }
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def table(package: str) -> str:
 
 def tables() -> str:
     """What stands between the markers."""
-    server, admin = map(table, PACKAGES)
-    return f"\n### The server\n\n{server}\n\n### The admin side\n\n{admin}\n\n"
+    server, snapshots, prober = map(table, PACKAGES)
+    return f"\n### The server\n\n{server}\n\n### The admin side\n\n{snapshots}\n\n### The prober\n\n{prober}\n\n"
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""mirrorlist_admin: find out which mirrors are alive and in sync, and let mirrors report it themselves."""
