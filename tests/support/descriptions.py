@@ -23,9 +23,12 @@ categories.debian = "https://m.example.org/debian/"
 """The smallest description without a complaint."""
 
 FULL = """
+contact = "mailto:mirrors@example.org"
 [categories.epel]
 kind = "listed"
 top = "/pub//epel/"
+master = "https://Master.example.org//pub/epel"
+stamp = "/fullfiletimelist-epel"
 directories = ["9/Everything/x86_64", "9/Everything/aarch64"]
 [[categories.epel.files]]
 path = "imagelist"
@@ -35,10 +38,14 @@ size = 5
 timestamp = 1500000000
 size = 4
 [categories.debian]
+master = "/srv//debian/"
 [repositories.epel-9]
 category = "epel"
 path = "9/Everything/{arch}/"
 arches = ["x86_64", "aarch64"]
+unit = "/repodata/repomd.xml"
+fresh = "90m"
+max_lag = "1d 12h"
 [[repositories.epel-9.files]]
 path = "repodata/repomd.xml"
 arch = "x86_64"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from mirrorlist_snapshot.model import CategoryKind, ClientNetblock, FileDetails, Overrides
 from mirrorlist_snapshot.records import (
+    DEFAULT_FRESH,
+    DEFAULT_MAX_LAG,
     CategoryRecord,
     ContentRecord,
     MirrorRecord,
@@ -41,6 +43,8 @@ def assemble(merged: MergedSources, files: Files) -> NetworkRecords:
                 name=name,
                 kind=CategoryKind(entry.value.kind),
                 top=name if entry.value.top is None else entry.value.top,
+                master=entry.value.master,
+                stamp=entry.value.stamp,
             )
             for name, entry in merged.categories.items()
         ),
@@ -68,6 +72,7 @@ def assemble(merged: MergedSources, files: Files) -> NetworkRecords:
         ),
         netblock_countries={prefix: entry.value for prefix, entry in merged.netblocks.items()},
         asn_netblocks={},
+        contact=next((entry.value for entry in merged.contact.values()), None),
     )
 
 
@@ -99,14 +104,26 @@ def _content(category: str, content: ContentTable) -> ContentRecord:
 def _repository_directories(repository: RepositoryTable) -> tuple[RepositoryDirectoryRecord, ...]:
     path = repository.path or ""
     if not repository.arches:
-        return (RepositoryDirectoryRecord(arch="", category=repository.category or "", path=path),)
+        places = [("", repository.category, path)]
+    else:
+        places = [
+            (
+                arch,
+                place.category or repository.category,
+                (path if place.path is None else place.path).replace("{arch}", arch),
+            )
+            for arch, place in repository.arches.items()
+        ]
     return tuple(
         RepositoryDirectoryRecord(
             arch=arch,
-            category=place.category or repository.category or "",
-            path=(path if place.path is None else place.path).replace("{arch}", arch),
+            category=category or "",
+            path=directory,
+            unit=repository.unit,
+            fresh=DEFAULT_FRESH if repository.fresh is None else repository.fresh,
+            max_lag=DEFAULT_MAX_LAG if repository.max_lag is None else repository.max_lag,
         )
-        for arch, place in repository.arches.items()
+        for arch, category, directory in places
     )
 
 

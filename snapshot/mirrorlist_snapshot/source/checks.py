@@ -9,7 +9,9 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.duration import in_units
 from mirrorlist_snapshot.model import MAX_CATEGORIES, MAX_MIRRORS
+from mirrorlist_snapshot.records import DEFAULT_FRESH, DEFAULT_MAX_LAG
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.validation import did_you_mean
 
@@ -72,6 +74,8 @@ def _check_category(entry: SourceRecord[CategoryTable]) -> Iterator[Complaint]:
             'an open category has every directory below its top; write kind = "listed", or leave this out',
             "directories",
         )
+    if entry.value.stamp and not entry.value.master and not entry.flawed:
+        yield entry.warning("has no effect without a master, from which the prober reads the current state", "stamp")
 
 
 def _check_mirror(entry: SourceRecord[MirrorTable], merged: MergedSources) -> Iterator[Complaint]:
@@ -232,6 +236,7 @@ def _check_repository(entry: SourceRecord[RepositoryTable], merged: MergedSource
                 "path",
             )
     yield from _check_files(entry)
+    yield from _check_lag(entry)
 
 
 def _check_place(
@@ -245,6 +250,17 @@ def _check_place(
     path = (place.path or entry.value.path or "").replace("{arch}", arch)
     if len(path.encode()) > rules.MAX_PATH:
         yield entry.error(f"the path for {rules.shown(arch)} has more than {rules.MAX_PATH} bytes", "arches", arch)
+
+
+def _check_lag(entry: SourceRecord[RepositoryTable]) -> Iterator[Complaint]:
+    fresh = DEFAULT_FRESH if entry.value.fresh is None else entry.value.fresh
+    max_lag = DEFAULT_MAX_LAG if entry.value.max_lag is None else entry.value.max_lag
+    if fresh > max_lag and not entry.flawed:
+        yield entry.error(
+            f"fresh is {in_units(fresh)}, more than max_lag, which is {in_units(max_lag)}: a mirror would be left out"
+            " while it still counts as fresh",
+            "max_lag" if entry.value.fresh is None else "fresh",
+        )
 
 
 def _check_files(entry: SourceRecord[RepositoryTable]) -> Iterator[Complaint]:

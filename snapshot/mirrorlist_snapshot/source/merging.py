@@ -61,6 +61,8 @@ class MergedSources:
     neighbours: dict[str, SourceRecord[list[list[str]]]]
     netblocks: dict[str, SourceRecord[str]]
     never_served: dict[str, SourceRecord[list[str]]]
+    contact: dict[str, SourceRecord[str]]
+    """The only key is `contact`."""
     named: frozenset[KeyPath]
     """(section, name) of every record, including those that validation has removed."""
 
@@ -75,6 +77,7 @@ def merge(parts: Sequence[ValidatedDocument]) -> tuple[MergedSources, list[Compl
         neighbours={},
         netblocks={},
         never_served={},
+        contact={},
         named=frozenset(path for part in parts for path in part.named),
     )
     complaints: list[Complaint] = []
@@ -83,6 +86,7 @@ def merge(parts: Sequence[ValidatedDocument]) -> tuple[MergedSources, list[Compl
         complaints += _add(part, ("categories",), merged.categories, source.categories)
         complaints += _add(part, ("repositories",), merged.repositories, source.repositories)
         complaints += _add(part, ("mirrors",), merged.mirrors, source.mirrors)
+        complaints += _add(part, (), merged.contact, {"contact": source.contact} if source.contact else {})
         overrides = source.overrides
         complaints += _add(part, ("overrides", "continents"), merged.continents, overrides.continents, rules.country)
         complaints += _add(part, ("overrides", "neighbours"), merged.neighbours, overrides.neighbours, rules.country)

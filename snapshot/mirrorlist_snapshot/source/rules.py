@@ -12,6 +12,7 @@ from typing import Final
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.country_names import continent_named, country_named, is_continent
+from mirrorlist_snapshot.duration import parse_duration
 from mirrorlist_snapshot.embedded_ipv4 import canonical
 from mirrorlist_snapshot.format import MAX_TIME
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS
@@ -31,6 +32,12 @@ MAX_SIZE: Final = (1 << 63) - 1
 HASH_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 """Hexadecimal digits of each kind of hash."""
 
+MIN_LAG: Final = 60
+MAX_LAG: Final = 366 * 86_400
+"""Seconds in the keys that say how old a mirror's version may be."""
+
+_MAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
+"""A mail address that can stand in an HTTP header's comment."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~+:@-]*")
 _MIRROR_NAME: Final = re.compile(r"[\x21-\x7e]+")
 
@@ -80,6 +87,36 @@ def path_template(text: str) -> str:
     if "{" in rest or "}" in rest:
         raise RuleError(f"the path {shown(text)} has braces other than {{arch}}, the only placeholder")
     return path(text)
+
+
+def master(text: str) -> str:
+    """Return where a tree's current state is read, in canonical form: an http(s) URL ending in `/`, or a folder."""
+    if "://" in text:
+        found = url(text)
+        if not found.startswith(("http://", "https://")):
+            raise RuleError(f"the prober cannot read {shown(text)}; give a URL of http or https, or a local folder")
+        return found
+    if not text.startswith("/"):
+        raise RuleError(f"{shown(text)} is neither a URL nor the absolute path of a folder, such as /srv/pub/epel")
+    return f"/{path(text)}"
+
+
+def contact(text: str) -> str:
+    """Return whom mirrors may ask about the prober: an http(s) URL or a mail address."""
+    if "://" in text:
+        if (found := url(text)).startswith(("http://", "https://")):
+            return found
+    elif _MAIL.fullmatch(address := text.removeprefix("mailto:")) and len(address) <= MAX_NAME:
+        return address
+    raise RuleError(f"{shown(text)} is neither a web page nor a mail address, such as mirrors@example.org")
+
+
+def lag(text: str) -> int:
+    """Return the seconds of a duration for which a superseded version is still good for something."""
+    try:
+        return parse_duration(text, MIN_LAG, MAX_LAG)
+    except ValueError as error:
+        raise RuleError(str(error)) from None
 
 
 def country(text: str) -> str:

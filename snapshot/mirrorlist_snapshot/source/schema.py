@@ -24,8 +24,11 @@ from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.value_types import (
     Asn,
     ClientPrefix,
+    Contact,
     Continent,
     Country,
+    Lag,
+    Master,
     Md5,
     MirrorName,
     Name,
@@ -114,6 +117,10 @@ class CategoryTable(Table):
     """The start of `path=` for this tree; by default the category's name."""
     directories: Annotated[list[Path], OneOrMore()] = []
     """Listed categories only: the directories of every mirror that does not list its own."""
+    master: Master | None = None
+    """Where the prober reads the current state of the tree: the URL of its top, or a local folder."""
+    stamp: SomePath | None = None
+    """A file that says when the tree was last changed or synchronised; by default one that the master has."""
     files: Annotated[list[CategoryFile], OneOrMore()] = []
     """Files with their sizes and hashes."""
 
@@ -170,6 +177,12 @@ class RepositoryTable(Table):
     """Architectures: a name, a list, or a table architecture -> path."""
     disabled: bool = False
     """Whether to answer 403 instead of a list."""
+    unit: SomePath | None = None
+    """The index file by which the prober judges each directory, below it; by default one that the master has."""
+    fresh: Lag | None = None
+    """For how long a version that was replaced on the master still counts as fresh; by default 12h."""
+    max_lag: Lag | None = None
+    """For how long a mirror with a version that was replaced on the master is still offered; by default 24h."""
     files: Annotated[list[RepositoryFile], OneOrMore()] = []
     """Files with their sizes and hashes."""
     alias: Name | None = None
@@ -304,6 +317,8 @@ class SourceDocument(Table):
 
     schema_: str | None = Field(default=None, alias="$schema")
     """For editors; ignored."""
+    contact: Contact | None = None
+    """Whom mirrors may ask about the prober: a web page or a mail address."""
     categories: dict[Name, CategoryTable] = {}
     """Content trees, by name."""
     repositories: dict[Name, RepositoryTable] = {}

@@ -97,6 +97,10 @@ Url = Annotated[
         "Base URL, to which paths are appended", pattern="^([hH][tT][tT][pP][sS]?|[fF][tT][pP]|[rR][sS][yY][nN][cC])://"
     ),
 ]
+Master = Annotated[
+    str, after(rules.master), _text_schema("http(s) URL, or the absolute path of a local folder", pattern="^/|://")
+]
+Contact = Annotated[str, after(rules.contact), _text_schema("http(s) URL or mail address")]
 Path = Annotated[str, after(rules.path), _text_schema("Path below the category's top", maxLength=rules.MAX_PATH)]
 SomePath = Annotated[
     str, after(rules.some_path), _text_schema("Path below the top", minLength=1, maxLength=rules.MAX_PATH)
@@ -127,6 +131,22 @@ def _asn(value: object) -> object:
     return value
 
 
+def _lag(value: object) -> object:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise refused('found a number without a unit; write a duration, as in "12h"')
+    if not isinstance(value, str):
+        return value
+    try:
+        return rules.lag(value)
+    except rules.RuleError as error:
+        raise refused(str(error)) from None
+
+
+Lag = Annotated[
+    int,
+    BeforeValidator(_lag),
+    WithJsonSchema({"type": "string", "pattern": "^ *[0-9]", "description": "A duration, e.g. 12h or 1d12h"}),
+]
 Asn = Annotated[
     int,
     BeforeValidator(_asn),

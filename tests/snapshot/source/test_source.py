@@ -59,9 +59,21 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("epel", "listed", "pub/epel"),
         ("debian", "open", "debian"),
     }
+    assert {one.name: (one.master, one.stamp) for one in records.categories} == {
+        "epel": ("https://master.example.org/pub/epel/", "fullfiletimelist-epel"),
+        "debian": ("/srv/debian", None),
+    }
+    assert records.contact == "mirrors@example.org"
     repositories = {one.name: one for one in records.repositories}
     assert set(repositories["epel-9"].directories) == {
-        RepositoryDirectoryRecord(arch=arch, category="epel", path=f"9/Everything/{arch}")
+        RepositoryDirectoryRecord(
+            arch=arch,
+            category="epel",
+            path=f"9/Everything/{arch}",
+            unit="repodata/repomd.xml",
+            fresh=5400,
+            max_lag=129_600,
+        )
         for arch in ("x86_64", "aarch64")
     }
     assert set(repositories["mixed"].directories) == {
@@ -262,6 +274,25 @@ MISTAKES = {
     '[repositories.r]\ncategory = "debian"\n' + A_FILE.replace("= 1", "= 1700000000000"): (
         "found 1700000000000; allowed are seconds since 1970",
     ),
+    # What the prober reads
+    '[categories.x]\nmaster = "pub/x"': ('"pub/x" is neither a URL nor the absolute path of a folder',),
+    '[categories.x]\nmaster = "rsync://h/x/"': ('the prober cannot read "rsync://h/x/"; give a URL of http or https',),
+    '[categories.x]\nmaster = "/srv/../x"': ("has a `.` or `..` segment",),
+    '[categories.x]\nmaster = "https://h/?x"': ("has a query or fragment",),
+    '[categories.x]\nmaster = "/x"\nstamp = ""': ('3: categories.x.stamp: the path "" is empty',),
+    '[repositories.r]\ncategory = "debian"\nfresh = "12"': (
+        "3: repositories.r.fresh: '12' is not a duration; write a number and one of w, d, h, m, s, as in 12h",
+    ),
+    '[repositories.r]\ncategory = "debian"\nmax_lag = 12': ('without a unit; write a duration, as in "12h"',),
+    '[repositories.r]\ncategory = "debian"\nmax_lag = true': ("found true; expected a whole number",),
+    '[repositories.r]\ncategory = "debian"\nfresh = "1s"': ("found '1s'; allowed are 1m to 52w2d",),
+    '[repositories.r]\ncategory = "debian"\nfresh = "25h"': (
+        "3: repositories.r.fresh: fresh is 1d1h, more than max_lag, which is 1d: a mirror would be left out",
+    ),
+    '[repositories.r]\ncategory = "debian"\nmax_lag = "11h"': ("3: repositories.r.max_lag: fresh is 12h, more",),
+    'contact = "staff"': ('1: contact: "staff" is neither a web page nor a mail address',),
+    'contact = "ftp://h/"': ('1: contact: "ftp://h/" is neither a web page nor a mail address',),
+    'contact = "me (here)@example.org"': ("is neither a web page nor a mail address",),
     # Mirrors and overrides
     MIRROR + "private = true\nfallback = true\nasns = [1]": (
         "a mirror cannot be both private and the last resort of all clients",
@@ -309,6 +340,7 @@ WARNINGS = {
     "[categories.x]\n[repositories.r]\ncategory = 'x'\n"
     + MIRROR.replace("debian", "x")
     + "active = false": "no mirror carries it",
+    '[categories.x]\nstamp = "TIME"': "2: warning: categories.x.stamp: has no effect without a master",
     '[overrides.netblocks]\n"0.0.0.0/0" = "DE"': "0.0.0.0/0 is very wide: all clients in it count as clients in DE",
     '[overrides.neighbours]\nSE = ["SE", "NO"]': "2: warning: overrides.neighbours.SE: SE is its own neighbour",
     '[overrides.neighbours]\nSE = [["NO"], ["NO"]]': "overrides.neighbours.SE[1]: NO is listed twice",
