@@ -39,7 +39,7 @@ class Load(NamedTuple):
     heads: Path
     networks: Path
     mode: str = "warm"
-    """`warm`: 10,000 addresses again and again; `cold`: every request from a new address."""
+    """`warm`: 10,000 addresses again and again; `cold`: every request from a new address; `mix`: what a file says."""
     connections: int = CONNECTIONS
     stamps: str = ""
     """Two words, one of which each answer must have; empty: answers are not read."""

@@ -42,7 +42,7 @@ def environment() -> dict[str, str]:
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": _processor(),
         "cores": f"{cores} of {os.cpu_count()}",
-        "load before": "{:.2f} {:.2f} {:.2f}".format(*os.getloadavg()),
+        "load before": load_average(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}, {_optimizations()}",
         "nginx": _said("nginx", "-v"),
@@ -54,6 +54,11 @@ def environment() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def load_average() -> str:
+    """Return how many processes wanted a processor in the last one, five and fifteen minutes."""
+    return "{:.2f} {:.2f} {:.2f}".format(*os.getloadavg())
 
 
 def _processor() -> str:

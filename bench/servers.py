@@ -132,11 +132,15 @@ def bare(folder: Path, body: bytes) -> Plan:
     return Plan("bare ASGI", command, port, {"BARE_BODY": str(folder / "bare")})
 
 
-def mirrorlistd(snapshot: Path, *flags: str, name: str = "mirrorlistd") -> Plan:
-    """Serve a snapshot with the geo database, believing what loopback says of the client; one worker."""
+def mirrorlistd(snapshot: Path, *flags: str, name: str = "mirrorlistd", registries: bool = False) -> Plan:
+    """Serve a snapshot by one worker, believing what loopback says of the client.
+
+    With the geo database, or with the built-in data (`registries`).
+    """
     port = free_port()
     command = [PYTHON, "-m", "mirrorlistd", "serve", "--port", str(port), "--snapshot", str(snapshot)]
-    command += ["--geo", str(database_file()), "--trusted-proxy", "127.0.0.1", "--log-format", "json"]
+    command += [] if registries else ["--geo", str(database_file())]
+    command += ["--trusted-proxy", "127.0.0.1", "--log-format", "json"]
     if serve_has("--workers") and "--workers" not in flags:
         command += ["--workers", "1"]
     return Plan(name, [*command, *flags], port)

@@ -4,11 +4,12 @@
 --
 -- HEADS: one request head per line, without its end, CR LF written as "|". NETWORKS: the first three octets of a /24
 -- per line. MODE "warm": the same address of each network again and again; "cold": every request from an address of
--- the network that was not used before (FIRST shifts the last octet from run to run). STAMPS: two words separated by
+-- the network that was not used before (FIRST shifts the last octet from run to run). MODE "mix": NETWORKS has the number
+-- of a head and a client's address per line, one request each (FIRST shifts where a run begins). STAMPS: two words separated by
 -- a comma; an answer with none or both of them in it is counted as mixed.
 
-local requests, heads, networks = {}, {}, {}
-local turn, cold, octet = 0, false, 0
+local requests, heads, networks, addresses, numbers = {}, {}, {}, {}, {}
+local turn, cold, mix, octet = 0, false, false, 0
 local threads = {}
 
 local function lines(name)
@@ -24,7 +25,7 @@ function init(args)
       heads[number] = head:gsub("|", "\r\n") .. "\r\nX-Forwarded-For: "
    end
    networks = lines(args[2])
-   cold = args[3] == "cold"
+   cold, mix = args[3] == "cold", args[3] == "mix"
    octet = tonumber(args[4]) % 254 + 1
    mixed, bad = 0, 0
    if args[5] then
@@ -34,7 +35,13 @@ function init(args)
          if (body:find(one, 1, true) ~= nil) == (body:find(two, 1, true) ~= nil) then mixed = mixed + 1 end
       end
    end
-   if not cold then  -- made once: the load should cost less than what it measures
+   if mix then
+      for place, line in ipairs(networks) do
+         local number, address = line:match("(%d+) (.+)")
+         numbers[place], addresses[place] = tonumber(number), address
+      end
+      turn = tonumber(args[4]) * 4931 % #numbers  -- some 64,000 requests from run to run
+   elseif not cold then  -- made once: the load should cost less than what it measures
       for number = 1, #networks * 3 do
          requests[number] = heads[number % #heads + 1] .. networks[number % #networks + 1] .. ".77\r\n\r\n"
       end
@@ -43,6 +50,10 @@ end
 
 function request()
    turn = turn + 1
+   if mix then
+      if turn > #numbers then turn = 1 end
+      return heads[numbers[turn]] .. addresses[turn] .. "\r\n\r\n"
+   end
    if not cold then
       if turn > #requests then turn = 1 end
       return requests[turn]

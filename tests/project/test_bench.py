@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from ipaddress import ip_network
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -18,6 +20,8 @@ from hypothesis import strategies as st
 import corpus
 import geography
 import mirrormanager_cache
+import mix_table
+import real_mix
 import reporting
 from measuring import (
     BenchError,
@@ -115,6 +119,57 @@ def test_the_corpus_answers() -> None:
         assert urls
         assert all(b"/s7x/" in url for url in urls)
         assert answer(decider, query + b"&format=metalink", None, Random(0)).status == 200
+
+
+def test_the_real_mix_is_the_same_every_time_and_has_the_shares_that_it_says() -> None:
+    """The same seed gives the same requests: most addresses new, the first repository by Zipf, one in six over IPv6."""
+    asked = list(islice(real_mix.requests(corpus.DESIGN), 20_000))
+    assert asked[:2_000] == list(islice(real_mix.requests(corpus.DESIGN), 2_000))
+    assert asked[:2_000] != list(islice(real_mix.requests(corpus.DESIGN, seed=1), 2_000))
+    sessions = Counter(request.address for request in asked)
+    assert max(sessions.values()) <= 2 * real_mix.MOST_ASKED
+    assert 3.5 < len(asked) / len(sessions) < 4.5
+    assert abs(sum(":" in address for address in sessions) / len(sessions) - real_mix.V6_SHARE) < 0.03
+    queries = Counter(request.query for request in asked)
+    assert len(queries) > 0.9 * corpus.DESIGN.pairs
+    assert 2 < queries[corpus.DESIGN.queries()[0]] / queries[corpus.DESIGN.queries()[2]] < 4  # 3 ** 1.1, less repeats
+
+
+def test_clients_of_the_real_mix_are_where_internet_users_are() -> None:
+    """The geo database finds a third of the clients in China and India; with the registries' data likewise."""
+    for registries in (False, True):
+        geo = Geo.open(None if registries else geography.database_file(), None)
+        everyone = real_mix.population(registries=registries)
+        found = Counter[str | None]()
+        for number in range(3_000):
+            address = parse_address(everyone.client(number))
+            assert address is not None
+            found[geo.locate(address).country] += 1
+        assert 0.25 < (found["CN"] + found["IN"]) / 3_000 < 0.45
+        assert len(found) > 80
+
+
+def test_files_of_the_real_mix_have_every_request_in_its_order(tmp_path: Path) -> None:
+    """wrk.lua finds, for each line of turns, a head with the query and the program, and the client's address."""
+    files = real_mix.write(tmp_path, "some", SMALL, 500, more="&format=json", extra="Connection: close")
+    heads = files.heads.read_text().splitlines()
+    assert files.distinct == len(heads) == len(set(heads))
+    for line, request in zip(files.turns.read_text().splitlines(), real_mix.requests(SMALL), strict=False):
+        number, address = line.split()
+        assert address == request.address
+        assert heads[int(number) - 1] == real_mix.head(request, more="&format=json", extra="Connection: close")
+
+
+def test_ratios_of_the_mix_are_taken_within_a_round() -> None:
+    """A machine that becomes twice as slow in the second round changes no ratio."""
+
+    def run(microseconds: float) -> Run:
+        return Run(microseconds, 1_000.0, 1.0, 2.0, 3.0, 0)
+
+    comparison = mix_table.Comparison(("a", "list"), ("b", "list"), 1.5)
+    runs = {("a", "list"): [run(3), run(6)], ("b", "list"): [run(2), run(4)]}
+    found = mix_table.ratio(comparison, runs)
+    assert (found["median"], found["lowest"], found["highest"]) == (1.5, 1.5, 1.5)
 
 
 @pytest.mark.parametrize("scale", [0, 0.001, 1.5, -1, float("nan")])
