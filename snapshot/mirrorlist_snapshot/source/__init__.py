@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from mirrorlist_snapshot.records import NetworkRecords
     from mirrorlist_snapshot.source.merging import MergedSources
+    from mirrorlist_snapshot.source.reading import Document
     from mirrorlist_snapshot.source.validation import ValidatedDocument
 
-__all__ = ["json_schema", "read_sources"]
+__all__ = ["json_schema", "read_documents", "read_sources"]
 
 
 def read_sources(paths: Sequence[Path]) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
@@ -35,6 +36,14 @@ def read_sources(paths: Sequence[Path]) -> tuple[NetworkRecords, tuple[Complaint
     Raise SourceError with all complaints, mistakes and warnings, of all files if there is a mistake.
     """
     documents, complaints = read(paths)
+    return read_documents(documents, complaints)
+
+
+def read_documents(
+    documents: Sequence[Document], complaints: Sequence[Complaint] = ()
+) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
+    """Do what `read_sources` does with documents that are read, by `reading` or by an importer, with its complaints."""
+    complaints = list(complaints)
     unread = bool(_mistakes(complaints))
     parts: list[ValidatedDocument] = []
     for document in documents:
