@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mirrorlist_admin.store import rows
+from mirrorlist_admin.store import checkin_rows, rows
 from mirrorlist_admin.store.table import Table
 from mirrorlist_snapshot.freshness.observed import MirrorObservation, UnitObservation, UrlObservation
 
@@ -31,8 +31,13 @@ DECLARED_MIRROR: Final = Table(rows.DeclaredMirror, "declared_mirror", "mirror")
 DECLARED_URL: Final = Table(rows.DeclaredUrl, "declared_url", "mirror", "category", "url")
 EXPECTED_UNIT: Final = Table(rows.ExpectedUnit, "expected_unit", "mirror", "category", "unit")
 REPOSITORY_UNIT: Final = Table(rows.RepositoryUnit, "repository_unit", "repository", "arch")
+# Check-in.
+TOKEN: Final = Table(checkin_rows.Token, "token", "digest", indexes=("mirror",))
+CHECK_IN: Final = Table(checkin_rows.CheckIn, "check_in", "mirror")
+CLAIM: Final = Table(checkin_rows.Claim, "claim", "mirror", "category", "unit")
 
 OWN: Final = (
     *(UNIT, UNIT_VERSION, UNIT_START, URL_PROBE, UNIT_PROBE, MIRROR_PROBE, ARRIVAL, HELD, EVENT, RUN, PUBLICATION),
     *(DUE, DECLARED_MIRROR, DECLARED_URL, EXPECTED_UNIT, REPOSITORY_UNIT),
+    *(TOKEN, CHECK_IN, CLAIM),
 )

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mirrorlist_admin.errors import AdminError
 from mirrorlist_admin.store import Store, schema
+from mirrorlist_admin.store.checkin_rows import ClaimKind
 from mirrorlist_admin.store.rows import Arrival, Event, Subject
 from mirrorlist_snapshot.freshness import observations_file
 from mirrorlist_snapshot.freshness.observed import Freshness, Reachability
@@ -29,7 +30,7 @@ VALUES: Final = {
     "REAL": st.floats(0, 1e9),
     "BLOB": st.binary(),
 }
-ENUMS: Final = {Subject, Reachability, Freshness}
+ENUMS: Final = {Subject, Reachability, Freshness, ClaimKind}
 
 
 def rows_of(table: Any) -> st.SearchStrategy[Any]:
@@ -135,6 +136,7 @@ def test_a_kill_leaves_whole_transactions(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from mirrorlist_admin.store import Store, schema
+from mirrorlist_admin.store.checkin_rows import ClaimKind
 from mirrorlist_admin.store.rows import Arrival
 store = Store(Path(sys.argv[1]))
 for number in range(0, 10**9, 2):
