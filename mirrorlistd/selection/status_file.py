@@ -144,22 +144,37 @@ def parse(name: str, raw: bytes) -> StatusFile:
     """Parse a status file, as JSON if `name` ends so, else as TOML; raise StatusError with every mistake."""
     try:
         text = raw.decode()
-        document: object = json.loads(text) if name.endswith(".json") else parse_toml(text)
+        document: object = _parse_json(text) if name.endswith(".json") else parse_toml(text)
     except (ValueError, RecursionError) as error:
         syntax = "JSON" if name.endswith(".json") else "TOML"
         raise StatusError([f"{name}: expected {syntax} in UTF-8, found: {error}"]) from None
     if not isinstance(document, dict):
         raise StatusError([f"{name}: expected mirrors by name, found {type(document).__name__}"])
-    problems: list[str] = []
     statuses: dict[str, MirrorStatus] = {}
+    problems: list[str] = []
     for mirror, entry in cast("dict[str, object]", document).items():
-        complaints = list(_complaints(entry))
-        problems += [f"{name}: {json.dumps(mirror)}{complaint}" for complaint in complaints]
-        if not complaints:
+        complaints = [f"{name}: {json.dumps(mirror)}{complaint}" for complaint in _complaints(entry)]
+        if complaints:
+            problems += complaints
+        else:
             statuses[mirror] = _status(entry)
     if problems:
         raise StatusError(problems)
     return StatusFile(statuses)
+
+
+def _parse_json(text: str) -> object:
+    """Parse JSON; a key that is given twice, of which one value would be lost, is a ValueError as in TOML."""
+
+    def table(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in pairs:
+            if key in found:
+                raise ValueError(f"the key {_shown(key)} twice in one table; leave one of them out")
+            found[key] = value
+        return found
+
+    return json.loads(text, object_pairs_hook=table)
 
 
 def _complaints(entry: object) -> Iterator[str]:

@@ -42,8 +42,8 @@ SNAPSHOT: Final = SizeLimit("a snapshot", 128 << 20)
 """The design point (1,000 mirrors, 150,000 directories) takes some 10 MB."""
 GEO_DATABASE: Final = SizeLimit("a geo database", 1 << 30)
 """The largest commercial databases of cities and providers have some 600 MB."""
-STATUS_FILE: Final = SizeLimit("a status file", 1 << 20)
-"""A thousand mirrors, each with the longest reason, take 300 kB."""
+STATUS_FILE: Final = SizeLimit("a status file", 1 << 19)
+"""A thousand mirrors, each with the longest reason, take 300 kB. Parsing TOML takes up to two seconds a megabyte."""
 OPTIONS_FILE: Final = SizeLimit("an options file", 1 << 20)
 """Ten thousand networks take 200 kB."""
 SOURCE_FILE: Final = SizeLimit("a source file", 32 << 20)

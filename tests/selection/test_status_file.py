@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mirrorlist_snapshot.input_file import STATUS_FILE
 from mirrorlistd.answering.answer import answer
 from mirrorlistd.answering.decider import Decider
 from mirrorlistd.answering.explain import explain
@@ -299,3 +300,22 @@ def test_no_status_file_takes_memory_out_of_proportion(name: str, text: str) -> 
     finally:
         tracemalloc.stop()
     assert len(str(caught.value)) < 5_000
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("a", '{"a": "down", "b": "down", "a": "draining"}'),
+        ("weight", '{"a": {"weight": 1, "status": "down", "weight": 2}}'),
+    ],
+)
+def test_a_key_that_json_gives_twice_is_refused(key: str, text: str) -> None:
+    """One of the two values would be lost without a word; TOML has no such text, either."""
+    with pytest.raises(StatusError, match=f"the key '{key}' twice in one table"):
+        parse("s.json", text.encode())
+
+
+def test_a_status_file_of_a_thousand_mirrors_with_the_longest_reasons_is_small_enough() -> None:
+    """The limit of size leaves twice the room of the design point, in either syntax."""
+    statuses = {f"mirror{n}.some.university.example.edu": {"status": "down", "reason": "r" * 200} for n in range(1_000)}
+    assert 1.5 * len(json.dumps(statuses)) < STATUS_FILE.size
