@@ -8,10 +8,12 @@ sees all mistakes of all files in one run.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from mirrorlist_snapshot.errors import Complaint, SourceError
 from mirrorlist_snapshot.source.assembly import assemble, file_details, nobody_carries
+from mirrorlist_snapshot.source.bounded import Complaints
 from mirrorlist_snapshot.source.checks import check
 from mirrorlist_snapshot.source.merging import merge
 from mirrorlist_snapshot.source.reading import read
@@ -40,25 +42,27 @@ def read_sources(paths: Sequence[Path]) -> tuple[NetworkRecords, tuple[Complaint
 
 
 def read_documents(
-    documents: Sequence[Document], complaints: Sequence[Complaint] = ()
+    documents: Sequence[Document], found: Sequence[Complaint] = ()
 ) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
     """Do what `read_sources` does with documents that are read, by `reading` or by an importer, with its complaints."""
-    complaints = list(complaints)
-    unread = bool(_mistakes(complaints))
+    complaints = Complaints()
+    complaints.add(found)
+    unread = complaints.mistakes
     parts: list[ValidatedDocument] = []
     for document in documents:
         part, mistakes = validate(document)
         parts.append(part)
-        complaints += mistakes
+        complaints.add(mistakes)
     merged, twice = merge(parts)
     files, conflicts = file_details(merged)
-    complaints += [*twice, *check(merged), *conflicts]
+    complaints.add(chain(twice, check(merged), conflicts))
     if not unread:
-        complaints += _check_any(merged, [document.file for document in documents])
-    if _mistakes(complaints):
-        raise SourceError(_in_order(complaints))
+        complaints.add(_check_any(merged, [document.file for document in documents]))
+    if complaints.mistakes:
+        raise SourceError(_in_order(complaints.told()))
     records = assemble(merged, files)
-    return records, _in_order([*complaints, *nobody_carries(merged, records)])
+    complaints.add(nobody_carries(merged, records))
+    return records, _in_order(complaints.told())
 
 
 def _check_any(merged: MergedSources, files: Sequence[str]) -> Iterator[Complaint]:
@@ -67,10 +71,6 @@ def _check_any(merged: MergedSources, files: Sequence[str]) -> Iterator[Complain
         if not any(path[0] == section for path in merged.named):
             message = "there are none in any source; describe at least one"
             yield Complaint(file=", ".join(files), line=None, key=section, message=message)
-
-
-def _mistakes(complaints: Iterable[Complaint]) -> list[Complaint]:
-    return [complaint for complaint in complaints if not complaint.warning]
 
 
 def _in_order(complaints: Iterable[Complaint]) -> tuple[Complaint, ...]:

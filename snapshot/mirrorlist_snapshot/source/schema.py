@@ -7,7 +7,7 @@ are expanded before validation, so that all other modules know one form. Rules a
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -15,12 +15,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    model_validator,
 )
 
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, DEFAULT_BANDWIDTH, FileVersion
 from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.bounded import Bounded, spend, validate_counted
 from mirrorlist_snapshot.source.value_types import (
     Asn,
     ClientPrefix,
@@ -62,6 +66,14 @@ class Table(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, model_title_generator=_title
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _counted(cls, data: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Count the mistakes of the table; look at no more of its unknown keys than are told of."""
+        if isinstance(data, dict):
+            spend(info, len(cast("dict[str, object]", data)) - len(cls.model_fields))
+        return cast("Self", validate_counted(data, handler, info))
 
 
 class VersionTable(Table):
@@ -169,6 +181,7 @@ class RepositoryTable(Table):
                 BeforeValidator(_place, json_schema_input_type=PathTemplate | RepositoryDirectoryTable),
             ],
         ],
+        Bounded(),
         BeforeValidator(
             _arches, json_schema_input_type=Name | list[Name] | dict[Name, PathTemplate | RepositoryDirectoryTable]
         ),
@@ -264,8 +277,12 @@ class MirrorTable(Table):
     """Only clients in these countries are offered it; empty: all."""
     denied_countries: Annotated[list[Country], OneOrMore()] = []
     """Clients in these countries are never offered it."""
-    categories: dict[
-        Name, Annotated[ContentTable, BeforeValidator(_content, json_schema_input_type=Url | list[Url] | ContentTable)]
+    categories: Annotated[
+        dict[
+            Name,
+            Annotated[ContentTable, BeforeValidator(_content, json_schema_input_type=Url | list[Url] | ContentTable)],
+        ],
+        Bounded(),
     ] = {}
     """The categories that it carries: category -> URL, list of URLs, or table."""
 
@@ -290,10 +307,11 @@ def _not_too_many(groups: list[list[str]]) -> list[list[str]]:
     return groups
 
 
-Group = Annotated[list[Country], Field(min_length=1)]
+Group = Annotated[list[Country], Field(min_length=1), Bounded()]
 Groups = Annotated[
     list[Annotated[Group, BeforeValidator(_group)]],
     Field(min_length=1),
+    Bounded(),
     WrapValidator(_groups, json_schema_input_type=Country | list[Country] | list[Group]),
     AfterValidator(_not_too_many),
 ]
@@ -302,13 +320,13 @@ Groups = Annotated[
 class OverridesTable(Table):
     """Exceptions to geography."""
 
-    continents: Annotated[dict[Country, Continent], distinct_keys(rules.country)] = {}
+    continents: Annotated[dict[Country, Continent], Bounded(), distinct_keys(rules.country)] = {}
     """Country -> the continent to which its clients and mirrors belong, instead of its own."""
-    neighbours: Annotated[dict[Country, Groups], distinct_keys(rules.country)] = {}
+    neighbours: Annotated[dict[Country, Groups], Bounded(), distinct_keys(rules.country)] = {}
     """Client country -> groups of countries whose mirrors come next, nearest group first."""
-    netblocks: Annotated[dict[Prefix, Country], distinct_keys(rules.prefix)] = {}
+    netblocks: Annotated[dict[Prefix, Country], Bounded(), distinct_keys(rules.prefix)] = {}
     """Netblock -> country of the clients in it; wins over the geo database."""
-    never_served: Annotated[dict[Country, Annotated[Group, OneOrMore()]], distinct_keys(rules.country)] = {}
+    never_served: Annotated[dict[Country, Annotated[Group, OneOrMore()]], Bounded(), distinct_keys(rules.country)] = {}
     """Client country -> countries whose mirrors are never offered to it."""
 
 
@@ -319,11 +337,11 @@ class SourceDocument(Table):
     """For editors; ignored."""
     contact: Contact | None = None
     """Whom mirrors may ask about the prober: a web page or a mail address."""
-    categories: dict[Name, CategoryTable] = {}
+    categories: Annotated[dict[Name, CategoryTable], Bounded()] = {}
     """Content trees, by name."""
-    repositories: dict[Name, RepositoryTable] = {}
+    repositories: Annotated[dict[Name, RepositoryTable], Bounded()] = {}
     """Names for `repo=` and their directories."""
-    mirrors: dict[MirrorName, MirrorTable] = {}
+    mirrors: Annotated[dict[MirrorName, MirrorTable], Bounded()] = {}
     """Hosts, by name."""
     overrides: OverridesTable = OverridesTable()
     """Exceptions to geography: continents, neighbours, countries of netblocks, pairs of countries never served."""

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from mirrorlist_snapshot.source import lines
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH: Final = 20
 """Nested tables and lists in a document; the source document needs seven."""
-MAX_SHARED_NODES: Final = 100_000
-"""Values that YAML aliases may add; without aliases a text has fewer values than characters."""
+MAX_YAML_NODES: Final = 100_000
+"""Keys and values of a YAML text, aliases expanded: the reader takes 60 microseconds for each. A mirror has some 30."""
 
 
 class ParsedText(NamedTuple):
@@ -139,10 +140,28 @@ class _Marked(Protocol):
     context_mark: _Mark | None
 
 
+class _BoundedComposer(Composer):
+    """ruamel.yaml's composer of nodes, which ends at a text of too many."""
+
+    def __init__(self, loader: object = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False  # allowed by YAML; a warning of Python's is for programmers
+        self._left = MAX_YAML_NODES
+
+    def compose_node(self, parent: object, index: object) -> object:
+        """Compose a node and what is below it; raise UnreadableTextError."""
+        self._left -= 1
+        if self._left < 0:
+            mark = cast("_Mark", self.parser.peek_event().start_mark)
+            raise UnreadableTextError(_TOO_MANY_NODES, mark.line + 1)
+        return cast("object", super().compose_node(parent, index))
+
+
 def _read_yaml(text: str) -> ParsedText:
-    yaml = cast("_Composer", YAML(typ="safe", pure=True))
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _BoundedComposer
     try:
-        node = yaml.compose(text)
+        node = cast("_Composer", yaml).compose(text)
     except MarkedYAMLError as error:
         details = cast("_Marked", error)
         mark = details.problem_mark or details.context_mark
@@ -151,7 +170,7 @@ def _read_yaml(text: str) -> ParsedText:
     except (YAMLError, ValueError) as error:
         problem = str(error).partition("\n")[0]
         raise UnreadableTextError(f"is not valid YAML: {problem}") from None
-    plain = _PlainYaml(len(text) + MAX_SHARED_NODES)
+    plain = _PlainYaml()
     data: object = plain.value(node, ()) if node is not None else dict[str, object]()
     return ParsedText(data, lambda: plain.lines, duplicates=bool(plain.lines.duplicates))
 
@@ -159,9 +178,9 @@ def _read_yaml(text: str) -> ParsedText:
 class _PlainYaml:
     """Turns YAML nodes into plain data and records the lines of the keys."""
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self) -> None:
         self.lines: Final = Lines()
-        self._budget = budget
+        self._budget = MAX_YAML_NODES
 
     def value(self, node: _Node, path: KeyPath) -> object:
         """Return the data of a node at a key path."""
@@ -203,6 +222,7 @@ class _PlainYaml:
         return [self.value(item, (*path, position)) for position, item in enumerate(items)]
 
 
+_TOO_MANY_NODES: Final = f"has more than {MAX_YAML_NODES:,} keys and values; write so much as TOML or JSON"
 _HUGE_NUMBER: Final = "it has a number of thousands of digits"
 _NO_TAGS: Final = "the tag {tag} is not allowed; write plain text, numbers, maps or lists"
 

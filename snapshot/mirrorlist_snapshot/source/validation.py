@@ -9,17 +9,19 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.bounded import MAX_COMPLAINTS, MistakeBudget, TooManyMistakesError
 from mirrorlist_snapshot.source.schema import SourceDocument
 from mirrorlist_snapshot.source.value_types import RULE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pydantic_core import ErrorDetails
 
@@ -39,6 +41,10 @@ _EXPECTED: Final = {
     "literal_error": "{expected}",
     "string_unicode": "text without halves of surrogate pairs",
 }
+_FEW: Final = 20
+"""Items of a list that are looked at where a record has too many mistakes; no table has as many keys."""
+_MOST_COMPARED: Final = 1_000
+"""Names with which an unknown one is compared; each takes some ten microseconds."""
 _TRUE: Final = {"true", "yes", "on", "y"}
 _FALSE: Final = {"false", "no", "off", "n"}
 """Words that YAML 1.1 and people use for booleans; most are text in YAML 1.2."""
@@ -57,15 +63,28 @@ class ValidatedDocument:
 
 
 def validate(document: Document) -> tuple[ValidatedDocument, list[Complaint]]:
-    """Validate one document; return it without wrong values, and one complaint for each mistake."""
-    data = document.data
-    named = frozenset(_records(data))
+    """Validate one document; return it without wrong values, and one complaint for each mistake.
+
+    Of a document with more mistakes than are told of nothing is returned but the names of its records.
+    """
+    named = frozenset(_records(document.data))
+    try:
+        return _validate(document, document.data, named, MistakeBudget)
+    except TooManyMistakesError:
+        return ValidatedDocument(document, SourceDocument(), named, named), list(_first_mistakes(document))
+
+
+def _validate(
+    document: Document, data: object, named: frozenset[KeyPath], budget: Callable[[], MistakeBudget | None]
+) -> tuple[ValidatedDocument, list[Complaint]]:
+    """Validate data of a document, all or a part, each time within a budget; raise TooManyMistakesError."""
+    whole = data
     complaints: list[Complaint] = []
     flawed: set[KeyPath] = set()
     first = True
     while True:
         try:
-            source = SourceDocument.model_validate(data)
+            source = SourceDocument.model_validate(data, context=budget())
         except ValidationError as error:
             errors = error.errors(include_url=False)
         else:
@@ -74,7 +93,7 @@ def validate(document: Document) -> tuple[ValidatedDocument, list[Complaint]]:
             data = copy.deepcopy(data)
         offending: set[KeyPath] = set()
         for details in errors:
-            path = _existing(document.data if first else data, details["loc"])
+            path = _existing(whole if first else data, details["loc"])
             offending.add(path)
             flawed.add(path[:_NAMED])
             # Later rounds validate a document with removed values: only complaints of our own rules are reliable.
@@ -84,10 +103,45 @@ def validate(document: Document) -> tuple[ValidatedDocument, list[Complaint]]:
         first = False
 
 
+def _first_mistakes(document: Document) -> Iterator[Complaint]:
+    """Yield the complaints about one record after the other, until there are as many as are told of."""
+    found = 0
+    for path, part in _parts(document.data):
+        try:
+            _, complaints = _validate(document, part, frozenset(), MistakeBudget)
+        except TooManyMistakesError:
+            _, complaints = _validate(document, _shortened(part), frozenset(), lambda: None)
+            complaints.append(document.complaint(path, f"has more than {MAX_COMPLAINTS:,} mistakes"))
+        yield from complaints
+        found += len(complaints)
+        if found > MAX_COMPLAINTS:
+            return
+
+
+def _parts(data: object) -> Iterator[tuple[KeyPath, object]]:
+    """Yield the key path of each record, or of what stands in the place of records, and a document of it alone."""
+    for section, records in cast("dict[str, object]", data).items() if isinstance(data, dict) else ():
+        if isinstance(records, dict) and records:
+            for name, record in cast("dict[str, object]", records).items():
+                yield (section, name), {section: {name: record}}
+        else:
+            yield (section,), {section: records}
+
+
+def _shortened(value: object) -> object:
+    """Return a value whose lists and maps, at all levels, are cut to few items: it cannot have too many mistakes."""
+    if isinstance(value, dict):
+        items = islice(cast("dict[str, object]", value).items(), _FEW)
+        return {key: _shortened(inner) for key, inner in items}
+    if isinstance(value, list):
+        return [_shortened(inner) for inner in cast("list[object]", value)[:_FEW]]
+    return value
+
+
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean "x"?`, or the allowed values if they are few, or an empty text."""
     choices = sorted(allowed)
-    if close := get_close_matches(found, choices, 1):
+    if close := get_close_matches(found, choices[:_MOST_COMPARED], 1):
         return f"; did you mean {rules.shown(close[0])}?"
     short = len(choices) <= 16  # noqa: PLR2004 - fits two lines
     return f"; allowed: {', '.join(choices)}" if choices and short else ""

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.bounded import Bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,8 +167,9 @@ class OneOrMore:
     """Annotates a list: a value that is no list is taken for a list of one, in the JSON Schema, too."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Validate a single value as a list of one."""
-        return core_schema.no_info_before_validator_function(as_list, handler(source))
+        """Validate a single value as a list of one, and a long list within bounds."""
+        bounded = Bounded().__get_pydantic_core_schema__(source, handler)
+        return core_schema.no_info_before_validator_function(as_list, bounded)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Allow an item beside the list."""

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.errors import SourceError
-from mirrorlist_snapshot.source import read_sources
+from mirrorlist_snapshot.source import read_sources, syntax
 from mirrorlist_snapshot.source.lines import of_json, of_toml
 from support.descriptions import FULL, SMALL, complaints_of, paths_of, records_of
 
@@ -87,6 +87,20 @@ def test_unreadable_files_are_complaints(tmp_path: Path, name: str) -> None:
     (found, *_) = [one for one in caught.value.complaints if message in one.message]
     assert found.file == str(tmp_path / name)
     assert line is None or found.line == line
+
+
+@pytest.mark.parametrize("text", ["a:\n" + " - []\n" * 2_000, "".join(f"k{n}: 1\n" for n in range(2_000))])
+def test_a_yaml_text_of_too_many_keys_and_values_is_refused_where_they_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Two megabytes of empty lists took the reader 40 seconds; the text is read no further than the limit."""
+    monkeypatch.setattr(syntax, "MAX_YAML_NODES", 1_000)
+    (tmp_path / "many.yaml").write_text(text)
+    with pytest.raises(SourceError) as caught:
+        read_sources([tmp_path / "many.yaml"])
+    (found,) = caught.value.complaints
+    assert "keys and values; write so much as TOML or JSON" in found.message
+    assert found.line in {500, 999}
 
 
 def _loop(folder: Path) -> None:
