@@ -2,27 +2,21 @@
 
 Pure and deterministic: equal records give equal snapshots, whatever the order of files and tables. Repositories,
 mirrors and categories are sorted by name, directories and files by the bytes of their keys; then they are numbered.
-
-A set of mirrors is an int, bit m for mirror m, so that one operation intersects any number of mirrors and 150,000
-directories take no loop over mirrors. Inactive, private and restricted mirrors stay in the sets; the server leaves them
-out and reports the reason.
 """
 
 from __future__ import annotations
 
-from array import array
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from mirrorlist_snapshot.carriers import directories_and_sets
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.model import (
+    BANDWIDTH_RANGE,
     MAX_CATEGORIES,
     MAX_MIRRORS,
-    CarrierSets,
     Category,
-    CategoryKind,
     Content,
-    DirectoryTable,
     Mirror,
     NetblockMatch,
     Netblocks,
@@ -31,7 +25,7 @@ from mirrorlist_snapshot.model import (
     RepositoryDirectory,
     Snapshot,
 )
-from mirrorlist_snapshot.tables import KeyTable, NetTable, flatten
+from mirrorlist_snapshot.tables import NetTable, flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -55,7 +49,7 @@ def compile_snapshot(records: NetworkRecords, *, serial: int, built: int, genera
     categories = sorted(records.categories, key=lambda record: record.name)
     category_numbers = {record.name: number for number, record in enumerate(categories)}
     mirrors = sorted(records.mirrors, key=lambda record: record.name)
-    sets = _CarrierSetNumbers(len(mirrors))
+    directories, sets = directories_and_sets(records, mirrors, category_numbers)
     client_netblocks, chains = _client_netblocks(mirrors)
     country_netblocks, countries = _country_netblocks(records.netblock_countries)
     return Snapshot(
@@ -70,8 +64,8 @@ def compile_snapshot(records: NetworkRecords, *, serial: int, built: int, genera
         ),
         aliases=_aliases(records.aliases),
         overrides=_overrides(records.overrides),
-        directories=_directory_table(records, mirrors, category_numbers, sets),
-        sets=sets.table(),
+        directories=directories,
+        sets=sets,
         files=_files(records, category_numbers),
         client_netblocks=client_netblocks,
         netblock_chains=chains,
@@ -88,13 +82,13 @@ def _check_count(what: str, count: int, limit: int) -> None:
 
 def _mirror(record: MirrorRecord, category_numbers: Mapping[str, int]) -> Mirror:
     contents = (
-        Content(category=category_numbers[content.category], urls=tuple(sorted(content.urls, key=_url_rank)))
+        Content(category=category_numbers[content.category], urls=tuple(sorted(_urls(content), key=_url_rank)))
         for content in record.contents
     )
     return Mirror(
         name=record.name,
         country=record.country,
-        bandwidth=record.bandwidth,
+        bandwidth=max(BANDWIDTH_RANGE[0], record.bandwidth * record.weight // 100),
         asns=tuple(sorted(record.asns)),
         netblocks=tuple(sorted(record.netblocks, key=lambda netblock: _network_rank(netblock.prefix))),
         private=record.private,
@@ -104,6 +98,11 @@ def _mirror(record: MirrorRecord, category_numbers: Mapping[str, int]) -> Mirror
         denied_countries=tuple(sorted(record.denied_countries)),
         contents=tuple(sorted(contents, key=lambda content: content.category)),
     )
+
+
+def _urls(content: ContentRecord) -> tuple[str, ...]:
+    """Return the URLs that are offered; all of them if none is, as the mirror is then in no carrier set."""
+    return tuple(url for url in content.urls if url not in content.down_urls) or content.urls
 
 
 def _url_rank(url: str) -> tuple[int, str]:
@@ -142,98 +141,6 @@ def _overrides(overrides: Overrides) -> Overrides:
         neighbours=dict(sorted(overrides.neighbours.items())),
         never_served={country: tuple(sorted(never)) for country, never in sorted(overrides.never_served.items())},
     )
-
-
-class _CarrierSetNumbers:
-    """Numbers distinct sets of mirrors in the order in which they occur."""
-
-    def __init__(self, mirrors: int) -> None:
-        self._width = max(1, (mirrors + 7) // 8)
-        self._numbers: dict[int, int] = {}
-
-    def number(self, members: int) -> int:
-        return self._numbers.setdefault(members, len(self._numbers))
-
-    def table(self) -> CarrierSets:
-        data = b"".join(members.to_bytes(self._width, "little") for members in self._numbers)
-        return CarrierSets(width=self._width, data=memoryview(data))
-
-
-def _directory_table(
-    records: NetworkRecords, mirrors: list[MirrorRecord], category_numbers: Mapping[str, int], sets: _CarrierSetNumbers
-) -> DirectoryTable:
-    """Build the rows of every category, in key order, and number their carrier sets."""
-    bits = {record.name: 1 << number for number, record in enumerate(mirrors)}
-    contents: dict[str, list[tuple[int, ContentRecord]]] = {}
-    for record in mirrors:
-        for content in record.contents:
-            contents.setdefault(content.category, []).append((bits[record.name], content))
-    kinds = {record.name: record.kind for record in records.categories}
-    keys: list[bytes] = []
-    numbers = array("I")
-    for category, number in category_numbers.items():
-        allowed = _allowed(contents.get(category, []))
-        if kinds[category] is CategoryKind.OPEN:
-            rows = _changes(allowed)
-        else:
-            rows = _listed(records.directories.get(category, {}), allowed, bits)
-        head = number.to_bytes(2, "big")
-        for path, members in sorted((path.encode(), members) for path, members in rows):
-            keys.append(head + path)
-            numbers.append(sets.number(members))
-    return DirectoryTable(keys=KeyTable.build(keys), sets=numbers)
-
-
-def _allowed(contents: Iterable[tuple[int, ContentRecord]]) -> dict[str, int]:
-    """Return prefix -> the mirrors whose includes and excludes allow it and what is below it, up to the next prefix.
-
-    A directory's carriers depend only on the prefixes that are the directory itself or one of its ancestors. The
-    prefixes are therefore visited from the top down; each starts from the sets of its nearest ancestor.
-    """
-    everywhere = members = 0
-    includes: dict[str, int] = {}
-    excludes: dict[str, int] = {}
-    for bit, content in contents:
-        members |= bit
-        if not content.include:
-            everywhere |= bit
-        for prefix in content.include:
-            includes[prefix] = includes.get(prefix, 0) | bit
-        for prefix in content.exclude:
-            excludes[prefix] = excludes.get(prefix, 0) | bit
-    included = {"": everywhere | includes.get("", 0)}
-    excluded = {"": excludes.get("", 0)}
-    # An ancestor is shorter than its descendants, so it has been visited before them.
-    for prefix in sorted((includes.keys() | excludes.keys()) - {""}, key=len):
-        ancestor = _nearest(prefix.rpartition("/")[0], included)
-        included[prefix] = included[ancestor] | includes.get(prefix, 0)
-        excluded[prefix] = excluded[ancestor] | excludes.get(prefix, 0)
-    return {prefix: members & included[prefix] & ~excluded[prefix] for prefix in included}
-
-
-def _nearest(path: str, prefixes: Mapping[str, int]) -> str:
-    """Return the path or its nearest ancestor among the prefixes; the top is always one of them."""
-    while path not in prefixes:
-        path = path.rpartition("/")[0]
-    return path
-
-
-def _changes(allowed: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Yield the rows of an open category: the top, and each prefix whose set differs from its nearest ancestor's."""
-    for prefix, members in allowed.items():
-        if not prefix or members != allowed[_nearest(prefix.rpartition("/")[0], allowed)]:
-            yield prefix, members
-
-
-def _listed(
-    directories: Mapping[str, frozenset[str]], allowed: Mapping[str, int], bits: Mapping[str, int]
-) -> Iterator[tuple[str, int]]:
-    """Yield the rows of a listed category: every directory with the carriers that include and exclude allow."""
-    masks: dict[frozenset[str], int] = {}  # one sum for each distinct set; a frozenset caches its hash
-    for path, names in directories.items():
-        if (mask := masks.get(names)) is None:
-            mask = masks[names] = sum(bits[name] for name in names)
-        yield path, mask & allowed[_nearest(path, allowed)]
 
 
 def _files(records: NetworkRecords, category_numbers: Mapping[str, int]) -> dict[bytes, FileDetails]:

@@ -91,6 +91,10 @@ class SourceError(MirrorlistSnapshotError):
         self.complaints = complaints
 
 
+class ObservationsError(MirrorlistSnapshotError):
+    """A file of observations that cannot be read or says what it cannot say; the message names file and remedy."""
+
+
 class PublishError(MirrorlistSnapshotError):
     """The snapshot could not be put in place; the previous one is unchanged."""
 

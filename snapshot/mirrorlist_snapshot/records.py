@@ -3,6 +3,9 @@
 An imported cache has 150,000 directories with 3,000 distinct sets of carriers. The directories of listed categories
 therefore map to `frozenset` objects, one for all equal sets; the compiler works once for each distinct object.
 
+What the sources declare and what was observed stand side by side: `freshness` sets the observed fields and changes no
+declared one, and the compiler applies them.
+
 `source` guarantees that every reference holds: named categories and mirrors exist, and aliases end at a repository.
 Paths have no slash at either end, countries are upper case, prefixes canonical, URLs ASCII with a trailing slash.
 Order has a meaning in neighbour groups and alternates only; the compiler sorts everything else.
@@ -45,6 +48,7 @@ class ContentRecord:
 
     The mirror carries directory D if there is no `include` or one of them is D or an ancestor of D, and no `exclude`
     is D or an ancestor of D. In a listed category it must also be among the carriers in `NetworkRecords.directories`.
+    Beyond that, it is offered for D unless all URLs are down, or the nearest observed directory says otherwise.
     """
 
     category: str
@@ -53,9 +57,13 @@ class ContentRecord:
     include: tuple[str, ...] = ()
     """Path prefixes below the category's top, on path boundaries; never empty strings."""
     exclude: tuple[str, ...] = ()
+    down_urls: tuple[str, ...] = ()
+    """Observed: those of `urls` that are not offered."""
+    observed_directories: tuple[tuple[str, bool], ...] = ()
+    """Observed: (directory, whether it is offered), each with all below it up to the next one."""
 
     def allows(self, directory: str) -> bool:
-        """Whether the path prefixes let the mirror carry a directory of the category."""
+        """Whether the declared path prefixes let the mirror carry a directory of the category."""
         return (not self.include or _below_any(directory, self.include)) and not _below_any(directory, self.exclude)
 
 
@@ -77,6 +85,8 @@ class MirrorRecord:
     denied_countries: tuple[str, ...]
     contents: tuple[ContentRecord, ...]
     """At most one per category."""
+    weight: int = 100
+    """Observed: percent of the bandwidth that counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

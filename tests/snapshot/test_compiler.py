@@ -23,13 +23,13 @@ from mirrorlist_snapshot.model import (
     RepositoryDirectory,
 )
 from mirrorlist_snapshot.records import (
-    CategoryRecord,
     ContentRecord,
     MirrorRecord,
     NetworkRecords,
     RepositoryDirectoryRecord,
     RepositoryRecord,
 )
+from support.mirror_records import category, mirror, records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,43 +37,6 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.model import Netblocks, Snapshot
 
 URLS = ("https://example.org/",)
-
-
-def category(name: str, kind: CategoryKind = CategoryKind.OPEN) -> CategoryRecord:
-    """A category whose top is its name."""
-    return CategoryRecord(name=name, kind=kind, top=name)
-
-
-def mirror(name: str, *contents: ContentRecord, **fields: Any) -> MirrorRecord:
-    """A mirror of which only the given fields matter."""
-    plain_query: dict[str, Any] = {
-        "country": None,
-        "bandwidth": 100,
-        "asns": (),
-        "netblocks": (),
-        "private": False,
-        "fallback": False,
-        "active": True,
-        "allowed_countries": (),
-        "denied_countries": (),
-    }
-    return MirrorRecord(name=name, contents=contents, **{**plain_query, **fields})
-
-
-def records(**fields: Any) -> NetworkRecords:
-    """Records of which only the given fields matter."""
-    plain_query: dict[str, Any] = {
-        "categories": (),
-        "mirrors": (),
-        "repositories": (),
-        "aliases": {},
-        "directories": {},
-        "files": {},
-        "overrides": Overrides(continents={}, neighbours={}, never_served={}),
-        "netblock_countries": {},
-        "asn_netblocks": {},
-    }
-    return NetworkRecords(**{**plain_query, **fields})
 
 
 def compiled(given_records: NetworkRecords) -> Snapshot:

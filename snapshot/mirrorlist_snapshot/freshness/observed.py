@@ -85,6 +85,19 @@ class MirrorObservation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnitVersion:
+    """A version of a unit's file."""
+
+    sha256: str
+    size: int
+    """Bytes."""
+    timestamp: int
+    """The time that the file itself states, else when it appeared on the master."""
+    superseded: int
+    """When the master was first seen with another version; 0 if this is the current one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
     """Everything that was observed and is in force at one moment."""
 
@@ -94,4 +107,10 @@ class Observations:
     units: tuple[UnitObservation, ...]
     mirrors: tuple[MirrorObservation, ...]
     covers: Mapping[tuple[str, str], tuple[str, ...]]
-    """(category, unit) -> directories below the category's top for which the unit stands, each with all below it."""
+    """(category, unit) -> directories below the category's top for which the unit stands.
+
+    Each stands for all below it, up to a directory for which another unit stands. A unit that stands for none, such as
+    a stamp, decides nothing.
+    """
+    versions: Mapping[tuple[str, str], tuple[UnitVersion, ...]]
+    """(category, unit) -> the versions that the master has or had, the current one first, then newest first."""
