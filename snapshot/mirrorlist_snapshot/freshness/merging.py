@@ -3,7 +3,7 @@
 The rules: a URL that is down over every address family that was asked is not offered, and a mirror whose URLs of a
 category are all down does not carry it. A mirror with a stale or missing unit is not offered for the directories for
 which the unit stands. What was never observed is offered as declared. Freshness alone never leaves a unit without a
-mirror: if none has it fresh or late, those with the newest version stay (docs/freshness.md, The last mirror).
+mirror: if none has it fresh or late, those with the newest version stay.
 
 No declared field changes, and observed fields depend on declared ones and the observations alone: merging twice gives
 the same as merging once.
