@@ -21,6 +21,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
+from mirrorlist_snapshot.embedded_ipv4 import any_ipv4_inside
 from mirrorlist_snapshot.errors import NoObjectError, StoreError
 from mirrorlist_snapshot.publishing.stores import CONNECT_SECONDS, MAX_OBJECT_BYTES, READ_SECONDS, SILENT_SECONDS
 from mirrorlistd import __version__
@@ -53,10 +54,13 @@ class _PassingError(StoreError):
 
 
 def privacy(address: str) -> int:
-    """Return how private an address is: 0 global, 1 of a private network, 2 loopback, 3 link-local or special."""
+    """Return how private an address is: 0 global, 1 of a private network, 2 loopback, 3 link-local or special.
+
+    An IPv6 address is as private as the IPv4 address inside it, to which a translator or a tunnel may lead.
+    """
     found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
+    if isinstance(found, ipaddress.IPv6Address) and (inner := any_ipv4_inside(found.packed)) is not None:
+        return privacy(str(ipaddress.IPv4Address(inner)))
     if found.is_loopback:
         return 2
     if found.is_link_local or found.is_unspecified or found.is_multicast or found.is_reserved:

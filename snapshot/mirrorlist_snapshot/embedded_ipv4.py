@@ -33,19 +33,23 @@ _RESERVED_BYTE: Final = 8
 
 
 def ipv4_inside(packed: bytes) -> bytes | None:
-    """Return the IPv4 address inside an IPv6 address of 16 bytes, by one of the standard forms; None without one."""
-    top = packed[:12]
-    if top == _MAPPED:
+    """Return whose IPv4 address is inside an IPv6 address of 16 bytes, by one of the standard forms; None without one.
+
+    But for IPv4-mapped addresses it is a public one.
+    """
+    inner = any_ipv4_inside(packed)
+    return inner if inner is not None and (packed.startswith(_MAPPED) or _is_public(inner)) else None
+
+
+def any_ipv4_inside(packed: bytes) -> bytes | None:
+    """Return the IPv4 address inside, a private one too: where a packet to the IPv6 address may end."""
+    if packed[:12] == _MAPPED or packed[:12] in _TRANSLATED:
         return packed[12:]
-    if top in _TRANSLATED:
-        inner = packed[12:]
-    elif top.startswith(_6TO4):
-        inner = packed[2:6]
-    elif top.startswith(_TEREDO):
-        inner = bytes(byte ^ 0xFF for byte in packed[12:])
-    else:
-        return None
-    return inner if _is_public(inner) else None
+    if packed.startswith(_6TO4):
+        return packed[2:6]
+    if packed.startswith(_TEREDO):
+        return bytes(byte ^ 0xFF for byte in packed[12:])
+    return None
 
 
 def _is_a_hosts(inner: bytes) -> bool:

@@ -175,6 +175,15 @@ def test_a_redirect_never_leads_to_a_more_private_address(start: Callable[..., S
         ("::1", 2),
         ("169.254.169.254", 3),
         ("::ffff:169.254.169.254", 3),
+        ("64:ff9b::10.1.2.3", 1),
+        ("64:ff9b::127.0.0.1", 2),
+        ("64:ff9b::a9fe:a9fe", 3),
+        ("64:ff9b::193.0.6.139", 0),
+        ("::ffff:0:10.1.2.3", 1),
+        ("2002:7f00:1::1", 2),
+        ("2002:a01:203::1", 1),
+        ("2002:c100:68b::1", 0),
+        ("2001:0:1:2:3:4:80ff:fffe", 2),
         ("fe80::1%eth0", 3),
         ("0.0.0.0", 3),
         ("::", 3),
@@ -182,7 +191,7 @@ def test_a_redirect_never_leads_to_a_more_private_address(start: Callable[..., S
     ],
 )
 def test_how_private_an_address_is(address: str, expected: int) -> None:
-    """Global, private, loopback, and what is only for this link or for nobody."""
+    """Global, private, loopback, and what is only for this link or for nobody; inside NAT64, 6to4 and Teredo, too."""
     assert privacy(address) == expected
 
 
