@@ -31,7 +31,7 @@ from mirrorlistd.fetch.progress import Failures, ProgressListener, TimeLimit
 from mirrorlistd.fetch.source import WEAK, Hash, Kind, MirrorUrl, Source, safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     import httpx2
 
@@ -83,14 +83,14 @@ class Result:
         return WEAK.issuperset(self.verified)
 
 
-async def find(urls: Iterable[str], options: Options, listener: ProgressListener | None = None) -> Source:
+async def find(urls: Sequence[str], options: Options, listener: ProgressListener | None = None) -> Source:
     """Return the first list that can be read; raise FetchError if there is none."""
     limits = options.limits
     limit = TimeLimit(listener or ProgressListener(), limits.patience, limits.max_time)
     failures = Failures(limit)
     why = ""
     try:
-        async with limit.running(), new_client(limits, 1) as client:
+        async with limit.running(), new_client(limits, 1, urls) as client:
             for url in urls:
                 source = await _discover(client, url, options, failures, folders=True)
                 if source is not None:
@@ -101,7 +101,7 @@ async def find(urls: Iterable[str], options: Options, listener: ProgressListener
 
 
 async def fetch(
-    urls: Iterable[str], file: Path | None, options: Options, listener: ProgressListener | None = None
+    urls: Sequence[str], file: Path | None, options: Options, listener: ProgressListener | None = None
 ) -> Result:
     """Fetch a file to `file`, or without one to the list's name for it in the current folder, if that is unused.
 
@@ -111,7 +111,7 @@ async def fetch(
     limit = TimeLimit(listener or ProgressListener(), limits.patience, limits.max_time)
     failures, listed, began, why = Failures(limit), False, monotonic(), ""
     try:
-        async with limit.running(), new_client(limits, options.connections or CONNECTIONS) as client:
+        async with limit.running(), new_client(limits, options.connections or CONNECTIONS, urls) as client:
             for url in urls:
                 source = await _discover(client, url, options, failures)
                 if source is None:

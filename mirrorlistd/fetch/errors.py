@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Reason = Literal[
     "list",  # not a list, or one that cannot be used
     "dns",  # the host has no address
+    "address",  # an address of this machine or this link, to which a list or a redirect must not lead
     "refused",  # nothing listens there, or no route
     "tls",  # no valid certificate, or no TLS
     "stalled",  # no connection, no answer or no next byte within the time limit

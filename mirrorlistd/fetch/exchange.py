@@ -20,10 +20,11 @@ import httpx2
 
 from mirrorlistd import __version__
 from mirrorlistd.fetch.errors import MirrorError, Reason
+from mirrorlistd.fetch.reach import Reach
 from mirrorlistd.fetch.source import next_hop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 
 REDIRECTS: Final = 10
 """Most redirects of one request (curl: 50, browsers: 20, mirror networks: 2)."""
@@ -93,9 +94,13 @@ class MirrorResponse:
         return first, last + 1, size
 
 
-def new_client(limits: Limits, connections: int) -> httpx2.AsyncClient:
-    """Return a client for one run; proxies and certificates come from the environment, as for other tools."""
+def new_client(limits: Limits, connections: int, urls: Sequence[str]) -> httpx2.AsyncClient:
+    """Return a client for one run, which begins at `urls` (see `Reach`).
+
+    Proxies and certificates come from the environment, as for other tools.
+    """
     return httpx2.AsyncClient(
+        event_hooks={"request": [Reach(urls).check]},
         headers={
             "User-Agent": f"mirrorlist-fetch/{__version__}",
             # Sizes, ranges and hashes are of the bytes that lie on the mirror.
