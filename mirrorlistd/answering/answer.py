@@ -179,8 +179,10 @@ def public_carriers(decider: Decider, resolved: ResolvedQuery) -> list[int]:
 
 
 def no_carrier(decider: Decider, resolved: ResolvedQuery) -> NotServedError:
-    """Return the error for content without public carriers; for a repository it equals the index's error."""
+    """Return the error for content without public carriers; it equals the index's error where there is one."""
     query = resolved.query
+    if (unseen := decider.index.unseen(query, resolved.target)) is not None:
+        return unseen
     if query.path is not None or query.file is not None or query.repo is None:
         return NotServedError(Reason.NOBODY, "no mirror carries this")
     name = decider.index.snapshot.aliases.get(query.repo, query.repo)
@@ -190,11 +192,11 @@ def no_carrier(decider: Decider, resolved: ResolvedQuery) -> NotServedError:
 def _nothing_offered(decider: Decider, resolved: ResolvedQuery) -> tuple[ResponseMeta, bytes]:
     carriers = public_carriers(decider, resolved)
     if any(resolved.offers.first[mirror] for mirror in carriers):
-        reason = "no mirror is offered to your network or country for this"
+        error = NotServedError(Reason.NOBODY, "no mirror is offered to your network or country for this")
     elif not carriers:
-        reason = no_carrier(decider, resolved).message
+        error = no_carrier(decider, resolved)
     elif resolved.query.protocols:
-        reason = "no mirror offers this by the protocols asked for"
+        error = NotServedError(Reason.NOBODY, "no mirror offers this by the protocols asked for")
     else:
-        reason = "no mirror carries this by http or https; try protocol="
-    return _refuse(decider, Refused(NotServedError(Reason.NOBODY, reason), resolved.query, resolved.renderer.name))
+        error = NotServedError(Reason.NOBODY, "no mirror carries this by http or https; try protocol=")
+    return _refuse(decider, Refused(error, resolved.query, resolved.renderer.name))

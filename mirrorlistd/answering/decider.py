@@ -139,7 +139,8 @@ class Decider:
             # Unknown protocols are dropped: otherwise clients could fill a memo with arbitrary words.
             protocols = tuple(protocol for protocol in query.protocols if protocol in PROTOCOLS)
             if not protocols:
-                raise NotServedError(Reason.NOBODY, "no mirror offers this by the protocols asked for")
+                unknown = NotServedError(Reason.NOBODY, "no mirror offers this by the protocols asked for")
+                raise self.index.unseen(query, target) or unknown
             query = replace(query, protocols=protocols)
         offers = self.offers(target, query)
         selection_query = SelectionQuery(
@@ -165,10 +166,11 @@ class Decider:
         target = self.index.resolve(query)
         if target.is_directory:
             hint = "a metalink is about one file; name it by file= or path=DIRECTORY/FILE"
-            raise NotServedError(Reason.NO_METALINK, hint)
+            raise self.index.unseen(query, target) or NotServedError(Reason.NO_METALINK, hint)
         if (implied or not self.settings.preset.bare_metalinks) and self.index.details(target) is None:
             what = renderer.file if implied else "this file"
-            raise NotServedError(Reason.NO_METALINK, f"nothing is known of {what} there; name a file by file= or path=")
+            hint = f"nothing is known of {what} there; name a file by file= or path="
+            raise self.index.unseen(query, target) or NotServedError(Reason.NO_METALINK, hint)
         return query, target
 
     def offers(self, target: Target, query: Query, *, http_first: bool = False) -> Offers:

@@ -157,7 +157,7 @@ class Index:
                 Reason.NOT_NAMED, f"name what you want: repo=NAME (and arch=ARCH), or path=DIRECTORY; {self._known}"
             )
         target = self._resolve_repository(query.repo, query.arch)
-        return self._resolve_file(target, query.file, query.sent, directory=query.directory) if query.file else target
+        return self._resolve_file(target, query, query.file) if query.file else target
 
     def below(self, directory: Target, file: str) -> bytes:
         """Return the path of a file relative to a directory, whose name may be the first folder of the file's path.
@@ -214,6 +214,27 @@ class Index:
         """Return the details of a file."""
         return self.snapshot.files.get(target.category.to_bytes(2, "big") + target.path)
 
+    def unseen(self, query: Query, target: Target) -> NotServedError | None:
+        """Return the error for a listed directory that no public mirror has: the same as if it were not there.
+
+        None for other content. Private mirrors may have the directory, but strangers must not learn of it.
+        """
+        if self.snapshot.categories[target.category].kind is not CategoryKind.LISTED or self._is_public(target):
+            return None
+        if query.path is not None:
+            return self._no_path()
+        repository = self._resolve_repository(query.repo or "", query.arch)
+        if self._is_public(repository):
+            return _no_directory()
+        return _nobody(self.snapshot.aliases.get(query.repo or "", query.repo or ""))
+
+    def _is_public(self, target: Target) -> bool:
+        """Whether a mirror that is not private carries the content."""
+        return any(not self.snapshot.mirrors[one].private for one in self.snapshot.sets.members(target.carriers))
+
+    def _no_path(self) -> NotServedError:
+        return NotServedError(Reason.NO_PATH, f"no such path; {self._known}")
+
     def _resolve_repository(self, name: str, arch: str | None) -> Target:
         repository = self._repositories.get(name)
         if repository is None:
@@ -238,16 +259,17 @@ class Index:
         path = directory.path.encode()
         carriers = self._carriers(directory.category, path)
         if carriers is None:
-            raise NotServedError(Reason.NOBODY, f"repository {repository.name} is carried by no mirror")
+            raise _nobody(repository.name)
         suffix = _suffix(path, directory=True)
         return Target(directory.category, path, suffix, carriers, label.encode(), directory.arch)
 
-    def _resolve_file(self, repository: Target, file: bytes, sent: bytes, *, directory: bool) -> Target:
+    def _resolve_file(self, repository: Target, query: Query, file: bytes) -> Target:
         """Look a file up below a repository's directory, and by its whole path if its category does not have it.
 
         An import splits MirrorManager's categories where hosts have different URLs, even between a repository and its
         `repodata`. With the lookup by path, a file in either part is found by repository, too.
         """
+        sent, directory = query.sent, query.directory
         path = b"/".join(filter(None, (repository.path, file)))
         label = repository.label + b" file = " + (sent or quoted(file))
         sent = b"/".join(filter(None, (quoted(repository.path), sent))) if sent else b""
@@ -265,7 +287,7 @@ class Index:
             if by_path is not None and (target is None or self.details(by_path) is not None):
                 target = by_path
         if target is None:
-            raise NotServedError(Reason.NO_PATH, "the repository has no such directory")
+            raise self.unseen(query, repository) or _no_directory()
         return replace(target, label=label + (b"/" if target.is_directory else b""), arch=repository.arch)
 
     def _resolve_path(self, path: bytes, sent: bytes, *, directory: bool) -> Target:
@@ -289,7 +311,7 @@ class Index:
                 break  # in an open category every path exists
         if file is not None:
             return file
-        raise NotServedError(Reason.NO_PATH, f"no such path; {self._known}")
+        raise self._no_path()
 
     def _below(
         self, category: int, path: bytes, sent: bytes, *, directory: bool, prefixes: bool = True
@@ -322,6 +344,14 @@ class Index:
         if self.snapshot.categories[category].kind is CategoryKind.LISTED:
             return directories.find(category, path)
         return directories.nearest(category, path)
+
+
+def _no_directory() -> NotServedError:
+    return NotServedError(Reason.NO_PATH, "the repository has no such directory")
+
+
+def _nobody(repository: str) -> NotServedError:
+    return NotServedError(Reason.NOBODY, f"repository {repository} is carried by no mirror")
 
 
 def _finders(tables: Iterable[NetTable]) -> tuple[Callable[[bytes], int] | None, ...]:

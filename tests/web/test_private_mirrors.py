@@ -55,8 +55,31 @@ PATHS = [
     *(
         f"{page}?repo=listed{more}"
         for page in ("/mirrorlist", "/explain")
-        for more in ("", "&country=DE", "&format=json")
+        for more in (
+            "",
+            "&country=DE",
+            "&format=json",
+            "&format=metalink",
+            "&format=metalink4",
+            "&file=x/a",
+            "&file=x&protocol=x",
+        )
     ),
+    *(
+        f"{page}{what}{more}"
+        for page in ("/mirrorlist", "/explain")
+        for what in ("?path=l/9", "?path=l/9/x/", "?path=l/9/x/a.iso", "?repo=half&file=x/", "?repo=half&file=x/a.iso")
+        for more in (
+            "",
+            "&format=json",
+            "&format=metalink",
+            "&format=metalink4",
+            "&redirect=1",
+            "&protocol=x",
+            "&protocol=rsync",
+        )
+    ),
+    *("/r/half/x/a.iso", "/r/half/x/a.iso.meta4", "/r/half/x/", "/r/listed/x/a.iso", "/r/listed/a.iso.mirrorlist"),
 ]
 
 
@@ -82,6 +105,11 @@ OWN = re.compile(r"^(?:# \w+ )?(?:process_|mirrorlistd_answer_seconds|python_).*
 """What is of the test's process or of the moment."""
 
 
+PUBLIC = {
+    "categories": {"c": "https://public.example/c/", "l": {"urls": "https://public.example/l/", "directories": ["8"]}}
+}
+
+
 def secretive(name: str, one: dict[str, Any]) -> dict[str, Any]:
     """A private mirror that carries, and serves the AS, that no public mirror does."""
     return one | {
@@ -89,7 +117,7 @@ def secretive(name: str, one: dict[str, Any]) -> dict[str, Any]:
         "categories": {
             "c": {"urls": [f"https://{name}/c/"], "exclude": ["secret/path"]},
             "d": [f"https://{name}/d/", f"rsync://{name}/d/"],
-            "l": {"urls": [f"https://{name}/l/"], "directories": ["9", "9/x"]},
+            "l": {"urls": [f"https://{name}/l/"], "directories": ["9", "9/x", "8", "8/x"]},
         },
     }
 
@@ -136,8 +164,9 @@ def test_a_stranger_sees_the_same_with_and_without_private_mirrors(
             "r": {"category": "c"},
             "only": {"category": "d"},
             "listed": {"category": "l", "path": "9"},
+            "half": {"category": "l", "path": "8"},
         },
-        "mirrors": {"public.example": {"categories": {"c": "https://public.example/c/"}}}
+        "mirrors": {"public.example": PUBLIC}
         | {name: secretive(name, one) if one.get("private") else one for name, one in source["mirrors"].items()},
     }
     apps = [create_app(serving(one, preset)) for one in (source, without_private(source))]
