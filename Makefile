@@ -62,7 +62,7 @@ unit: $(STAMPS)/dev ## the tests alone
 bench: $(STAMPS)/dev ## measure beside nginx and bare ASGI, and all that has a target; see bench/README.md
 	@tests/debian/install bench/debian-packages.txt
 	@$(MAKE) --no-print-directory VENV=$(VENV)-run $(VENV)-run/.stamps/run
-	@for script in mix_table http_table memory_and_reload bad_clients bench_answer; do echo "== bench/$$script.py" && \
+	@for script in mix_table instructions http_table memory_and_reload bad_clients bench_answer; do echo "== bench/$$script.py" && \
 	  BENCH_PYTHON=$(abspath $(VENV))-run/bin/python $(BIN)/python bench/$$script.py || exit; done
 
 format: $(STAMPS)/dev ## let ruff arrange the code

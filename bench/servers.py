@@ -168,7 +168,7 @@ def _environ(more: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def started(plan: Plan, folder: Path, target: str = "/mirrorlist") -> Generator[Server]:
+def started(plan: Plan, folder: Path, target: str = "/mirrorlist", seconds: float = SECONDS) -> Generator[Server]:
     """Start a server and wait for its first 200; stop it in the end, whatever happens."""
     log = folder / f"{plan.port}.log"
     with log.open("wb") as said:
@@ -178,9 +178,9 @@ def started(plan: Plan, folder: Path, target: str = "/mirrorlist") -> Generator[
         )
     try:
         while not answers(plan.port, target):
-            if process.poll() is not None or time.perf_counter() - began > SECONDS:
+            if process.poll() is not None or time.perf_counter() - began > seconds:
                 raise BenchError(f"{plan.name} does not answer: {log.read_text() or process.poll()}")
-            time.sleep(0.001)
+            time.sleep(seconds / 30_000)
         yield Server(plan.name, plan.url, plan.port, process, log, time.perf_counter() - began)
     finally:
         stop(process)
