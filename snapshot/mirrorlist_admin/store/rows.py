@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from mirrorlist_snapshot.freshness.observed import Reachability  # noqa: TC001 - `Table` looks at the types of fields
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedUnit:
@@ -54,6 +56,9 @@ class UrlProbe:
     category: str
     url: str
     family: int
+    state: Reachability
+    """What the prober believes, before the brake."""
+    since: int
     asked: int
     """When it was last asked and answered, or failed by its own fault."""
     good: int
@@ -66,6 +71,8 @@ class UrlProbe:
     """When it began to answer again after it was down; 0 if it is up, or does not answer."""
     cause: str
     """The class of the last failure: `refused`, `timeout`, `status 503`; empty after a good answer."""
+    evidence: str
+    """One line for people: `connection refused by 192.0.2.1`."""
     changes: int
     """Changes between up and down since `changes_since`."""
     changes_since: int
