@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM: Final = "mirrorlist-admin"
-_VERBS: Final[Verbs] = {}
+_VERBS: Final[Verbs] = {
+    "probe": ("mirrorlist_admin.cli.cmd_probe", "ask the mirrors, and write which are alive and in sync"),
+}
 _EPILOG: Final = f"""\
 Each verb has its own --help.
 
