@@ -72,6 +72,8 @@ def compile_snapshot(records: NetworkRecords, *, serial: int, built: int, genera
         country_netblocks=country_netblocks,
         netblock_countries=countries,
         asn_netblocks=_netblocks(records.asn_netblocks),
+        observed=records.observed,
+        health={number: record.health for number, record in enumerate(mirrors) if record.health},
     )
 
 

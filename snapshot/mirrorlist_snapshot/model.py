@@ -7,13 +7,14 @@ directories that share it. And tables that grow with the number of directories, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from mirrorlist_snapshot.health import MirrorHealth
     from mirrorlist_snapshot.tables import KeyTable, NetTable
 
 DEFAULT_BANDWIDTH: Final = 100
@@ -285,3 +286,7 @@ class Snapshot:
     netblock_countries: tuple[str, ...]
     asn_netblocks: Netblocks
     """Address -> number of the autonomous system that announces it, 0 for none that has mirrors."""
+    observed: int = 0
+    """When mirrors were last observed, seconds since 1970 UTC; 0: never."""
+    health: Mapping[int, MirrorHealth] = field(default_factory=dict[int, "MirrorHealth"])
+    """Mirror number -> what was observed of it, in ascending order; for people, no list depends on it."""

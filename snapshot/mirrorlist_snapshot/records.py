@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mirrorlist_snapshot.health import MirrorHealth
     from mirrorlist_snapshot.model import CategoryKind, ClientNetblock, FileDetails, Overrides
 
 
@@ -87,6 +88,8 @@ class MirrorRecord:
     """At most one per category."""
     weight: int = 100
     """Observed: percent of the bandwidth that counts."""
+    health: MirrorHealth | None = None
+    """Observed: what people are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +139,8 @@ class NetworkRecords:
     """CIDR prefix -> AS number of the clients in it, 0 for none that has mirrors; the longest prefix holds."""
     contact: str | None = None
     """A URL or mail address that the prober names to mirrors, for complaints."""
+    observed: int = 0
+    """When mirrors were last observed, seconds since 1970 UTC; 0: never."""
 
 
 def _below_any(directory: str, prefixes: tuple[str, ...]) -> bool:

@@ -33,7 +33,7 @@ REQUIRED = [
     "FileRows",
     "FileVers",
 ]
-NETWORKS = ["asn4", "asn6"]
+OPTIONAL = ["asn4", "asn6", "health"]
 HASHES = (("md5", 24, 16), ("sha1", 40, 20), ("sha256", 60, 32), ("sha512", 92, 64))
 
 
@@ -62,7 +62,7 @@ def read(data: bytes) -> dict[str, Any]:
     """Section 2: header, table of contents, then each section."""
     check_header(data)
     parts = read_contents(data, integer(data, 10, 2))
-    known = ["meta", *REQUIRED, *NETWORKS]
+    known = ["meta", *REQUIRED, *OPTIONAL]
     refuse_unless(not any(name not in known and name[0].isupper() for name in parts), "unknown section")
     refuse_unless(all(name in parts for name in known if name[0].isupper()), "missing section")
     mirrors = [mirror(one) for one in unpack(parts["Mirrors"])]
@@ -72,6 +72,7 @@ def read(data: bytes) -> dict[str, Any]:
         "serial": integer(data, 24, 8),
         "built": integer(data, 32, 8),
         "generator": unpack(parts.get("meta", b"\x80")).get("generator", ""),
+        "observed": unpack(parts.get("meta", b"\x80")).get("observed", 0),
         "categories": [
             [one["name"], one.get("kind", "listed"), one.get("top", "")] for one in unpack(parts["Category"])
         ],
@@ -102,6 +103,7 @@ def read(data: bytes) -> dict[str, Any]:
         "places": [ranges(parts["Place4"], 4), ranges(parts["Place6"], 16)],
         "countries": unpack(parts["Places"]),
         "networks": [ranges(parts.get("asn4", bytes(4)), 4), ranges(parts.get("asn6", bytes(4)), 16)],
+        "health": [health(one) for one in unpack(parts.get("health", b"\x90"))],
     }
 
 
@@ -160,6 +162,37 @@ def mirror(one: dict[str, Any]) -> dict[str, Any]:
         "allowed": one.get("allowed", []),
         "denied": one.get("denied", []),
         "contents": [[content.get("category", 0), content["urls"]] for content in one.get("contents", [])],
+    }
+
+
+def health(one: dict[str, Any]) -> dict[str, Any]:
+    """Section 3, health."""
+    lagging, lags = one.get("lagging", []), one.get("lags", [])
+    refuse_unless(len(lagging) == len(lags), "lags")
+    return {
+        "mirror": one["mirror"],
+        "checked": one.get("checked", 0),
+        "families": one.get("families", []),
+        "weight": one.get("weight", 100),
+        "until": one.get("until", 0),
+        "lags": dict.fromkeys(one.get("current", []), 0) | dict(zip(lagging, lags, strict=True)),
+        "down": [
+            [row.get("category", 0), row["url"], row.get("family", 0), row.get("since", 0), row.get("reason", "")]
+            for row in one.get("down", [])
+        ],
+        "old": [
+            {
+                "category": row.get("category", 0),
+                "unit": row["unit"],
+                "directories": row["directories"],
+                "state": row.get("state", "stale"),
+                "offered": row.get("offered", False),
+                "since": row.get("since", 0),
+                "lag": row.get("lag", 0),
+                "reason": row.get("reason", ""),
+            }
+            for row in one.get("old", [])
+        ],
     }
 
 

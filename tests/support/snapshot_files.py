@@ -165,7 +165,37 @@ def plain(snapshot: Snapshot) -> dict[str, Any]:
         "chains": [[[one.mirror, one.length, one.exclusive] for one in chain] for chain in snapshot.netblock_chains],
         "places": [list(map(list, table)) for table in (snapshot.country_netblocks.v4, snapshot.country_netblocks.v6)],
         "countries": list(snapshot.netblock_countries),
+        "observed": snapshot.observed,
+        "health": [_health(number, snapshot) for number in snapshot.health],
         "networks": [list(map(list, table)) for table in (snapshot.asn_netblocks.v4, snapshot.asn_netblocks.v6)],
+    }
+
+
+def _health(number: int, snapshot: Snapshot) -> dict[str, Any]:
+    one = snapshot.health[number]
+    categories = [category.name for category in snapshot.categories]
+    repositories = [repository.name for repository in snapshot.repositories]
+    return {
+        "mirror": number,
+        "checked": one.checked,
+        "families": list(one.families),
+        "weight": one.weight,
+        "until": one.until,
+        "lags": {repositories.index(name): lag for name, lag in one.lags.items()},
+        "down": [[categories.index(row.category), row.url, row.family, row.since, row.reason] for row in one.down],
+        "old": [
+            {
+                "category": categories.index(row.category),
+                "unit": row.unit,
+                "directories": list(row.directories),
+                "state": str(row.state),
+                "offered": row.offered,
+                "since": row.since,
+                "lag": row.lag,
+                "reason": row.reason,
+            }
+            for row in one.old
+        ],
     }
 
 
@@ -199,6 +229,7 @@ def use(snapshot: Snapshot) -> None:
         assert len(tier_map(snapshot, country, "EU")) == len(snapshot.mirrors)
     for one in snapshot.repositories:
         assert all(snapshot.categories[place.category].top is not None for place in one.directories)
+    assert all(one.checked >= 0 for one in snapshot.health.values())
     assert all(url.encode("ascii") for one in snapshot.mirrors for content in one.contents for url in content.urls)
 
 

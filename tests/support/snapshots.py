@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
+from mirrorlist_snapshot.health import DownUrl, Freshness, MirrorHealth, OldUnit
 from mirrorlist_snapshot.model import (
     BANDWIDTH_RANGE,
     CONTINENTS,
@@ -233,6 +234,36 @@ def _repositories(draw: st.DrawFn, categories: int) -> tuple[Repository, ...]:
 
 
 @st.composite
+def _healths(draw: st.DrawFn, categories: list[str], repositories: list[str]) -> MirrorHealth:
+    lines, number = st.just("") | _NAMES, st.integers(0, 1 << 20)
+    families = st.sampled_from([(), (4,), (6,), (4, 6)])
+    category = st.sampled_from(categories) if categories else st.nothing()
+    down = st.builds(
+        DownUrl, category=category, url=_urls().map(min), family=st.sampled_from([0, 4, 6]), since=_TIMES, reason=lines
+    )
+    old = st.builds(
+        OldUnit,
+        category=category,
+        unit=PATHS,
+        directories=st.lists(PATHS, max_size=2).map(tuple),
+        state=st.sampled_from([state for state in Freshness if state is not Freshness.FRESH]),
+        offered=st.booleans(),
+        since=_TIMES,
+        lag=number,
+        reason=lines,
+    )
+    return MirrorHealth(
+        checked=draw(_TIMES),
+        families=draw(families),
+        weight=draw(st.integers(0, 100)),
+        until=draw(_TIMES),
+        lags=draw(st.dictionaries(st.sampled_from(repositories), number, max_size=3)) if repositories else {},
+        down=draw(st.lists(down, max_size=2).map(tuple)) if categories else (),
+        old=draw(st.lists(old, max_size=2).map(tuple)) if categories else (),
+    )
+
+
+@st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """Any valid snapshot whose tables fit together, small in every direction, empty ones among them."""
     categories = tuple(
@@ -284,4 +315,10 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         country_netblocks=places,
         netblock_countries=countries,
         asn_netblocks=netblocks(draw(st.dictionaries(NETWORKS, st.integers(0, 0xFFFF_FFFF), max_size=4))),
+        observed=draw(st.just(0) | _TIMES),
+        health={
+            number: draw(_healths([one.name for one in categories], names))
+            for number in range(len(mirrors))
+            if draw(st.booleans())
+        },
     )

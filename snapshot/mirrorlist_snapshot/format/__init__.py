@@ -8,14 +8,18 @@ size.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import bulk, check, container, records
 from mirrorlist_snapshot.format.container import MAGIC, MAX_SERIAL, MAX_TIME, VERSION, Header, Signer
 from mirrorlist_snapshot.format.files import FileTable
+from mirrorlist_snapshot.format.health import EMPTY, HealthTable
 from mirrorlist_snapshot.model import CarrierSets, Netblocks, Snapshot
 from mirrorlist_snapshot.tables import NetTable
+
+if TYPE_CHECKING:
+    from mirrorlist_snapshot.model import Category, Repository
 
 __all__ = [
     "MAGIC",
@@ -40,6 +44,7 @@ _SECTIONS: Final = (
     *("DirKeys", "DirSets", "FileKeys", "FileRows", "FileVers"),
 )
 _NETWORKS: Final = ("asn4", "asn6")
+_HEALTH: Final = "health"
 """Sections that are written last, and only if they are not empty; readers that do not know them skip them."""
 
 
@@ -53,7 +58,7 @@ def _pack(snapshot: Snapshot) -> list[tuple[str, bytes]]:
     clients, places, directories = snapshot.client_netblocks, snapshot.country_netblocks, snapshot.directories
     files = FileTable.build(snapshot.files)
     contents: tuple[bytes, ...] = (
-        records.pack_meta(snapshot.generator),
+        records.pack_meta(snapshot.generator, snapshot.observed),
         records.pack_categories(snapshot.categories),
         records.pack_mirrors(snapshot.mirrors),
         records.pack_repositories(snapshot.repositories),
@@ -72,11 +77,19 @@ def _pack(snapshot: Snapshot) -> list[tuple[str, bytes]]:
         bytes(files.rows),
         bytes(files.versions),
     )
+    names = _names(snapshot.categories, snapshot.repositories)
+    health = HealthTable.build(snapshot.health, *names, mirrors=len(snapshot.mirrors))
     networks = snapshot.asn_netblocks.v4, snapshot.asn_netblocks.v6
     return [
         *zip(_SECTIONS, contents, strict=True),
         *((name, bytes(table.data)) for name, table in zip(_NETWORKS, networks, strict=True) if table),
+        *([(_HEALTH, bytes(health.data))] if health else []),
     ]
+
+
+def _names(categories: tuple[Category, ...], repositories: tuple[Repository, ...]) -> tuple[list[str], list[str]]:
+    """Return the names of categories and repositories, by number."""
+    return [one.name for one in categories], [one.name for one in repositories]
 
 
 def decode(data: bytes | memoryview) -> Snapshot:
@@ -86,15 +99,20 @@ def decode(data: bytes | memoryview) -> Snapshot:
     parts.setdefault("meta", memoryview(b"\x80"))
     for name in _NETWORKS:
         parts.setdefault(name, memoryview(bytes(4)))  # no range
+    parts.setdefault(_HEALTH, EMPTY)
     _check_names(parts)
+    generator, observed = records.unpack_meta(parts["meta"])
+    categories = records.unpack_categories(parts["Category"])
+    repositories = records.unpack_repositories(parts["Repos"])
     mirrors = records.unpack_mirrors(parts["Mirrors"])
     snapshot = Snapshot(
         serial=facts.serial,
         built=facts.built,
-        generator=records.unpack_meta(parts["meta"]),
-        categories=records.unpack_categories(parts["Category"]),
+        generator=generator,
+        observed=observed,
+        categories=categories,
         mirrors=mirrors,
-        repositories=records.unpack_repositories(parts["Repos"]),
+        repositories=repositories,
         aliases=records.unpack_aliases(parts["Aliases"]),
         overrides=records.unpack_overrides(parts["Override"]),
         sets=CarrierSets(width=check.set_width(len(mirrors)), data=parts["Sets"]),
@@ -105,6 +123,7 @@ def decode(data: bytes | memoryview) -> Snapshot:
         country_netblocks=Netblocks(v4=NetTable(parts["Place4"], 4), v6=NetTable(parts["Place6"], 16)),
         netblock_countries=records.unpack_places(parts["Places"]),
         asn_netblocks=Netblocks(v4=NetTable(parts["asn4"], 4), v6=NetTable(parts["asn6"], 16)),
+        health=HealthTable(parts[_HEALTH], *_names(categories, repositories), mirrors=len(mirrors)),
     )
     check.serveable(snapshot)
     return snapshot

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format.bulk import MAX_SETS
+from mirrorlist_snapshot.format.container import MAX_TIME
 from mirrorlist_snapshot.format.files import FileTable
+from mirrorlist_snapshot.format.packed import CONTROL
 from mirrorlist_snapshot.model import (
     BANDWIDTH_RANGE,
     CONTINENTS,
@@ -39,9 +41,7 @@ if TYPE_CHECKING:
 
 MAX_ASN: Final = 0xFFFF_FFFF
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What no name or path may hold: it would break a line, or could not be encoded."""
-_UNCLEAN: Final = re.compile(rf"{_CONTROL.pattern}|(?:\A|/)\.{{0,2}}(?:/|\Z)")
+_UNCLEAN: Final = re.compile(rf"{CONTROL.pattern}|(?:\A|/)\.{{0,2}}(?:/|\Z)")
 """A control character, or an empty, `.` or `..` segment."""
 _URL: Final = re.compile(
     r"([a-z][a-z0-9+.-]*)://(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?/(?:[!#-;=?-\[\]_a-z~]*/)?"
@@ -54,6 +54,8 @@ _PREFIX: Final = re.compile(r"[0-9a-f.:]{2,45}/[0-9]{1,3}")
 def serveable(snapshot: Snapshot) -> None:
     """Raise SnapshotError unless every cross reference holds and answers can be made of every value."""
     _text("the generator", snapshot.generator, empty=True)
+    if not 0 <= snapshot.observed <= MAX_TIME:
+        raise SnapshotError(f"a time of observation up to {MAX_TIME}", str(snapshot.observed))
     _categories(snapshot.categories)
     _mirrors(snapshot.mirrors, len(snapshot.categories))
     _repositories(snapshot.repositories, len(snapshot.categories))
@@ -263,7 +265,7 @@ def _path(place: str, path: str) -> None:
 
 
 def _text(place: str, text: str, *, empty: bool = False) -> None:
-    if _CONTROL.search(text) or not (text or empty):
+    if CONTROL.search(text) or not (text or empty):
         raise SnapshotError(f"{place} in printable characters", repr(text))
 
 

@@ -7,6 +7,7 @@ MAX_ITEM bytes, and frees what the model does not keep before it reads the next 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sized
 from reprlib import repr as brief
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
@@ -22,6 +23,8 @@ C = TypeVar("C", bound=Sized)
 
 MAX_ITEM: Final = 1 << 20
 """Bytes of one item: a mirror with 40,000 client netblocks."""
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no name, path or line may hold: it would break a line, or could not be encoded."""
 _msgpack: Any = msgpack
 _ANY_MSGPACK_ERROR: Final[tuple[type[Exception], ...]] = (ValueError, TypeError, _msgpack.UnpackException)
 """The exceptions of msgpack for bytes that are not msgpack or exceed the limits."""
@@ -121,6 +124,12 @@ def texts(place: str, values: object) -> tuple[str, ...]:
 
 def array_of_maps(place: str, data: memoryview, most: int) -> Iterator[Fields]:
     """Yield the items, at most `most`, of a section that is one array of maps, one at a time; `place` names an item."""
+    for number, item in enumerate(array_items(place, data, most)):
+        yield Fields(f"{place} {number}", unpack_item(place, item))
+
+
+def array_items(place: str, data: memoryview, most: int) -> Iterator[memoryview]:
+    """Yield the bytes of the items, at most `most`, of a section that is one array; none is unpacked."""
     try:
         # The buffer is msgpack's copy of the section; a limit of 0 would mean 100 MB.
         unpacker = _msgpack.Unpacker(max_buffer_size=len(data) or 1)
@@ -129,10 +138,10 @@ def array_of_maps(place: str, data: memoryview, most: int) -> Iterator[Fields]:
         if count > most:
             raise SnapshotError(f"at most {most} items ({place})", str(count), "split the snapshot")
         start = unpacker.tell()
-        for number in range(count):
+        for _ in range(count):
             unpacker.skip()
             end = unpacker.tell()
-            yield Fields(f"{place} {number}", unpack_item(place, data[start:end]))
+            yield data[start:end]
             start = end
     except _ANY_MSGPACK_ERROR as error:
         raise SnapshotError(f"an array of maps ({place})", f"bad msgpack: {_reason(error)}") from error

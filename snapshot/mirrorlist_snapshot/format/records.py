@@ -63,14 +63,15 @@ _DIRECTORY: Final[dict[str, Any]] = {"arch": "", "category": 0, "path": ""}
 _OVERRIDES: Final[dict[str, Any]] = {"continents": {}, "neighbours": {}, "never": {}}
 
 
-def pack_meta(generator: str) -> bytes:
+def pack_meta(generator: str, observed: int) -> bytes:
     """Section meta."""
-    return pack_item("meta", without({"generator": ""}, {"generator": generator}))
+    return pack_item("meta", without({"generator": "", "observed": 0}, {"generator": generator, "observed": observed}))
 
 
-def unpack_meta(data: memoryview) -> str:
-    """Section meta: the generator."""
-    return Fields("meta", unpack_item("meta", data)).text("generator", "")
+def unpack_meta(data: memoryview) -> tuple[str, int]:
+    """Section meta: the generator, and when mirrors were observed."""
+    fields = Fields("meta", unpack_item("meta", data))
+    return fields.text("generator", ""), fields.number("observed", 0)
 
 
 def pack_categories(categories: tuple[Category, ...]) -> bytes:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.freshness.health_rows import health_of
 from mirrorlist_snapshot.freshness.last_carriers import kept_carriers
 from mirrorlist_snapshot.freshness.observed import Freshness, Reachability, UnitObservation
 from mirrorlist_snapshot.freshness.unit_files import with_versions
@@ -58,6 +59,7 @@ def apply(records: NetworkRecords, observations: Observations) -> Merged:
     kept = kept_carriers(records, left_out, observations.covers, down) if left_out else frozenset[UnitObservation]()
     offered = _offered(units, kept, observations.covers)
     weights = {row.mirror: row.weight for row in observations.mirrors}
+    health = health_of(records, observations, units, kept)
     mirrors = tuple(
         replace(
             mirror,
@@ -70,15 +72,25 @@ def apply(records: NetworkRecords, observations: Observations) -> Merged:
                 for content in mirror.contents
             ),
             weight=weights.get(mirror.name, 100),
+            health=health.get(mirror.name),
         )
         for mirror in records.mirrors
     )
     staying = [row for row in units if row.state not in NOT_OFFERED or row in kept]
     files = with_versions(records.files, staying, observations.versions)
     return Merged(
-        records=replace(records, mirrors=mirrors, files=files),
+        records=replace(records, mirrors=mirrors, files=files, observed=observations.taken),
         kept=tuple(sorted(kept, key=lambda row: (row.category, row.unit, row.mirror))),
     )
+
+
+def same_lists(one: NetworkRecords, other: NetworkRecords) -> bool:
+    """Whether two merged descriptions give the same lists, whatever else they tell about the mirrors' health."""
+    return _without_health(one) == _without_health(other)
+
+
+def _without_health(records: NetworkRecords) -> NetworkRecords:
+    return replace(records, observed=0, mirrors=tuple(replace(mirror, health=None) for mirror in records.mirrors))
 
 
 def _down_urls(declared: Mapping[_Key, ContentRecord], urls: Iterable[UrlObservation]) -> dict[_Key, tuple[str, ...]]:

@@ -7,33 +7,22 @@ A *unit* is the smallest thing that can be fresh: an index file that stands for 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from mirrorlist_snapshot.health import Freshness, Reachability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
-class Reachability(StrEnum):
-    """Whether a URL answers."""
-
-    UP = "up"
-    SUSPECT = "suspect"
-    """It failed once or twice; it is still offered."""
-    DOWN = "down"
-    """It is not offered."""
-
-
-class Freshness(StrEnum):
-    """How old the version of a unit is that a mirror has."""
-
-    FRESH = "fresh"
-    LATE = "late"
-    """Older than `fresh`, not older than `max_lag`: still offered."""
-    STALE = "stale"
-    """Not offered."""
-    MISSING = "missing"
-    """Not there: two answers of 404. Not offered."""
+__all__ = [
+    "Freshness",
+    "MirrorObservation",
+    "Observations",
+    "Reachability",
+    "UnitObservation",
+    "UnitVersion",
+    "UrlObservation",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import container
+from mirrorlist_snapshot.health import MirrorHealth
 from mirrorlist_snapshot.model import (
     CarrierSets,
     Category,
@@ -138,6 +139,10 @@ def of(*urls: str) -> dict[str, Any]:
             ({"netblock_chains": ((), (replace(MATCH, mirror=1),))}, "mirrors below 1"),
             ({"netblock_chains": ((), (MATCH, replace(MATCH, length=9)))}, "falling length"),
             ({"netblock_chains": ((), (MATCH, MATCH))}, "then by mirror"),
+            ({"observed": -1}, "time of observation"),
+            ({"health": {1: MirrorHealth(checked=0)}}, "ascending mirrors below 1"),
+            ({"health": {0: MirrorHealth(checked=0, lags={"no": 1})}}, "a repository in the snapshot, found 'no'"),
+            ({"health": {0: MirrorHealth(checked=0, weight=101)}}, "a weight of health up to 100"),
         ]
     ),
 )

@@ -206,6 +206,24 @@ def packed(value: object) -> bytes:
             ("FileVers", b"\xff" * 320, "times"),
             ("FileVers", (bytes(8) + b"\xff" * 152) * 2, "sizes"),
             ("FileVers", (bytes(16) + b"\xff" * 144) * 2, "masks"),
+            ("meta", packed({"observed": -1}), "integer as observed"),
+            ("meta", packed({"observed": 1 << 62}), "time of observation"),
+            ("health", packed({}), "array of maps"),
+            ("health", packed([{}] * 5), "at most 4 items"),
+            ("health", packed([{"mirror": 4}]), "ascending mirrors below 4"),
+            ("health", packed([{"mirror": 1}, {"mirror": 1}]), "ascending mirrors below 4"),
+            ("health", packed([{"checked": 1 << 62}]), "a time of health"),
+            ("health", packed([{"weight": 101}]), "a weight of health up to 100"),
+            ("health", packed([{"families": [6, 4]}]), "4 and 6 as families"),
+            ("health", packed([{"current": [2]}]), "repository below 2"),
+            ("health", packed([{"lagging": [1], "lags": []}]), "1 lags"),
+            ("health", packed([{"down": [{}]}]), "string as url"),
+            ("health", packed([{"down": [{"url": "a", "category": 2}]}]), "category below 2"),
+            ("health", packed([{"down": [{"url": "a", "family": 5}]}]), "0, 4 or 6"),
+            ("health", packed([{"down": [{"url": "a\n"}]}]), "printable"),
+            ("health", packed([{"old": [{"unit": "a", "state": "fresh"}]}]), "late, stale, missing as state"),
+            ("health", packed([{"old": [{"unit": "a", "reason": "\x1b["}]}]), "printable"),
+            ("health", packed([{"old": [{"unit": "a", "directories": [1]}]}]), "array of strings"),
         ]
     ),
 )
@@ -248,6 +266,7 @@ def ranges_6(count: int) -> bytes:
             ("Repos", lambda: packed([{"name": str(n), "directories": [{}] * 900_000} for n in range(8)])),
             ("ChainRow", lambda: write_integers("I", [0, *range(1_000_000)])),
             ("Client6", lambda: ranges_6(400_000)),
+            ("health", lambda: packed([{"mirror": n, "current": [0] * 900_000} for n in range(4)])),
         ]
     ),
 )
