@@ -67,7 +67,7 @@ class Config:
     status: Path | None = setting(None, _DATA, "FILE", PATH,
         "TOML or JSON file of mirrors that are down, draining or of another weight for now; see docs/operating.md")
     max_down: float = setting(50.0, _DATA, "PERCENT", PERCENT,
-        "take away at most this part of the active mirrors by --status; offer the others last")
+        "take away at most this part of the active mirrors, and of the public ones, by --status; offer the others last")
     trusted_keys: tuple[Path, ...] = setting((), _DATA, "FILE.pub", PATH,
         "refuse a snapshot that none of these keys has signed, or that is older than the one before",
         flag="trusted-key", many=True)

@@ -100,22 +100,30 @@ class StatusFile:
     def limited(self, snapshot: Snapshot, limit: float, before: StatusFile) -> tuple[StatusFile, str | None]:
         """Return the statuses that apply, and why they are not those of the file; None where they are.
 
-        At most `limit`, a fraction, of the active mirrors are taken away (down or draining). Beyond that the mirrors
-        that `before` has taken away longest stay away, and all others are offered last: none is dropped that might be
-        the last one alive. The order of `statuses` is that of age, oldest first; `before` is in force.
+        At most `limit`, a fraction, of the active mirrors are taken away (down or draining), and of the public ones
+        among them. Beyond that the mirrors that `before` has taken away longest stay away, and all others are offered
+        last: none is dropped that might be the last one alive. The order of `statuses` is that of age, oldest first;
+        `before` is in force.
         """
         known = [name for name in before.statuses if name in self.statuses and before.statuses[name].away]
         aged = {name: self.statuses[name] for name in dict.fromkeys((*known, *self.statuses))}
         active = {mirror.name for mirror in snapshot.mirrors if mirror.active}
-        away = [name for name, status in aged.items() if status.away and name in active]
-        allowed = int(limit * len(active) + 1e-9)
-        if len(away) <= allowed:
+        public = {mirror.name for mirror in snapshot.mirrors if mirror.active and not mirror.private}
+        last: list[str] = []
+        found = ""
+        for mirrors, kind in ((public, "public "), (active, "")):
+            away = [name for name, status in aged.items() if status.away and name in mirrors and name not in last]
+            allowed = int(limit * len(mirrors) + 1e-9)
+            if len(away) > allowed:
+                stay = {name for name in away[:allowed] if name in known}
+                last += [name for name in away if name not in stay]
+                what = f"{len(mirrors)} active {kind if public != active else ''}mirrors"
+                found = found or f"takes away {len(away)} of {what}, more than --max-down {100 * limit:g} %"
+        if not last:
             return StatusFile(aged), None
-        stay = {name for name in away[:allowed] if name in known}
-        demoted = {name: replace(aged[name], last=True) for name in away if name not in stay}
-        found = f"takes away {len(away)} of {len(active)} active mirrors, more than --max-down {100 * limit:g} %"
-        names = ", ".join(list(demoted)[:_NAMES_SHOWN]) + (" ..." if len(demoted) > _NAMES_SHOWN else "")
-        return StatusFile(aged | demoted), f"{found}; {len(demoted)} of them are offered last instead: {names}"
+        demoted = {name: replace(aged[name], last=True) for name in last}
+        names = ", ".join(last[:_NAMES_SHOWN]) + (" ..." if len(last) > _NAMES_SHOWN else "")
+        return StatusFile(aged | demoted), f"{found}; {len(last)} of them are offered last instead: {names}"
 
     def apply(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with the statuses applied to its mirrors; only changed mirrors are copied."""

@@ -116,12 +116,13 @@ def test_a_mad_probe() -> None:
     Mirrors that the snapshot does not have or that are only weighted do not count.
     """
     two = overlay(a="down", b="draining", c={"weight": 1}, x="down", y="down")
-    assert two.limited(WORLD, 0.5, NO_STATUS) == (two, None)
+    assert two.limited(WORLD, 0.7, NO_STATUS) == (two, None)
     three = overlay(a="down", b="draining", c="down")
-    assert three.limited(WORLD, 0.75, NO_STATUS) == (three, None)
+    assert three.limited(WORLD, 1.0, NO_STATUS) == (three, None)
     limited, why = three.limited(WORLD, 0.5, NO_STATUS)
     assert why == (
-        "takes away 3 of 4 active mirrors, more than --max-down 50 %; 3 of them are offered last instead: a, b, c"
+        "takes away 3 of 3 active public mirrors, more than --max-down 50 %; "
+        "3 of them are offered last instead: a, b, c"
     )
     assert set(listed(limited)) == {"own", "a", "b", "c"}
     assert limited.counts(WORLD) == {"down": 0, "draining": 3, "weighted": 0, "unknown": 0}
@@ -160,6 +161,21 @@ def test_a_private_mirror_beyond_the_limit_stays() -> None:
     world = compiled(network({"p": mirror("DE", private=True, netblocks=[f"{DE}/32"])}))
     limited, _ = overlay(p="down").limited(world, 0.5, NO_STATUS)
     assert listed(limited, world=world) == ["p"]
+
+
+def test_private_mirrors_make_no_room_for_more_public_ones_to_go() -> None:
+    """Of two public mirrors beside three private ones one may go, whatever a failing probe says of the other."""
+    inside = {f"p{number}": mirror("DE", private=True, netblocks=["198.51.100.0/24"]) for number in range(3)}
+    world = compiled(network({"a": mirror("DE"), "b": mirror("DE"), **inside}))
+    limited, why = overlay(a="down", b="down").limited(world, 0.5, NO_STATUS)
+    assert why
+    assert {"a", "b"} < set(listed(limited, world=world))
+    one_of_each = overlay(a="down", p0="down")
+    assert one_of_each.limited(world, 0.5, NO_STATUS) == (one_of_each, None)
+    _, why = overlay(a="down", p0="down", p1="down").limited(world, 0.5, NO_STATUS)
+    assert why == (
+        "takes away 3 of 5 active mirrors, more than --max-down 50 %; 3 of them are offered last instead: a, p0, p1"
+    )
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abcde"), st.sampled_from(["down", "draining"])), max_size=6))
