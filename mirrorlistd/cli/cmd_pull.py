@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.console import Console, real, show, show_bytes
+from mirrorlist_snapshot.console import NOT_REPORTED, REFUSED, Console, real, report_done, show, show_bytes
 from mirrorlist_snapshot.errors import MirrorlistSnapshotError
 from mirrorlist_snapshot.publishing.stores import StoredObject
 from mirrorlistd.config import LONGEST_PULL, SHORTEST_PULL
@@ -35,7 +35,7 @@ own environment variables (AWS_ACCESS_KEY_ID, GOOGLE_APPLICATION_CREDENTIALS, AZ
 needs no cron job for this: `mirrorlistd serve --pull URL` does the same. More in docs/fleet.md.
 
 exit status: 0 the file is the store's object, 1 the object was refused or could not be read (the file is unchanged),
-2 wrong usage"""
+2 wrong usage, 4 the file is the store's object, but the output cannot be written"""
 
 
 def add_flags(verb: argparse.ArgumentParser) -> None:
@@ -85,11 +85,10 @@ def run(options: argparse.Namespace) -> int:
     if options.until_eof:
         _end_with_the_server(puller)
     if options.every is None:
-        report = attempt(puller.pull)
-        reporter.show(report)
-        return 0 if report.good else 1
+        return reporter.status(attempt(puller.pull))
     for report in attempts(puller.pull, Pace(options.every, Random())):  # noqa: S311 - spreads load, guards nothing
-        reporter.show(report)
+        if reporter.status(report) == NOT_REPORTED:
+            return NOT_REPORTED
     raise AssertionError("attempts have no end")  # pragma: no cover - for the type checkers
 
 
@@ -136,8 +135,14 @@ class _ConsoleReporter:
         self._shown: tuple[int | None, str | None] | None = None
         """Serial and error of the report before."""
 
-    def show(self, report: AttemptReport) -> None:
-        """Show the result of one attempt."""
+    def status(self, report: AttemptReport) -> int:
+        """Show the result of one attempt; return the exit status of it."""
+        done = (
+            f"{self._file} is snapshot {report.serial} of {self._url}" if report.good else f"{self._file} is unchanged"
+        )
+        return report_done(self._console, lambda: self._show(report), done, 0 if report.good else REFUSED)
+
+    def _show(self, report: AttemptReport) -> None:
         if self._json:
             show_bytes(report.line().encode())
             return

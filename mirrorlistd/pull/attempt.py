@@ -21,6 +21,7 @@ from mirrorlist_snapshot.errors import (
     LossError,
     MirrorlistSnapshotError,
     NoObjectError,
+    PublishedError,
     SnapshotError,
     StoreError,
 )
@@ -144,6 +145,8 @@ class Puller:
         try:
             with self.installing:
                 write_snapshot(data, self._target)
+        except PublishedError:
+            pass  # it is in place; what a power failure could undo, the next attempt does again
         except MirrorlistSnapshotError as error:
             raise PullError("local", str(error)) from error
         return PullOutcome(installed=True, serial=new.serial)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
 import sys
 from itertools import islice
@@ -304,6 +305,46 @@ def test_the_command(store: Path, target: Path, tmp_path: Path) -> None:
     for flag, found in (("--every", "0"), ("--every", "x"), ("--max-loss", "nan")):
         done = run(store.as_uri(), str(target), flag, found)
         assert (done.returncode, done.stderr.endswith(f", found {found!r}\n")) == (2, True)
+
+
+@pytest.mark.process
+def test_the_commands_exit_status_tells_what_happened_to_the_file(store: Path, target: Path) -> None:
+    """An output that cannot be written is exit status 4 where the file is the store's object, and else 1."""
+    for every in ((), ("--every", "5")):
+        for output in ("/dev/full", "gone"):
+            target.unlink(missing_ok=True)
+            assert run_into(output, store.as_uri(), str(target), "--json", *every) == 4
+            assert target.read_bytes() == store.read_bytes()
+    store.write_bytes(b"bad")
+    assert run_into("/dev/full", store.as_uri(), str(target), "--json") == 1
+
+
+def run_into(output: str, *arguments: str) -> int:
+    """Run the command with an output that cannot be written; its exit status."""
+    read, write = os.pipe()
+    os.close(read)
+    descriptor = write if output == "gone" else os.open(output, os.O_WRONLY)
+    command = [sys.executable, "-m", "mirrorlistd", "pull", *arguments]
+    done = subprocess.run(command, stdout=descriptor, stderr=subprocess.PIPE, timeout=30, check=False)
+    os.close(write)
+    assert b"Traceback" not in done.stderr
+    return done.returncode
+
+
+def test_a_folder_that_cannot_be_flushed_does_not_hide_what_was_installed(
+    store: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is in place, so the server must load it; a power failure that undoes it is followed by another pull."""
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(5, "Input/output error")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert puller(store, target).pull().installed
+    assert target.read_bytes() == store.read_bytes()
 
 
 @pytest.mark.parametrize("letter", ["x", "\u0000", "\U0001f600"])

@@ -13,16 +13,14 @@ from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.cli import file_details_flags, mirrormanager_flags
 from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
 from mirrorlist_snapshot.cli.shared import (
-    NOT_REPORTED,
     STANDARD,
     CommandError,
     add_json,
     console,
     generator,
-    report_done,
 )
 from mirrorlist_snapshot.compiler import compile_snapshot
-from mirrorlist_snapshot.console import RED, REFUSED, YELLOW, show_bytes, show_json, whole
+from mirrorlist_snapshot.console import NOT_REPORTED, RED, REFUSED, YELLOW, report_done, show_bytes, show_json, whole
 from mirrorlist_snapshot.errors import InputFileError, PublishedError, PublishError, SnapshotError, SourceError
 from mirrorlist_snapshot.input_file import SNAPSHOT, read_file
 from mirrorlist_snapshot.publishing.file_target import write_snapshot
@@ -139,7 +137,7 @@ def _compile(options: argparse.Namespace, date: int | None, key: SigningKey | No
     if options.check or options.output == STANDARD:
         report()
         return status
-    return report_done(report, f"{options.output} is written", status)
+    return report_done(console(), report, f"{options.output} is written", status)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

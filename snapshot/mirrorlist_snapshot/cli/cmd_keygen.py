@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.cli.shared import CommandError, add_json, console, report_done
-from mirrorlist_snapshot.console import show_json
+from mirrorlist_snapshot.cli.shared import CommandError, add_json, console
+from mirrorlist_snapshot.console import report_done, show_json
 from mirrorlist_snapshot.errors import KeyFileError
 from mirrorlist_snapshot.signing import SigningKey
 
@@ -49,4 +49,4 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             show_json({"key_id": key.key_id.hex(), "private": str(private), "public": str(public)})
 
-    return report_done(report, f"{private} and {public} are written")
+    return report_done(console(), report, f"{private} and {public} are written")

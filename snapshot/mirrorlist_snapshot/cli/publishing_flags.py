@@ -9,15 +9,13 @@ from urllib.parse import unquote, urlsplit
 
 from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
 from mirrorlist_snapshot.cli.shared import (
-    NOT_REPORTED,
     CommandError,
     add_json,
     add_max_loss,
     console,
     max_loss,
-    report_done,
 )
-from mirrorlist_snapshot.console import YELLOW, real, show_json, whole
+from mirrorlist_snapshot.console import NOT_REPORTED, YELLOW, real, report_done, show_json, whole
 from mirrorlist_snapshot.errors import (
     LossError,
     PublishedError,
@@ -126,7 +124,7 @@ def publish_by(options: argparse.Namespace, step: Callable[[Target, PublicationR
         if options.json:
             show_json(_facts(done, options, trouble))
 
-    return report_done(report, f"{options.target} is published", NOT_SERVED if trouble else 0)
+    return report_done(console(), report, f"{options.target} is published", NOT_SERVED if trouble else 0)
 
 
 def _fail(options: argparse.Namespace, reason: str, status: int, *, changed: bool) -> int:
@@ -136,7 +134,7 @@ def _fail(options: argparse.Namespace, reason: str, status: int, *, changed: boo
         if options.json:
             show_json({"ok": False, "target": options.target, "changed": changed, "error": reason})
 
-    return report_done(report, f"{options.target} is {'published' if changed else 'unchanged'}", status)
+    return report_done(console(), report, f"{options.target} is {'published' if changed else 'unchanged'}", status)
 
 
 def _serve(options: argparse.Namespace, serial: int) -> str | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mirrorlist_snapshot.console import Console, OutputError, real
+from mirrorlist_snapshot.console import Console, real
 from mirrorlist_snapshot.errors import InputFileError, SnapshotError
 from mirrorlist_snapshot.input_file import SNAPSHOT, read_file
 from mirrorlist_snapshot.loss import DEFAULT_LIMIT
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PROGRAM: Final = "mirrorlist-snapshot"
-NOT_REPORTED: Final = 4
-"""Exit status: the file is written, but the report of it cannot be."""
 STANDARD: Final = Path("-")
 """Stands for standard input or standard output, as for any filter."""
 
@@ -91,19 +87,3 @@ def read_snapshot(path: Path) -> bytes:
     if len(data) > SNAPSHOT.size:
         raise CommandError(f"standard input: has more than the {SNAPSHOT.size} bytes that {SNAPSHOT.purpose} may have")
     return data
-
-
-def report_done(report: Callable[[], None], done: str, status: int = 0) -> int:
-    """Write the report of a file that is in place; return `status`, or NOT_REPORTED if the report cannot be written.
-
-    The exit status of a verb tells what happened to the file, whatever happens to its output. `done` says the same.
-    """
-    try:
-        report()
-    except (OutputError, BrokenPipeError) as failure:
-        if isinstance(failure, BrokenPipeError):  # Python flushes standard output once more at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        reason = str(failure) if isinstance(failure, OutputError) else "the reader of the output has gone"
-        console().error(f"{done}, but {reason}")
-        return status or NOT_REPORTED
-    return status

@@ -15,11 +15,20 @@ from mirrorlist_snapshot.console.output import (
     show_bytes,
     show_json,
 )
-from mirrorlist_snapshot.console.run import CLOSED_PIPE, INTERRUPTED, REFUSED, STATUSES, run_command
+from mirrorlist_snapshot.console.run import (
+    CLOSED_PIPE,
+    INTERRUPTED,
+    NOT_REPORTED,
+    REFUSED,
+    STATUSES,
+    report_done,
+    run_command,
+)
 
 __all__ = [
     "CLOSED_PIPE",
     "INTERRUPTED",
+    "NOT_REPORTED",
     "RED",
     "REFUSED",
     "STATUSES",
@@ -34,6 +43,7 @@ __all__ = [
     "parse_whole",
     "printable",
     "real",
+    "report_done",
     "run_command",
     "show",
     "show_bytes",

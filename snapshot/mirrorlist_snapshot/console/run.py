@@ -18,6 +18,8 @@ INTERRUPTED: Final = 130
 """128 + SIGINT: Ctrl-C."""
 CLOSED_PIPE: Final = 141
 """128 + SIGPIPE: the reader of standard output has gone (`| head`)."""
+NOT_REPORTED: Final = 4
+"""A file is written, but the report of it cannot be."""
 STATUSES: Final = f"{INTERRUPTED} interrupted, {CLOSED_PIPE} the reader of the output has gone"
 """For `--help`: the exit statuses that are not a command's own."""
 
@@ -37,8 +39,7 @@ def run_command(
         finally:
             flush()  # here, where a failure can be reported: help and usage end in SystemExit
     except BrokenPipeError:
-        # Python flushes standard output once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_standard_output()
         return CLOSED_PIPE
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -47,3 +48,24 @@ def run_command(
             raise
         Console(name).error(str(error))
         return int(options.trouble)
+
+
+def report_done(console: Console, report: Callable[[], None], done: str, status: int = 0) -> int:
+    """Write the report of what is done to a file; return `status`, or NOT_REPORTED if the report cannot be written.
+
+    The exit status of a verb tells what happened to the file, whatever happens to its output. `done` says the same.
+    """
+    try:
+        report()
+    except (OutputError, BrokenPipeError) as failure:
+        if isinstance(failure, BrokenPipeError):
+            _discard_standard_output()
+        reason = str(failure) if isinstance(failure, OutputError) else "the reader of the output has gone"
+        console.error(f"{done}, but {reason}")
+        return status or NOT_REPORTED
+    return status
+
+
+def _discard_standard_output() -> None:
+    """Let standard output lead nowhere: Python flushes it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -121,11 +121,13 @@ def _second_name(path: Path) -> Generator[Path]:
 
 @contextlib.contextmanager
 def _as_warning(warnings: list[str]) -> Generator[None]:
-    """Turn a failure after the snapshot was put in place into a warning."""
+    """Turn a failure after the snapshot was put in place into a warning; Ctrl-C raises PublishedError."""
     try:
         yield
     except PublishError as error:
         warnings.append(f"the snapshot is in place, but {error}")
+    except KeyboardInterrupt:
+        raise PublishedError("the snapshot is in place, but the work on generations was interrupted") from None
 
 
 def _temporary(final: Path) -> Path:
@@ -166,19 +168,19 @@ def replace_file(data: bytes, target: Path, check: Callable[[bytes], object] = b
         kept = _kept(final)
         temporary = _temporary(final)
         folder = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
+        written = False
         try:
-            try:
-                _write(data, temporary, kept)
-                _verify(data, temporary, check)
-                temporary.replace(final)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            try:
-                os.fsync(folder)
-            except OSError as error:
+            _write(data, temporary, kept)
+            _verify(data, temporary, check)
+            written = True
+            temporary.replace(final)
+            os.fsync(folder)
+        except BaseException as error:  # Ctrl-C, too
+            if written and not temporary.exists():
                 message = f"{final} is in place, but its folder cannot be flushed to disk: {_reason(error)}"
                 raise PublishedError(message) from error
+            temporary.unlink(missing_ok=True)
+            raise
         finally:
             os.close(folder)
 
@@ -226,4 +228,6 @@ def _verify(data: bytes, temporary: Path, check: Callable[[bytes], object]) -> N
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -73,7 +73,7 @@ class StoreTarget:
         """Replace the version that `current` read last; keep it as generation `replaced`, `keep` in all.
 
         Return warnings about generations. Raise PublishError, also if another version is in place by now, and
-        PublishedError if the object was written but cannot be read back.
+        PublishedError if the object was written but cannot be read back, or the command is interrupted then.
         """
         with _as_publish_error():
             if replaced is not None and keep and self.keeps and self._seen:
@@ -85,12 +85,18 @@ class StoreTarget:
             except StoreConflictError:
                 if not self._holds(data):  # else the answer to our first try was lost, and our retry was refused
                     raise
-        self._confirm(data)
+            except KeyboardInterrupt:
+                if not self._holds(data):  # Ctrl-C is noticed only when the store has answered
+                    raise
+                raise PublishedError(f"{self.name} was written, but the command was interrupted") from None
         try:
+            self._confirm(data)
             for serial in self.generations()[keep:]:
                 self._generation(serial).delete()
         except (PublishError, StoreError) as error:
             return [f"the snapshot is in place, but old generations cannot be removed: {error}"]
+        except KeyboardInterrupt:
+            raise PublishedError(f"{self.name} was written, but the command was interrupted") from None
         return []
 
     def _confirm(self, data: bytes) -> None:

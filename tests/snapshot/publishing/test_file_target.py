@@ -15,8 +15,8 @@ import pytest
 
 import mirrorlist_snapshot
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.errors import PublishError, SnapshotError
-from mirrorlist_snapshot.publishing.file_target import write_snapshot
+from mirrorlist_snapshot.errors import PublishedError, PublishError, SnapshotError
+from mirrorlist_snapshot.publishing.file_target import FileTarget, write_snapshot
 from support.snapshots import mirror, snapshot_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     program = f"""
 import pathlib, resource, signal
 from mirrorlist_snapshot.errors import PublishError
-from mirrorlist_snapshot.publishing.file_target import write_snapshot
+from mirrorlist_snapshot.publishing.file_target import FileTarget, write_snapshot
 data = pathlib.Path("new").read_bytes()
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({len(NEW) // 2}, {len(NEW) // 2}))
@@ -154,3 +154,53 @@ def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
         reader.join()
     assert seen <= {1, 2}
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), KeyboardInterrupt()])
+def test_a_failure_after_the_rename_is_no_unchanged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    """The folder cannot be flushed, or Ctrl-C comes then: the new file is in place, and the error says so."""
+    target = tmp_path / "a.mls"
+    target.write_bytes(OLD)
+    flush = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise failure
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(PublishedError, match=r"a\.mls is in place, but its folder cannot be flushed to disk: [Ii]"):
+        write_snapshot(NEW, target)
+    assert target.read_bytes() == NEW
+    assert [one.name for one in tmp_path.iterdir()] == ["a.mls"]
+
+
+def test_ctrl_c_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no temporary one; the command ends as interrupted."""
+    target = tmp_path / "a.mls"
+    target.write_bytes(OLD)
+
+    def fsync(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(KeyboardInterrupt):
+        write_snapshot(NEW, target)
+    assert target.read_bytes() == OLD
+    assert [one.name for one in tmp_path.iterdir()] == ["a.mls"]
+
+
+def test_ctrl_c_among_generations_is_no_unchanged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The snapshot is in place by then."""
+    target = FileTarget(tmp_path / "a.mls")
+    target.path.write_bytes(OLD)
+
+    def generations(_: FileTarget) -> list[int]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FileTarget, "generations", generations)
+    with pytest.raises(PublishedError, match="in place, but the work on generations was interrupted"):
+        target.replace(NEW, 1, keep=1)
+    assert target.path.read_bytes() == NEW

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import http.server
+import json
 import signal
 import subprocess
 import sys
@@ -14,11 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mirrorlist_snapshot.errors import ServingError
+from mirrorlist_snapshot.format import header
+from mirrorlist_snapshot.publishing import running_server
 from mirrorlist_snapshot.publishing.running_server import ReadyzEndpoint, reload_until_served, send_sighup
 from support.processes import Server, stamped, write_snapshot
-from support.snapshot_command import json_of, run
+from support.snapshot_command import COMMAND, json_of, run
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
@@ -29,6 +33,17 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         yield process
         process.kill()
+
+
+@pytest.fixture(params=["shown", "hidden"])
+def files_of_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let /proc/PID/fd be readable, or not, as of a process that the system protects: then /proc/locks must do."""
+    if request.param == "hidden":
+
+        def hidden(_pid: int, _status: os.stat_result) -> bool:
+            raise PermissionError
+
+        monkeypatch.setattr(running_server, "_has_locked", hidden)
 
 
 def ignore(_: str) -> None:
@@ -72,6 +87,7 @@ def test_a_process_that_has_just_stopped(tmp_path: Path, bystander: subprocess.P
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("files_of_processes")
 def test_only_the_holder_of_the_lock_is_signalled(tmp_path: Path, bystander: subprocess.Popen[bytes]) -> None:
     """A pid file that a process holds with the number of another one in it signals neither."""
     pid_file, other = tmp_path / "pid", tmp_path / "other"
@@ -94,6 +110,7 @@ def test_only_the_holder_of_the_lock_is_signalled(tmp_path: Path, bystander: sub
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("files_of_processes")
 def test_the_holder_is_signalled(tmp_path: Path) -> None:
     """The process that holds the lock and whose number is in the file gets SIGHUP."""
     pid_file = tmp_path / "pid"
@@ -195,3 +212,25 @@ def test_a_server_that_refuses(tmp_path: Path) -> None:
             with pytest.raises(ServingError, match=r"does not serve serial 2: .*cut off"):
                 reload_until_served(pid, readyz, 2, 30, ignore)
         assert "/s1/" in server.get("/mirrorlist?repo=r").text
+
+
+@pytest.mark.process
+def test_ctrl_c_while_waiting_for_the_server_is_no_failure_of_the_publication(tmp_path: Path) -> None:
+    """Exit status 3: the file is published, and whether the server serves it is not known."""
+    served, pid = write_snapshot(tmp_path / "served.mls", stamped(1)), tmp_path / "pid"
+    write_snapshot(tmp_path / "two", stamped(2), serial=2)
+    with Server("--snapshot", str(served), "--pid-file", str(pid)):
+        nobody = f"unix:{tmp_path}/nobody"
+        command = [*COMMAND, "publish", "two", "served.mls", "--signal", "pid", "--readyz", nobody, "--json"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as publisher:
+            assert publisher.stderr is not None
+            while "waiting" not in (line := publisher.stderr.readline()) and "SIGHUP" not in line:
+                assert line, "it ended early"
+            publisher.send_signal(signal.SIGINT)
+            output, errors = publisher.communicate(timeout=30)
+    assert publisher.returncode == 3
+    assert "served.mls is published, but the wait for the server was interrupted" in errors
+    assert json.loads(output)["changed"] is True
+    assert header(served.read_bytes()).serial == 2

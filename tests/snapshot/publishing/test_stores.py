@@ -8,11 +8,18 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mirrorlist_snapshot.errors import LossError, NoObjectError, PublishError, StoreConflictError, StoreError
+from mirrorlist_snapshot.errors import (
+    LossError,
+    NoObjectError,
+    PublishedError,
+    PublishError,
+    StoreConflictError,
+    StoreError,
+)
 from mirrorlist_snapshot.format import encode, header
 from mirrorlist_snapshot.publishing import stores as module
 from mirrorlist_snapshot.publishing.rules import PublicationRules, publish, rollback
@@ -24,7 +31,7 @@ from support.stores import BUCKET, GUIDE, KEY_ID, S3, SECRET_KEY, nginx_in
 from support.worlds import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.process
 
@@ -94,6 +101,48 @@ def test_who_judged_what_is_no_longer_there_is_refused(target: StoreTarget, *, b
     with pytest.raises(PublishError, match="another writer has replaced it since it was read"):
         slower.replace(snapshot(2), 1 if begun else None, 5)
     assert target.current() == snapshot(3)
+
+
+@pytest.mark.parametrize("step", ["put", "fetch", "siblings"])
+def test_ctrl_c_once_the_object_is_written_says_so(
+    target: StoreTarget, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The store's client notices it when the store has answered: the object is in place, and the error says so."""
+    publish(snapshot(1), target, PublicationRules())
+    target.current()
+    monkeypatch.setattr(StoredObject, step, interrupted(getattr(StoredObject, step), last=step == "put"))
+    with pytest.raises(PublishedError, match="was written, but the command was interrupted"):
+        target.replace(snapshot(2), None, 0)
+    monkeypatch.undo()
+    assert serial(target) == 2
+
+
+def test_ctrl_c_before_the_object_is_written_is_an_interrupt(
+    target: StoreTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is in place that was not."""
+    publish(snapshot(1), target, PublicationRules())
+    target.current()
+    monkeypatch.setattr(StoredObject, "put", interrupted(StoredObject.put, last=False))
+    with pytest.raises(KeyboardInterrupt):
+        target.replace(snapshot(2), None, 0)
+    monkeypatch.undo()
+    assert serial(target) == 1
+
+
+def interrupted(step: Callable[..., Any], *, last: bool) -> Callable[..., Any]:
+    """A step that ends by Ctrl-C, at once or after it is done; later calls are not."""
+    calls: list[None] = []
+
+    def run(*arguments: object) -> object:
+        calls.append(None)
+        if len(calls) > 1:
+            return step(*arguments)
+        if last:
+            step(*arguments)
+        raise KeyboardInterrupt
+
+    return run
 
 
 def test_of_publishers_that_race_one_wins(target: StoreTarget) -> None:
