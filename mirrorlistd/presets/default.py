@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.countries import CONTINENT_CODES, CONTINENT_OF
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE
-from mirrorlist_snapshot.tiers import continent_of, mirror_continent
+from mirrorlist_snapshot.tiers import continent_of, serves_continent, serves_country
 from mirrorlistd.presets.preset import Preset
 from mirrorlistd.render import TEXT_HEADERS, Rendered
 from mirrorlistd.request.query import parse_query
@@ -36,16 +36,15 @@ def _used(query: Query, rank_input: RankInput, ranking: Ranking) -> Iterator[byt
     """Yield what of `country=` the mirrors of the list come from; a code without mirrors is not claimed."""
     snapshot = rank_input.index.snapshot
     mirrors = [snapshot.mirrors[number] for tier in ranking.tiers for number in tier.mirrors]
-    countries = {mirror.country for mirror in mirrors}
-    continents = {mirror_continent(mirror, snapshot.overrides) for mirror in mirrors}
+    countries = {code for code in query.countries if any(serves_country(mirror, code) for mirror in mirrors)}
     for code in query.countries:
         continent = code if code in CONTINENT_CODES else continent_of(code, None, snapshot.overrides)
         if code in countries or (query.everywhere and code in CONTINENT_OF):
             yield b"country = " + code.encode()
         elif (
             continent is not None
-            and continent in continents
-            and (code == continent or not countries & {*query.countries})
+            and (code == continent or not countries)
+            and any(serves_continent(mirror, continent, snapshot.overrides) for mirror in mirrors)
         ):
             yield b"continent = " + continent.encode()
     if query.everywhere:

@@ -21,7 +21,8 @@ from mirrorlist_snapshot.tiers import (
     NETBLOCK,
     PRIVATE,
     continent_of,
-    mirror_continent,
+    serves_continent,
+    serves_country,
 )
 
 if TYPE_CHECKING:
@@ -155,12 +156,14 @@ def _by_country(rank_input: RankInput) -> Tier | None:
     mirrors, overrides = rank_input.index.snapshot.mirrors, rank_input.index.snapshot.overrides
     codes = rank_input.selection_query.countries
     named = CONTINENT_CODES.intersection(codes)
-    in_country = [mirror for mirror in offered if mirrors[mirror].country in codes]
-    there = [mirror for mirror in offered if mirror_continent(mirrors[mirror], overrides) in named] if named else []
+    in_country = [mirror for mirror in offered if any(serves_country(mirrors[mirror], code) for code in codes)]
+    there = [mirror for mirror in offered if any(serves_continent(mirrors[mirror], code, overrides) for code in named)]
     if in_country or there:
         return rank_input.make_tier(COUNTRY if in_country else CONTINENT, sorted({*in_country, *there}))
     continents = {continent_of(code, None, overrides) for code in codes} - {None}
-    near = [mirror for mirror in offered if mirror_continent(mirrors[mirror], overrides) in continents]
+    near = [
+        mirror for mirror in offered if any(serves_continent(mirrors[mirror], code, overrides) for code in continents)
+    ]
     return rank_input.make_tier(CONTINENT, near) if near else None
 
 

@@ -84,7 +84,11 @@ def _check_count(what: str, count: int, limit: int) -> None:
 
 def _mirror(record: MirrorRecord, category_numbers: Mapping[str, int]) -> Mirror:
     contents = (
-        Content(category=category_numbers[content.category], urls=tuple(sorted(_urls(content), key=_url_rank)))
+        Content(
+            category=category_numbers[content.category],
+            urls=tuple(sorted(_urls(content), key=_url_rank)),
+            families=content.families,
+        )
         for content in record.contents
     )
     return Mirror(
@@ -99,6 +103,10 @@ def _mirror(record: MirrorRecord, category_numbers: Mapping[str, int]) -> Mirror
         allowed_countries=tuple(sorted(record.allowed_countries)),
         denied_countries=tuple(sorted(record.denied_countries)),
         contents=tuple(sorted(contents, key=lambda content: content.category)),
+        continent=record.continent,
+        worldwide=record.worldwide,
+        also_countries=tuple(sorted(record.also_countries)),
+        about=record.about,
     )
 
 

@@ -63,7 +63,7 @@ class KeyFileError(MirrorlistSnapshotError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """One mistake in one source: its place, what was found, what is allowed."""
+    """One mistake in one source: its place, what was found, what is allowed. Or a warning, or a note."""
 
     file: str
     """The file as the user named it."""
@@ -74,12 +74,14 @@ class Complaint:
     message: str
     """What was found and what is allowed."""
     warning: bool = False
-    """True: suspicious but compiled; False: a mistake that refuses the whole compilation."""
+    """True: suspicious but compiled, or a note; False: a mistake that refuses the whole compilation."""
+    note: bool = False
+    """True: how the source was understood, where an operator may want to know; nothing needs a change."""
 
     def __str__(self) -> str:
         """`file:line: key: message`, the shape that editors make clickable."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        kind = "warning: " if self.warning else ""
+        kind = "note: " if self.note else "warning: " if self.warning else ""
         return f"{place}: {kind}{self.key}: {self.message}" if self.key else f"{place}: {kind}{self.message}"
 
 

@@ -7,8 +7,8 @@ directories that share it. And tables that grow with the number of directories, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, fields
+from enum import IntFlag, StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -71,6 +71,16 @@ class ClientNetblock:
     """Clients in this network get only such mirrors."""
 
 
+class Families(IntFlag):
+    """Over which versions of IP the URLs of a mirror work, as bits of FORMAT.md."""
+
+    IPV4 = 1
+    IPV6 = 2
+
+
+BOTH_FAMILIES: Final = Families.IPV4 | Families.IPV6
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
     """What one mirror offers of one category."""
@@ -79,6 +89,34 @@ class Content:
     """Category number."""
     urls: tuple[str, ...]
     """Base URLs, ASCII, each ending in `/`; at most one per protocol (the part before `://`), https first."""
+    families: Families = BOTH_FAMILIES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a mirror's operator lets everyone know of it; empty text and None where nothing is stated."""
+
+    sponsor: str = ""
+    sponsor_url: str = ""
+    """An http or https URL."""
+    sponsor_logo: str = ""
+    """An http or https URL of a picture."""
+    city: str = ""
+    latitude: float | None = None
+    """Degrees north, -90 to 90, in steps of 0.0001; stated together with the longitude or not at all."""
+    longitude: float | None = None
+    """Degrees east, -180 to 180, in steps of 0.0001."""
+    notes: str = ""
+
+    def stated(self) -> dict[str, str | float]:
+        """Return what is stated, by the names of these fields."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value not in {"", None}}
+
+
+NOTHING_ABOUT: Final = About()
+MAX_ABOUT_TEXT: Final = 500
+"""Characters of one text in About."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +141,13 @@ class Mirror:
     denied_countries: tuple[str, ...]
     contents: tuple[Content, ...]
     """In ascending order of category; at most one each."""
+    continent: str | None = None
+    """Of a mirror whose country is not known; None for all others."""
+    worldwide: bool = False
+    """Equally near to the clients of every country, as a content delivery network is."""
+    also_countries: tuple[str, ...] = ()
+    """Countries whose clients it serves as if it were there, upper case, sorted."""
+    about: About = NOTHING_ABOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.model import BOTH_FAMILIES, NOTHING_ABOUT, About, Families
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -62,6 +64,7 @@ class ContentRecord:
     """Observed: those of `urls` that are not offered."""
     observed_directories: tuple[tuple[str, bool], ...] = ()
     """Observed: (directory, whether it is offered), each with all below it up to the next one."""
+    families: Families = BOTH_FAMILIES
 
     def allows(self, directory: str) -> bool:
         """Whether the declared path prefixes let the mirror carry a directory of the category."""
@@ -90,6 +93,10 @@ class MirrorRecord:
     """Observed: percent of the bandwidth that counts."""
     health: MirrorHealth | None = None
     """Observed: what people are told."""
+    continent: str | None = None
+    worldwide: bool = False
+    also_countries: tuple[str, ...] = ()
+    about: About = NOTHING_ABOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

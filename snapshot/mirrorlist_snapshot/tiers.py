@@ -20,7 +20,7 @@ NETBLOCK: Final = 1
 ASN: Final = 2
 """Tier 2: the mirror serves the client's autonomous system. Never in a tier map."""
 COUNTRY: Final = 3
-"""Tier 3: in the client's country."""
+"""Tier 3: in the client's country, or as near to its clients as if it were there."""
 NEIGHBOURS: Final = 4
 """Tier 4: NEIGHBOURS + g for the g-th neighbour group, nearest first."""
 MAX_NEIGHBOUR_GROUPS: Final = 90
@@ -108,19 +108,29 @@ def _nearness(
     """Return the tier of a mirror that the country may be offered."""
     if mirror.fallback:
         return FALLBACK
-    if mirror.country is not None:
-        if mirror.country == country:
-            return COUNTRY
-        if mirror.country in group_of:
-            return group_of[mirror.country]
-        if continent is not None and mirror_continent(mirror, overrides) == continent:
-            return CONTINENT
+    if country is not None and serves_country(mirror, country):
+        return COUNTRY
+    if mirror.country is not None and mirror.country in group_of:
+        return group_of[mirror.country]
+    if serves_continent(mirror, continent, overrides):
+        return CONTINENT
     return GLOBAL
+
+
+def serves_country(mirror: Mirror, country: str) -> bool:
+    """Whether a mirror stands in a country's own tier."""
+    return mirror.country == country or mirror.worldwide or country in mirror.also_countries
+
+
+def serves_continent(mirror: Mirror, continent: str | None, overrides: Overrides) -> bool:
+    """Whether a mirror stands in a continent's tier; none does in that of an unknown one."""
+    return continent is not None and (mirror.worldwide or mirror_continent(mirror, overrides) == continent)
 
 
 def mirror_continent(mirror: Mirror, overrides: Overrides) -> str | None:
     """Return a mirror's continent, overrides applied, as for clients: good connections work both ways.
 
-    MirrorManager also applies its country -> continent redirects to clients and mirrors alike.
+    MirrorManager also applies its country -> continent redirects to clients and mirrors alike. The continent of a
+    mirror without a country is the one that the source states.
     """
-    return continent_of(mirror.country, None, overrides)
+    return continent_of(mirror.country, mirror.continent, overrides)

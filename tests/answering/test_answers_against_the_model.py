@@ -87,6 +87,10 @@ def mirrors(draw: st.DrawFn, name: str) -> dict[str, Any]:
     fields: dict[str, Any] = {"categories": draw(contents(name)), "active": draw(st.integers(0, 9)) > 0}
     if country := draw(st.none() | COUNTRIES):
         fields["country"] = country
+        fields["also_countries"] = draw(some(COUNTRIES, 2)) if draw(st.integers(0, 3)) == 0 else []
+    elif draw(st.booleans()):
+        fields["continent"] = draw(st.sampled_from(["EU", "AS", "NA"]))
+    fields["worldwide"] = draw(st.integers(0, 7)) == 0
     if draw(st.booleans()):
         fields["bandwidth"] = draw(st.integers(1, 1_000_000))
     match draw(st.sampled_from(["public", "public", "own", "own", "private", "fallback"])):
@@ -322,7 +326,8 @@ def test_imported_caches_answer_as_the_model(source: dict[str, Any], asked: list
     for mirror in source["mirrors"].values():
         for name in ("fallback", "denied_countries"):
             mirror.pop(name, None)
-        mirror["active"] = True
+        mirror |= {"active": True, "worldwide": False, "also_countries": []}
+        mirror.pop("continent", None)
         for block in mirror.get("netblocks", ()):
             block["exclusive"] = False
     arches = {"fedora-39": ["x86_64"], "spaces": ["x86_64"]}

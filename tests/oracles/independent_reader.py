@@ -161,7 +161,27 @@ def mirror(one: dict[str, Any]) -> dict[str, Any]:
         "active": one.get("active", True),
         "allowed": one.get("allowed", []),
         "denied": one.get("denied", []),
-        "contents": [[content.get("category", 0), content["urls"]] for content in one.get("contents", [])],
+        "contents": [
+            [content.get("category", 0), content["urls"], content.get("families", 3)]
+            for content in one.get("contents", [])
+        ],
+        "continent": one.get("continent"),
+        "worldwide": one.get("worldwide", False),
+        "also": one.get("also", []),
+        "about": about(one.get("about", {})),
+    }
+
+
+def about(one: dict[str, Any]) -> dict[str, Any]:
+    """Section 3, the map `about`, with coordinates in ten-thousandths of a degree from the equator and Greenwich."""
+    texts = ("sponsor", "sponsor_url", "sponsor_logo", "city", "notes")
+    latitude, longitude = one.get("latitude"), one.get("longitude")
+    refuse_unless(latitude is None or latitude <= 1_800_000, "latitude")
+    refuse_unless(longitude is None or longitude <= 3_600_000, "longitude")
+    return {
+        **{key: one.get(key, "") for key in texts},
+        "latitude": None if latitude is None else latitude - 900_000,
+        "longitude": None if longitude is None else longitude - 1_800_000,
     }
 
 

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
-from oracles.rules import Asked, Expected, continent, tiers
+from oracles.rules import Asked, Expected, continent, on_continent, serves, tiers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -329,16 +329,16 @@ def answered(source: Mapping[str, Any], preset: str, values: dict[str, str], who
 
 def used(source: Mapping[str, Any], asked: Asked, chosen: set[str]) -> list[str]:
     """Rule 6: of `country=` only what the mirrors in the list come from; with `global` any country does."""
-    countries = {source["mirrors"][name].get("country") for name in chosen}
-    continents = {continent(country, source) for country in countries} - {None}
+    mirrors = [source["mirrors"][name] for name in chosen]
+    countries = {code for code in asked.countries if any(serves(mirror, code) for mirror in mirrors)}
     found = []
     for code in asked.countries:
         is_continent = code in ("AN", "EU", "OC")
         if code in countries or (asked.everywhere and not is_continent and code in KNOWN):
             found.append(f"country = {code}")
-        elif is_continent and code in continents:
+        elif is_continent and any(on_continent(mirror, code, source) for mirror in mirrors):
             found.append(f"continent = {code}")
-        elif not countries & set(asked.countries) and continent(code, source) in continents:
+        elif not countries and any(on_continent(mirror, continent(code, source), source) for mirror in mirrors):
             found.append(f"continent = {continent(code, source)}")
     return [*dict.fromkeys(found), *(["country = global"] if asked.everywhere else [])]
 

@@ -58,6 +58,18 @@ def continent(country: str | None, source: Mapping[str, Any]) -> str | None:
     return overrides.get(country) or CONTINENT.get(country or "")
 
 
+def serves(mirror: Mapping[str, Any], country: str | None) -> bool:
+    """Rule 3: whether a mirror stands in a country's own tier."""
+    own = mirror.get("country") == country or country in mirror.get("also_countries", ())
+    return country is not None and (own or mirror.get("worldwide", False))
+
+
+def on_continent(mirror: Mapping[str, Any], wanted: str | None, source: Mapping[str, Any]) -> bool:
+    """Rule 3: whether a mirror stands in a continent's tier."""
+    own = continent(mirror["country"], source) if mirror.get("country") else mirror.get("continent")
+    return wanted is not None and (own == wanted or mirror.get("worldwide", False))
+
+
 def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, PLR0912, PLR0915 - rule after rule
     """Rules 3 and 4 for whatever some mirrors carry."""
     mirrors: Mapping[str, Mapping[str, Any]] = source["mirrors"]
@@ -93,12 +105,12 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
             chosen = {
                 name
                 for name in offered
-                if mirrors[name].get("country") in asked.countries
-                or continent(mirrors[name].get("country"), source) in named
+                if any(serves(mirrors[name], country) for country in asked.countries)
+                or any(on_continent(mirrors[name], code, source) for code in named)
             }
             if not chosen:
                 near = {continent(country, source) for country in asked.countries} - {None}
-                chosen = {name for name in offered if continent(mirrors[name].get("country"), source) in near}
+                chosen = {name for name in offered if any(on_continent(mirrors[name], code, source) for code in near)}
         if chosen:
             words = of(chosen, only=asked.countries if asked.everywhere else None)
             end = ["country = global"] if asked.everywhere else []
@@ -138,11 +150,11 @@ def tiers(source: Mapping[str, Any], asked: Asked) -> Expected:  # noqa: C901, P
     public = {name for name in plain_query - private if country_rules(name)}
     places: list[set[str]] = []
     if asked.country is not None:
-        places.append({name for name in public if mirrors[name].get("country") == asked.country})
+        places.append({name for name in public if serves(mirrors[name], asked.country)})
         groups = overrides.get("neighbours", {}).get(asked.country, ())
         places += [{name for name in public if mirrors[name].get("country") in group} for group in groups]
     if asked.continent is not None:
-        places.append({name for name in public if continent(mirrors[name].get("country"), source) == asked.continent})
+        places.append({name for name in public if on_continent(mirrors[name], asked.continent, source)})
     for number, names in enumerate(places):
         expected.found_via += of(names.difference(*places[:number]))
         fill(names)

@@ -50,6 +50,17 @@ def of(country: str | None, **fields: Any) -> Mirror:
         pytest.param(of("IL"), "JO", None, tiers.GLOBAL, id="overridden away"),
         pytest.param(of("US"), "NL", None, tiers.GLOBAL, id="elsewhere"),
         pytest.param(of(None), "NL", None, tiers.GLOBAL, id="mirror without a country"),
+        pytest.param(of("US", also_countries=("BE", "NL")), "NL", None, tiers.COUNTRY, id="also in the country"),
+        pytest.param(of("US", also_countries=("BE",)), "NL", None, tiers.GLOBAL, id="also in a neighbour is not near"),
+        pytest.param(of("US", also_countries=("NL",)), None, "EU", tiers.GLOBAL, id="also, of an unknown country"),
+        pytest.param(of(None, worldwide=True), "NL", None, tiers.COUNTRY, id="worldwide is in the country"),
+        pytest.param(of("US", worldwide=True), None, "EU", tiers.CONTINENT, id="worldwide, only the continent known"),
+        pytest.param(of("US", worldwide=True), None, None, tiers.GLOBAL, id="worldwide, nothing known"),
+        pytest.param(of("AZ", worldwide=True), "AM", None, tiers.EXCLUDED_PAIR, id="worldwide keeps country rules"),
+        pytest.param(of(None, continent="EU"), "NL", None, tiers.CONTINENT, id="only its continent known"),
+        pytest.param(of(None, continent="AS"), "NL", None, tiers.GLOBAL, id="on another continent"),
+        pytest.param(of(None, continent="EU"), None, "EU", tiers.CONTINENT, id="only continents known"),
+        pytest.param(of("NL", worldwide=True, fallback=True), "NL", None, tiers.FALLBACK, id="worldwide fallback"),
         pytest.param(of("NL"), None, None, tiers.GLOBAL, id="nothing known of the client"),
         pytest.param(of("NL"), None, "EU", tiers.CONTINENT, id="only the continent known"),
         pytest.param(of(None), None, None, tiers.GLOBAL, id="nothing known of either is no match"),
@@ -102,13 +113,15 @@ def test_maps_keep_the_rules(snapshot: Snapshot, country: str | None, continent:
             assert tiers.tier_name(number) in tiers.TIER_NAMES
             assert (number == tiers.FALLBACK) == one.fallback
         if number == tiers.COUNTRY:
-            assert one.country == country is not None
+            assert country is not None
+            assert one.country == country or one.worldwide or country in one.also_countries
         if tiers.NEIGHBOURS <= number < tiers.CONTINENT:
             groups = overrides.neighbours[country or ""]
             assert one.country in groups[number - tiers.NEIGHBOURS]
             assert all(one.country not in group for group in groups[: number - tiers.NEIGHBOURS])
         if number == tiers.CONTINENT:
-            assert tiers.mirror_continent(one, overrides) == continent is not None
+            assert continent is not None
+            assert one.worldwide or tiers.mirror_continent(one, overrides) == continent
 
 
 def pairs(never: Mapping[str, tuple[str, ...]], country: str | None) -> tuple[str, ...]:

@@ -65,12 +65,23 @@ country = "de"
 bandwidth = 10000
 asns = [680, "AS1103", "as680"]
 netblocks = ["192.0.2.0/24", { prefix = "2001:DB8::/32", exclusive = true }, "198.51.100.7"]
+also_countries = ["at", "Switzerland"]
 allowed_countries = ["de", "AT"]
 denied_countries = ["FR"]
+[mirrors."ftp.example.org".about]
+sponsor = { name = "Example University", url = "https://www.example.org/", logo = "https://www.example.org/logo.svg" }
+contact = ["mirror@example.org", "+49 30 123456"]
+city = "Berlin"
+latitude = 52.51671
+longitude = 13
+notes = '''ring
+twice'''
+extra = { rack = 7 }
 [mirrors."ftp.example.org".categories]
 debian = ["http://FTP.example.org:80/debian", "https://ftp.example.org/caf\\u00e9"]
 [mirrors."ftp.example.org".categories.epel]
 urls = ["rsync://ftp.example.org/epel/"]
+families = "ipv4"
 include = ["/9/"]
 exclude = ["9/Everything/s390x"]
 [mirrors.part]
@@ -81,6 +92,13 @@ categories.epel = { urls = ["https://part.example.org/"], directories = ["9/Ever
 private = true
 asns = [65000]
 categories.debian = "https://[2001:DB8::1]:8443/debian"
+[mirrors.cdn]
+worldwide = true
+about.sponsor = "A network"
+categories.debian = "https://cdn.example.org/"
+[mirrors.asia]
+continent = "as"
+categories.debian = "https://asia.example.org/"
 [mirrors.last]
 fallback = true
 categories.debian = "ftp://last.example.org/"

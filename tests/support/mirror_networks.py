@@ -19,6 +19,10 @@ def mirrors(draw: st.DrawFn) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if country := draw(st.none() | COUNTRIES):
         fields["country"] = country
+        fields["also_countries"] = draw(st.lists(COUNTRIES, unique=True, max_size=2))
+    elif draw(st.booleans()):
+        fields["continent"] = draw(st.sampled_from(["EU", "AS", "NA"]))
+    fields["worldwide"] = draw(st.integers(0, 5)) == 0
     if draw(st.booleans()):
         fields["bandwidth"] = draw(st.integers(1, 1_000_000))
     fallback = draw(st.integers(0, 5)) == 0

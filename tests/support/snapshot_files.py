@@ -124,6 +124,11 @@ def with_sections(data: bytes, changes: Mapping[str, bytes | None]) -> bytes:
     return container.pack(header.serial, header.built, kept)
 
 
+def _steps(degrees: float | None) -> int | None:
+    """Degrees in the steps of the format, from zero."""
+    return None if degrees is None else round(degrees * 10_000)
+
+
 def plain(snapshot: Snapshot) -> dict[str, Any]:
     """All that a snapshot says, in lists, dicts and scalars: equal for equal snapshots."""
     return {
@@ -143,7 +148,18 @@ def plain(snapshot: Snapshot) -> dict[str, Any]:
                 "active": one.active,
                 "allowed": list(one.allowed_countries),
                 "denied": list(one.denied_countries),
-                "contents": [[content.category, list(content.urls)] for content in one.contents],
+                "contents": [[content.category, list(content.urls), int(content.families)] for content in one.contents],
+                "continent": one.continent,
+                "worldwide": one.worldwide,
+                "also": list(one.also_countries),
+                "about": {
+                    **{
+                        key: getattr(one.about, key)
+                        for key in ("sponsor", "sponsor_url", "sponsor_logo", "city", "notes")
+                    },
+                    "latitude": _steps(one.about.latitude),
+                    "longitude": _steps(one.about.longitude),
+                },
             }
             for one in snapshot.mirrors
         ],

@@ -11,13 +11,17 @@ from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.health import DownUrl, Freshness, MirrorHealth, OldUnit
 from mirrorlist_snapshot.model import (
     BANDWIDTH_RANGE,
+    BOTH_FAMILIES,
     CONTINENTS,
+    NOTHING_ABOUT,
+    About,
     CarrierSets,
     Category,
     CategoryKind,
     ClientNetblock,
     Content,
     DirectoryTable,
+    Families,
     FileDetails,
     FileVersion,
     Mirror,
@@ -188,6 +192,25 @@ def _urls(draw: st.DrawFn) -> tuple[str, ...]:
     return tuple(f"{protocol}://{host}/{path}" for protocol in protocols)
 
 
+FAMILIES = (Families.IPV4, Families.IPV6, BOTH_FAMILIES)
+_LINKS = st.sampled_from(["", "https://sponsor.example/", "http://sponsor.example/logo.svg?size=2#top"])
+
+
+def _degrees(most: int) -> st.SearchStrategy[float]:
+    return st.integers(-most * 10_000, most * 10_000).map(lambda steps: round(steps / 10_000, 4))
+
+
+_ABOUT = st.builds(
+    lambda place, **texts: About(**texts, latitude=place and place[0], longitude=place and place[1]),
+    place=st.none() | st.tuples(_degrees(90), _degrees(180)),
+    sponsor=st.just("") | _NAMES,
+    sponsor_url=_LINKS,
+    sponsor_logo=_LINKS,
+    city=st.just("") | _NAMES,
+    notes=st.just("") | _NAMES,
+)
+
+
 @st.composite
 def _mirrors(draw: st.DrawFn, categories: int) -> tuple[Mirror, ...]:
     names = draw(st.lists(_NAMES, max_size=10, unique=True))
@@ -207,8 +230,14 @@ def _mirrors(draw: st.DrawFn, categories: int) -> tuple[Mirror, ...]:
             allowed_countries=draw(_COUNTRY_LISTS),
             denied_countries=draw(_COUNTRY_LISTS),
             contents=tuple(
-                Content(category=category, urls=draw(_urls())) for category in range(categories) if draw(st.booleans())
+                Content(category=category, urls=draw(_urls()), families=draw(st.sampled_from([*FAMILIES])))
+                for category in range(categories)
+                if draw(st.booleans())
             ),
+            continent=draw(st.none() | st.sampled_from(CONTINENTS)),
+            worldwide=draw(st.booleans()),
+            also_countries=draw(_COUNTRY_LISTS),
+            about=draw(st.just(NOTHING_ABOUT) | _ABOUT),
         )
         for name in names
     )

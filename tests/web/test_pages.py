@@ -27,10 +27,22 @@ SOURCE = network(
         "alpha.example": mirror(
             "DE", bandwidth=1000, categories={"c": ["https://alpha.example/c/", "rsync://alpha/c/"]}
         ),
-        "beta.example": mirror("FR", categories={"c": "http://Beta.example:8080/c/", "d": "https://beta.example/d/"}),
+        "beta.example": mirror(
+            "FR",
+            categories={"c": "http://Beta.example:8080/c/", "d": "https://beta.example/d/"},
+            about={
+                "sponsor": {"name": "Beta <b>& Sons</b>", "url": "https://sponsor.example/?a=1&b=2"},
+                "city": "Paris",
+                "latitude": 48.8566,
+                "longitude": 2,
+                "notes": "10 Gbit/s",
+                "contact": "secret-contact@beta.example",
+                "extra": {"rack": "secret-rack"},
+            },
+        ),
         "gamma.example": mirror("JP", categories={"c": {"urls": ["https://gamma/c/"], "exclude": ["x"]}}),
         "secret-campus": mirror("DE", private=True, netblocks=["203.0.113.0/24"]),
-        "secret-as": mirror("DE", private=True, asns=[680]),
+        "secret-as": mirror("DE", private=True, asns=[680], about={"sponsor": "secret-sponsor"}),
         "secret-off": mirror("US", active=False),
     },
     categories={"c": {}, "d": {}},
@@ -88,13 +100,42 @@ def test_public_mirrors_as_data() -> None:
         "mirror": "beta.example",
         "country": "FR",
         "continent": "EU",
+        "worldwide": False,
+        "also_countries": [],
         "bandwidth": 100,
         "hosts": ["beta.example", "beta.example:8080"],
         "urls": {"c": ["http://beta.example:8080/c/"], "d": ["https://beta.example/d/"]},
+        "about": {
+            "sponsor": "Beta <b>& Sons</b>",
+            "sponsor_url": "https://sponsor.example/?a=1&b=2",
+            "city": "Paris",
+            "latitude": 48.8566,
+            "longitude": 2,
+            "notes": "10 Gbit/s",
+        },
     }
     assert [row["mirror"] for row in found["mirrors"]] == ["alpha.example", "beta.example", "gamma.example"]
     assert get("/mirrors", "text").text == "alpha\nalpha.example\nbeta.example\nbeta.example:8080\ngamma\n"
     assert get("/mirrors?format=json", "html").json() == found
+
+
+def test_what_is_known_of_a_mirror_is_on_its_page() -> None:
+    """Sponsor with a link, city and notes are shown, escaped; of a worldwide mirror, that it is one."""
+    text = get("/mirrors").text
+    assert (
+        '<a href="https://sponsor.example/?a=1&amp;b=2" rel="nofollow">Beta &lt;b&gt;&amp; Sons&lt;/b&gt;</a>' in text
+    )
+    assert "Paris" in text
+    assert "10 Gbit/s" in text
+    using = service(source=network({"cdn": mirror(None, worldwide=True), "asia": mirror(None, continent="AS")}))
+    text = get("/mirrors", using=using).text
+    assert "worldwide" in text
+    assert "<td>AS</td>" in text
+    rows = get("/mirrors", "json", using=using).json()["mirrors"]
+    assert [(row["mirror"], row["worldwide"], row["continent"]) for row in rows] == [
+        ("asia", False, "AS"),
+        ("cdn", True, None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,12 @@ def mirrors_data(snapshot: Snapshot, mirrors: Sequence[PublicMirror]) -> dict[st
                 "mirror": mirror.name,
                 "country": mirror.country,
                 "continent": mirror.continent,
+                "worldwide": mirror.worldwide,
+                "also_countries": list(mirror.also_countries),
                 "bandwidth": mirror.bandwidth,
                 "hosts": mirror.hosts,
                 "urls": dict(mirror.urls),
+                "about": mirror.about.stated(),
             }
             for mirror in mirrors
         ],

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from mirrorlist_snapshot.tiers import mirror_continent
+from mirrorlist_snapshot.tiers import mirror_continent, serves_country
 from mirrorlistd.answering.plan import ResolvedQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mirrorlist_snapshot.model import Repository, Snapshot
+    from mirrorlist_snapshot.model import About, Repository, Snapshot
     from mirrorlistd.answering.decider import Decider
 
 _SAFE: Final = "/:,~@!$()*;"
@@ -38,6 +38,11 @@ class PublicMirror:
     """Mbit/s."""
     fallback: bool
     """Whether it is the last resort only."""
+    worldwide: bool
+    """Whether it is equally near to every country."""
+    also_countries: Sequence[str]
+    """Other countries that it serves as its own."""
+    about: About
     urls: Mapping[str, Sequence[str]]
     """Category -> base URLs, https first."""
 
@@ -59,6 +64,9 @@ def public_mirrors(snapshot: Snapshot) -> tuple[PublicMirror, ...]:
             continent=mirror_continent(mirror, snapshot.overrides),
             bandwidth=mirror.bandwidth,
             fallback=mirror.fallback,
+            worldwide=mirror.worldwide,
+            also_countries=mirror.also_countries,
+            about=mirror.about,
             urls={snapshot.categories[content.category].name: content.urls for content in mirror.contents},
         )
         for number, mirror in enumerate(snapshot.mirrors)
@@ -120,8 +128,14 @@ def shares(decider: Decider, carriers: Sequence[PublicMirror]) -> dict[int, floa
     nor has a mirror without a country.
     """
     weights = decider.index.weights
-    near = [mirror for mirror in carriers if mirror.country and not mirror.fallback]
-    whole: dict[str | None, int] = {}
-    for mirror in near:
-        whole[mirror.country] = whole.get(mirror.country, 0) + weights[mirror.number]
-    return {mirror.number: 100 * weights[mirror.number] / whole[mirror.country] for mirror in near}
+    mirrors = decider.index.snapshot.mirrors
+    near = [mirror for mirror in carriers if not mirror.fallback]
+    whole = {
+        country: sum(weights[mirror.number] for mirror in near if serves_country(mirrors[mirror.number], country))
+        for country in {mirror.country for mirror in near if mirror.country}
+    }
+    return {
+        mirror.number: 100 * weights[mirror.number] / whole[mirror.country]
+        for mirror in near
+        if mirror.country in whole
+    }

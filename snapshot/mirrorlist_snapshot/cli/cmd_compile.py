@@ -225,7 +225,7 @@ def _write(data: bytes, output: Path) -> str | None:
 
 def _list(complaints: tuple[Complaint, ...]) -> None:
     for complaint in complaints:
-        console().say(str(complaint), YELLOW if complaint.warning else RED)
+        console().say(str(complaint), None if complaint.note else YELLOW if complaint.warning else RED)
 
 
 def _refuse(complaints: tuple[Complaint, ...], *, as_json: bool) -> int:

@@ -19,6 +19,7 @@ from mirrorlist_snapshot.format.packed import CONTROL
 from mirrorlist_snapshot.model import (
     BANDWIDTH_RANGE,
     CONTINENTS,
+    MAX_ABOUT_TEXT,
     MAX_CATEGORIES,
     MAX_CHAIN_MATCHES,
     MAX_CHAINS,
@@ -28,6 +29,7 @@ from mirrorlist_snapshot.model import (
     MAX_MIRRORS,
     MAX_REPOSITORIES,
     MAX_REPOSITORY_DIRECTORIES,
+    NOTHING_ABOUT,
     CategoryKind,
 )
 from mirrorlist_snapshot.tables import highest
@@ -36,7 +38,7 @@ from mirrorlist_snapshot.tiers import MAX_NEIGHBOUR_GROUPS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mirrorlist_snapshot.model import Category, Mirror, Overrides, Repository, Snapshot
+    from mirrorlist_snapshot.model import About, Category, Mirror, Overrides, Repository, Snapshot
     from mirrorlist_snapshot.tables import KeyTable
 
 MAX_ASN: Final = 0xFFFF_FFFF
@@ -48,6 +50,9 @@ _URL: Final = re.compile(
 )
 """An absolute URL with a host that ends in a slash (RFC 3986); its groups are protocol, IPv6 address, port."""
 _MAX_PORT: Final = 0xFFFF
+_LINK: Final = re.compile(r"(?:https?://[!#-;=?-\[\]_a-z~]+)?")
+"""An absolute URL of a page or a picture, or nothing."""
+_A_CONTINENT: Final = f"a continent out of {' '.join(CONTINENTS)}"
 _PREFIX: Final = re.compile(r"[0-9a-f.:]{2,45}/[0-9]{1,3}")
 
 
@@ -82,10 +87,9 @@ def _mirrors(mirrors: tuple[Mirror, ...], categories: int) -> None:
     low, high = BANDWIDTH_RANGE
     for mirror in mirrors:
         _text("a mirror's name", mirror.name)
-        if mirror.country is not None:
-            _countries(mirror.name, (mirror.country,))
-        _countries(mirror.name, mirror.allowed_countries)
-        _countries(mirror.name, mirror.denied_countries)
+        _location(mirror)
+        if mirror.about != NOTHING_ABOUT:
+            _about(mirror.name, mirror.about)
         if not low <= mirror.bandwidth <= high:
             raise SnapshotError(f"a bandwidth of {low} to {high}", f"{mirror.bandwidth} of {mirror.name}")
         for asn in mirror.asns:
@@ -94,15 +98,41 @@ def _mirrors(mirrors: tuple[Mirror, ...], categories: int) -> None:
         for netblock in mirror.netblocks:
             if not _PREFIX.fullmatch(netblock.prefix):
                 raise SnapshotError("netblocks in CIDR notation", f"{netblock.prefix!r} of {mirror.name}")
-        previous = -1
-        for content in mirror.contents:
-            if not previous < content.category < categories:
-                raise SnapshotError(
-                    f"ascending categories below {categories}",
-                    f"{content.category} after {previous} of {mirror.name}",
-                )
-            previous = content.category
-            _urls(mirror.name, content.urls)
+        _contents(mirror, categories)
+
+
+def _location(mirror: Mirror) -> None:
+    if mirror.country is not None:
+        _countries(mirror.name, (mirror.country,))
+    for countries in (mirror.allowed_countries, mirror.denied_countries, mirror.also_countries):
+        _countries(mirror.name, countries)
+    if mirror.continent is not None and mirror.continent not in CONTINENTS:
+        raise SnapshotError(_A_CONTINENT, f"{mirror.continent!r} of {mirror.name}")
+
+
+def _contents(mirror: Mirror, categories: int) -> None:
+    previous = -1
+    for content in mirror.contents:
+        if not previous < content.category < categories:
+            raise SnapshotError(
+                f"ascending categories below {categories}",
+                f"{content.category} after {previous} of {mirror.name}",
+            )
+        previous = content.category
+        _urls(mirror.name, content.urls)
+
+
+def _about(name: str, about: About) -> None:
+    texts = (about.sponsor, about.sponsor_url, about.sponsor_logo, about.city, about.notes)
+    for text in texts:
+        _text(f"what is said about {name}", text, empty=True)
+        if len(text) > MAX_ABOUT_TEXT:
+            raise SnapshotError(f"at most {MAX_ABOUT_TEXT} characters about {name}", f"{len(text)} in one text")
+    for url in (about.sponsor_url, about.sponsor_logo):
+        if not _LINK.fullmatch(url):
+            raise SnapshotError("an http or https URL of a sponsor", f"{url!r} of {name}")
+    if (about.latitude is None) != (about.longitude is None):
+        raise SnapshotError(f"latitude and longitude of {name}", "one of them")
 
 
 def _urls(name: str, urls: tuple[str, ...]) -> None:
@@ -158,7 +188,7 @@ def _overrides(overrides: Overrides) -> None:
     _countries("continent overrides", overrides.continents)
     for continent in overrides.continents.values():
         if continent not in CONTINENTS:
-            raise SnapshotError(f"a continent out of {' '.join(CONTINENTS)}", repr(continent))
+            raise SnapshotError(_A_CONTINENT, repr(continent))
     _countries("neighbours", overrides.neighbours)
     for country, groups in overrides.neighbours.items():
         _at_most(f"neighbour groups of {country}", len(groups), MAX_NEIGHBOUR_GROUPS)

@@ -56,6 +56,14 @@ class Fields:
         value = self._values.get(key, default)
         return value if type(value) is int and value >= 0 else self._wrong(key, "a non-negative integer", value)
 
+    def optional_number(self, key: str) -> int | None:
+        """Return a non-negative integer; None if it is left out."""
+        return None if self._values.get(key) is None else self.number(key)
+
+    def inner(self, key: str) -> Fields | None:
+        """Return a map; None if it is left out."""
+        return Fields(f"{key} of {self._place}", self._values[key]) if key in self._values else None
+
     def flag(self, key: str, *, default: bool) -> bool:
         """Return true or false."""
         value = self._values.get(key, default)

@@ -20,6 +20,7 @@ from mirrorlist_snapshot.format.packed import (
     without,
 )
 from mirrorlist_snapshot.model import (
+    BOTH_FAMILIES,
     DEFAULT_BANDWIDTH,
     MAX_CATEGORIES,
     MAX_CLIENT_ASNS,
@@ -28,10 +29,13 @@ from mirrorlist_snapshot.model import (
     MAX_MIRRORS,
     MAX_REPOSITORIES,
     MAX_REPOSITORY_DIRECTORIES,
+    NOTHING_ABOUT,
+    About,
     Category,
     CategoryKind,
     ClientNetblock,
     Content,
+    Families,
     Mirror,
     Overrides,
     Repository,
@@ -56,8 +60,18 @@ _MIRROR: Final[dict[str, Any]] = {
     "allowed": (),
     "denied": (),
     "contents": [],
+    "continent": None,
+    "worldwide": False,
+    "also": (),
+    "about": {},
 }
-_CONTENT: Final[dict[str, Any]] = {"category": 0}
+_CONTENT: Final[dict[str, Any]] = {"category": 0, "families": int(BOTH_FAMILIES)}
+_ABOUT_TEXTS: Final = ("sponsor", "sponsor_url", "sponsor_logo", "city", "notes")
+_ABOUT: Final[dict[str, Any]] = {**dict.fromkeys(_ABOUT_TEXTS, ""), "latitude": None, "longitude": None}
+_STEPS: Final = 10_000
+"""Steps in a degree of latitude or longitude; the number is that of the steps from the south pole or from 180° west."""
+_SOUTH: Final = 90
+_WEST: Final = 180
 _REPOSITORY: Final[dict[str, Any]] = {"disabled": False}
 _DIRECTORY: Final[dict[str, Any]] = {"arch": "", "category": 0, "path": ""}
 _OVERRIDES: Final[dict[str, Any]] = {"continents": {}, "neighbours": {}, "never": {}}
@@ -118,8 +132,26 @@ def _pack_mirror(mirror: Mirror) -> dict[str, Any]:
             "allowed": mirror.allowed_countries,
             "denied": mirror.denied_countries,
             "contents": [
-                without(_CONTENT, {"category": content.category, "urls": content.urls}) for content in mirror.contents
+                without(
+                    _CONTENT, {"category": content.category, "urls": content.urls, "families": int(content.families)}
+                )
+                for content in mirror.contents
             ],
+            "continent": mirror.continent,
+            "worldwide": mirror.worldwide,
+            "also": mirror.also_countries,
+            "about": _pack_about(mirror.about),
+        },
+    )
+
+
+def _pack_about(about: About) -> dict[str, Any]:
+    return without(
+        _ABOUT,
+        {
+            **{key: getattr(about, key) for key in _ABOUT_TEXTS},
+            "latitude": None if about.latitude is None else round((about.latitude + _SOUTH) * _STEPS),
+            "longitude": None if about.longitude is None else round((about.longitude + _WEST) * _STEPS),
         },
     )
 
@@ -142,12 +174,43 @@ def unpack_mirrors(data: memoryview) -> tuple[Mirror, ...]:
             allowed_countries=_countries(one, "allowed"),
             denied_countries=_countries(one, "denied"),
             contents=tuple(
-                Content(category=content.number("category", 0), urls=content.texts("urls"))
+                Content(category=content.number("category", 0), urls=content.texts("urls"), families=_families(content))
                 for content in one.maps("contents", contents)
             ),
+            continent=one.optional_text("continent"),
+            worldwide=one.flag("worldwide", default=False),
+            also_countries=_countries(one, "also"),
+            about=_unpack_about(one.inner("about")),
         )
         for one in array_of_maps("mirror", data, MAX_MIRRORS)
     )
+
+
+def _families(content: Fields) -> Families:
+    bits = content.number("families", _CONTENT["families"])
+    if not 1 <= bits <= BOTH_FAMILIES:
+        raise SnapshotError("families of URLs as 1, 2 or 3", str(bits), "upgrade mirrorlistd")
+    return Families(bits)
+
+
+def _unpack_about(fields: Fields | None) -> About:
+    if fields is None:
+        return NOTHING_ABOUT
+    return About(
+        **{key: fields.text(key, "") for key in _ABOUT_TEXTS},
+        latitude=_degrees(fields, "latitude", _SOUTH),
+        longitude=_degrees(fields, "longitude", _WEST),
+    )
+
+
+def _degrees(fields: Fields, key: str, most: int) -> float | None:
+    """Return degrees of latitude or longitude, at most `most` to either side of zero."""
+    steps = fields.optional_number(key)
+    if steps is None:
+        return None
+    if steps > 2 * most * _STEPS:
+        raise SnapshotError(f"at most {2 * most * _STEPS} as {key}", str(steps))
+    return round(steps / _STEPS - most, 4)
 
 
 def _countries(mirror: Fields, key: str) -> tuple[str, ...]:

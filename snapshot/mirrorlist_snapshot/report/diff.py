@@ -84,6 +84,9 @@ def _things(snapshot: Snapshot) -> dict[str, FieldsByName]:
 def _mirror(mirror: Mirror, categories: list[str]) -> dict[str, Any]:
     return {
         "country": mirror.country,
+        "continent": mirror.continent,
+        "worldwide": mirror.worldwide,
+        "also_countries": list(mirror.also_countries),
         "bandwidth": mirror.bandwidth,
         "asns": list(mirror.asns),
         "netblocks": {netblock.prefix: "exclusive" if netblock.exclusive else "" for netblock in mirror.netblocks},
@@ -93,6 +96,8 @@ def _mirror(mirror: Mirror, categories: list[str]) -> dict[str, Any]:
         "allowed_countries": list(mirror.allowed_countries),
         "denied_countries": list(mirror.denied_countries),
         "urls": {categories[content.category]: list(content.urls) for content in mirror.contents},
+        "families": {categories[content.category]: int(content.families) for content in mirror.contents},
+        "about": mirror.about.stated(),
     }
 
 

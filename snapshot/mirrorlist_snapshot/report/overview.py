@@ -106,6 +106,9 @@ def _mirror(snapshot: Snapshot, mirror: Mirror) -> dict[str, Any]:
     return {
         "name": mirror.name,
         "country": mirror.country,
+        "continent": mirror.continent,
+        "worldwide": mirror.worldwide,
+        "also_countries": list(mirror.also_countries),
         "bandwidth": mirror.bandwidth,
         "categories": [snapshot.categories[content.category].name for content in mirror.contents],
         "active": mirror.active,
@@ -116,6 +119,7 @@ def _mirror(snapshot: Snapshot, mirror: Mirror) -> dict[str, Any]:
         "exclusive_netblocks": [netblock.prefix for netblock in mirror.netblocks if netblock.exclusive],
         "allowed_countries": list(mirror.allowed_countries),
         "denied_countries": list(mirror.denied_countries),
+        "about": mirror.about.stated(),
     }
 
 
@@ -180,5 +184,7 @@ def _mirror_row(mirror: dict[str, Any]) -> tuple[str, ...]:
         flags.append(f"only {','.join(mirror['allowed_countries'])}")
     if mirror["denied_countries"]:
         flags.append(f"not {','.join(mirror['denied_countries'])}")
-    country = mirror["country"] or "-"
+    if mirror["also_countries"]:
+        flags.append(f"also {','.join(mirror['also_countries'])}")
+    country = mirror["country"] or ("worldwide" if mirror["worldwide"] else mirror["continent"]) or "-"
     return mirror["name"], country, count(mirror["bandwidth"]), " ".join(mirror["categories"]), ", ".join(flags)

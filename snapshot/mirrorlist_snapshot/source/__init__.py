@@ -15,6 +15,7 @@ from mirrorlist_snapshot.errors import Complaint, SourceError
 from mirrorlist_snapshot.source.assembly import assemble, file_details, nobody_carries
 from mirrorlist_snapshot.source.bounded import Complaints
 from mirrorlist_snapshot.source.checks import check
+from mirrorlist_snapshot.source.country_notes import country_notes
 from mirrorlist_snapshot.source.merging import merge
 from mirrorlist_snapshot.source.reading import read
 from mirrorlist_snapshot.source.schema import json_schema
@@ -33,7 +34,7 @@ __all__ = ["json_schema", "read_documents", "read_sources"]
 
 
 def read_sources(paths: Sequence[Path]) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
-    """Read files, and folders of files, that describe mirrors; return the records and the warnings.
+    """Read files, and folders of files, that describe mirrors; return the records, and the warnings and notes.
 
     Raise SourceError with all complaints, mistakes and warnings, of all files if there is a mistake.
     """
@@ -61,7 +62,7 @@ def read_documents(
     if complaints.mistakes:
         raise SourceError(_in_order(complaints.told()))
     records = assemble(merged, files)
-    complaints.add(nobody_carries(merged, records))
+    complaints.add(chain(nobody_carries(merged, records), country_notes(documents)))
     return records, _in_order(complaints.told())
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.model import CategoryKind, ClientNetblock, FileDetails, Overrides
+from mirrorlist_snapshot.model import About, CategoryKind, ClientNetblock, Families, FileDetails, Overrides
 from mirrorlist_snapshot.records import (
     DEFAULT_FRESH,
     DEFAULT_MAX_LAG,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.source.merging import MergedSources, SourceRecord
     from mirrorlist_snapshot.source.schema import (
+        AboutTable,
         CategoryFile,
         CategoryTable,
         ContentTable,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     )
 
 
+_FAMILY: Final = {"ipv4": Families.IPV4, "ipv6": Families.IPV6}
 Files = dict[tuple[str, str], FileDetails]
 """(category, path of the file below its top) -> its details."""
 
@@ -80,9 +82,16 @@ def _mirror(name: str, mirror: MirrorTable) -> MirrorRecord:
     return MirrorRecord(
         name=name,
         country=mirror.country,
+        continent=mirror.continent if mirror.country is None else None,
+        worldwide=mirror.worldwide,
+        also_countries=tuple(sorted(set(mirror.also_countries))),
+        about=_about(mirror.about),
         bandwidth=mirror.bandwidth,
         asns=tuple(sorted(set(mirror.asns))),
-        netblocks=tuple(ClientNetblock(prefix=net.prefix, exclusive=net.exclusive) for net in mirror.netblocks),
+        netblocks=tuple(
+            ClientNetblock(prefix=net.prefix, exclusive=net.exclusive)
+            for net in {net.prefix: net for net in mirror.netblocks}.values()
+        ),
         private=mirror.private,
         fallback=mirror.fallback,
         active=mirror.active,
@@ -98,6 +107,21 @@ def _content(category: str, content: ContentTable) -> ContentRecord:
         urls=tuple(content.urls),
         include=tuple(sorted(set(content.include))),
         exclude=tuple(sorted(set(content.exclude))),
+        families=Families(sum(_FAMILY[name] for name in set(content.families))),
+    )
+
+
+def _about(table: AboutTable) -> About:
+    """Return what is public."""
+    sponsor = table.sponsor
+    return About(
+        sponsor=sponsor.name if sponsor else "",
+        sponsor_url=(sponsor.url if sponsor else None) or "",
+        sponsor_logo=(sponsor.logo if sponsor else None) or "",
+        city=table.city,
+        latitude=table.latitude,
+        longitude=table.longitude,
+        notes=table.notes,
     )
 
 

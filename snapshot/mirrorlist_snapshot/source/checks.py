@@ -9,6 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.duration import in_units
 from mirrorlist_snapshot.model import MAX_CATEGORIES, MAX_MIRRORS
 from mirrorlist_snapshot.records import DEFAULT_FRESH, DEFAULT_MAX_LAG
@@ -81,6 +82,7 @@ def _check_category(entry: SourceRecord[CategoryTable]) -> Iterator[Complaint]:
 def _check_mirror(entry: SourceRecord[MirrorTable], merged: MergedSources) -> Iterator[Complaint]:
     mirror = entry.value
     yield from _check_reach(entry)
+    yield from _check_location(entry)
     if both := sorted({*mirror.allowed_countries} & {*mirror.denied_countries}):
         yield entry.error(f"{', '.join(both)} is both allowed and denied; choose one of the two", "denied_countries")
     yield from _check_netblocks(entry)
@@ -104,20 +106,51 @@ def _check_reach(entry: SourceRecord[MirrorTable]) -> Iterator[Complaint]:
         return
     if mirror.private and not near:
         yield entry.warning("has neither netblocks nor asns, so it is never offered to any client", "private")
-    if mirror.country is None and not mirror.private and not mirror.fallback:
+    located = mirror.country is not None or mirror.continent is not None or mirror.worldwide
+    if not located and not mirror.private and not mirror.fallback:
         yield entry.warning("has no country, so it is offered only after all that have one")
 
 
+def _check_location(entry: SourceRecord[MirrorTable]) -> Iterator[Complaint]:
+    """Check that the keys that say where a mirror is agree."""
+    mirror = entry.value
+    country, continent = mirror.country, mirror.continent
+    if country is not None and continent is not None and CONTINENT_OF.get(country) != continent:
+        yield entry.error(
+            f"is for a mirror whose country is not known, and this one has country = {rules.shown(country)};"
+            " leave one of them out",
+            "continent",
+        )
+    if (mirror.worldwide or mirror.also_countries) and (mirror.private or mirror.fallback):
+        kind = "private" if mirror.private else "fallback"
+        yield entry.warning(f"has no effect on a {kind} mirror", "worldwide" if mirror.worldwide else "also_countries")
+    elif mirror.worldwide and mirror.also_countries:
+        yield entry.warning("has no effect on a worldwide mirror: it serves every country", "also_countries")
+    if (mirror.about.latitude is None) != (mirror.about.longitude is None) and not entry.flawed:
+        yield entry.error("has one of latitude and longitude; give both, or none", "about")
+
+
 def _check_netblocks(entry: SourceRecord[MirrorTable]) -> Iterator[Complaint]:
-    seen: set[str] = set()
+    first: dict[str, bool] = {}
+    repeated: list[tuple[int, str]] = []
     for position, netblock in enumerate(entry.value.netblocks):
-        if netblock.prefix in seen:
-            yield entry.error(f"the netblock {netblock.prefix} is listed twice", "netblocks", position)
-        elif _is_wide(netblock.prefix):
-            yield entry.warning(
-                f"{netblock.prefix} is very wide: all clients in it get this mirror first", "netblocks", position
+        if netblock.prefix not in first:
+            first[netblock.prefix] = netblock.exclusive
+            if _is_wide(netblock.prefix):
+                yield entry.warning(
+                    f"{netblock.prefix} is very wide: all clients in it get this mirror first", "netblocks", position
+                )
+        elif first[netblock.prefix] == netblock.exclusive:
+            repeated.append((position, netblock.prefix))
+        else:
+            yield entry.error(
+                f"the netblock {netblock.prefix} is listed twice, once exclusive and once not; keep one of the two",
+                "netblocks",
+                position,
             )
-        seen.add(netblock.prefix)
+    for position, prefix in repeated[:1]:
+        more = f", and {len(repeated) - 1} more of its netblocks" if len(repeated) > 1 else ""
+        yield entry.warning(f"the netblock {prefix} is listed twice{more}", "netblocks", position)
 
 
 def _check_exclusive(merged: MergedSources) -> Iterator[Complaint]:

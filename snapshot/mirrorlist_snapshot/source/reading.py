@@ -40,10 +40,12 @@ class Document:
         """The lines of the keys, found on first use."""
         return self.locate()
 
-    def complaint(self, path: KeyPath, message: str, *, warning: bool = False) -> Complaint:
+    def complaint(self, path: KeyPath, message: str, *, warning: bool = False, note: bool = False) -> Complaint:
         """Return a complaint about a value at a key path, or about its absence."""
         line = self.lines.find(path)
-        return Complaint(file=self.file, line=line, key=key_path(path), message=message, warning=warning)
+        return Complaint(
+            file=self.file, line=line, key=key_path(path), message=message, warning=warning or note, note=note
+        )
 
     def place(self, path: KeyPath) -> str:
         """Return `file:line` of a key, for references in other complaints."""

@@ -10,12 +10,11 @@ import ipaddress
 import re
 from typing import Final
 
-from mirrorlist_snapshot.countries import CONTINENT_OF
-from mirrorlist_snapshot.country_names import continent_named, country_named, is_continent
+from mirrorlist_snapshot.country_names import continent_named, country_named, country_written, is_continent
 from mirrorlist_snapshot.duration import parse_duration
 from mirrorlist_snapshot.embedded_ipv4 import canonical
 from mirrorlist_snapshot.format import MAX_TIME
-from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS
+from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CONTINENTS, MAX_ABOUT_TEXT
 from mirrorlist_snapshot.source.rule_error import RuleError, number, shown
 from mirrorlist_snapshot.source.urls import MAX_URL, PROTOCOLS, url
 
@@ -120,9 +119,8 @@ def lag(text: str) -> int:
 
 
 def country(text: str) -> str:
-    """Return an ISO 3166-1 alpha-2 code, in any case, in upper case."""
-    code = text.upper() if text.isascii() else text
-    if code in CONTINENT_OF:
+    """Return the ISO 3166-1 alpha-2 code of a country: written as this code in any case, UK or EL, or by its name."""
+    if (code := country_written(text)) is not None:
         return code
     if is_continent(text):
         raise RuleError(f"{shown(text)} is a continent, not a country; use the two letters of a country")
@@ -158,6 +156,30 @@ def asn(value: str | int) -> int:
     if 1 <= value <= MAX_ASN:
         return value
     raise RuleError(f"AS number {number(value)} does not exist; allowed are 1 to {MAX_ASN}")
+
+
+def about_text(text: str) -> str:
+    """Return a text for people in one line: spaces and line breaks count as one space."""
+    found = " ".join(text.split())
+    if not found.isprintable():
+        raise RuleError(f"{shown(found)} has a control or other unprintable character")
+    if len(found) > MAX_ABOUT_TEXT:
+        raise RuleError(f"the text has {len(found)} characters; at most {MAX_ABOUT_TEXT} are allowed")
+    return found
+
+
+def link(text: str) -> str:
+    """Check the URL of a page or picture."""
+    if not re.fullmatch(r"https?://[!#-;=?-\[\]_a-z~]+", text) or len(text) > MAX_ABOUT_TEXT:
+        raise RuleError(f"{shown(text)} is not a URL; write https://HOST/PATH with other characters percent-encoded")
+    return text
+
+
+def degrees(most: int, value: float) -> float:
+    """Return degrees of latitude or longitude, at most `most` to either side, in steps of 0.0001 (11 metres)."""
+    if -most <= value <= most:
+        return round(value, 4)
+    raise RuleError(f"found {value:g}; allowed are -{most} to {most} degrees")
 
 
 def timestamp(value: int) -> int:

@@ -26,12 +26,16 @@ from mirrorlist_snapshot.model import BANDWIDTH_RANGE, DEFAULT_BANDWIDTH, FileVe
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.bounded import Bounded, spend, validate_counted
 from mirrorlist_snapshot.source.value_types import (
+    AboutText,
     Asn,
     ClientPrefix,
     Contact,
     Continent,
     Country,
     Lag,
+    Latitude,
+    Link,
+    Longitude,
     Master,
     Md5,
     MirrorName,
@@ -247,6 +251,44 @@ class ContentTable(Table):
     """The mirror does not carry these directories and what is below them."""
     directories: Annotated[list[Path], OneOrMore()] | None = None
     """Listed categories only: exactly the directories that the mirror has up to date."""
+    families: Annotated[list[Literal["ipv4", "ipv6"]], Field(min_length=1), OneOrMore()] = ["ipv4", "ipv6"]
+    """Over which versions of IP the URLs work."""
+
+
+def _sponsor(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class SponsorTable(Table):
+    """Who pays for a mirror."""
+
+    name: AboutText
+    """Its name."""
+    url: Link | None = None
+    """A page of the sponsor."""
+    logo: Link | None = None
+    """A picture."""
+
+
+class AboutTable(Table):
+    """What people may want to know of a mirror; `contact` and `extra` stay in the source, all else is public."""
+
+    sponsor: (
+        Annotated[SponsorTable, BeforeValidator(_sponsor, json_schema_input_type=AboutText | SponsorTable)] | None
+    ) = None
+    """Who pays for it: a name, or a table. Public."""
+    city: AboutText = ""
+    """Public."""
+    latitude: Latitude | None = None
+    """Degrees north. Public."""
+    longitude: Longitude | None = None
+    """Degrees east. Public."""
+    notes: AboutText = ""
+    """Whatever everyone may know. Public."""
+    contact: Annotated[list[AboutText], OneOrMore()] = []
+    """How to reach its administrators. It stays in the source."""
+    extra: dict[str, Any] = {}
+    """Anything else. It stays in the source."""
 
 
 class MirrorTable(Table):
@@ -254,6 +296,12 @@ class MirrorTable(Table):
 
     country: Country | None = None
     """The country that it is in."""
+    continent: Continent | None = None
+    """Where it is if its country is not known."""
+    worldwide: bool = False
+    """Equally near to clients of every country, as a content delivery network is."""
+    also_countries: Annotated[list[Country], OneOrMore()] = []
+    """Other countries whose clients it serves as if it were there."""
     bandwidth: Annotated[
         int,
         after(rules.bandwidth),
@@ -285,6 +333,8 @@ class MirrorTable(Table):
         Bounded(),
     ] = {}
     """The categories that it carries: category -> URL, list of URLs, or table."""
+    about: AboutTable = AboutTable()
+    """Sponsor, city, coordinates, contact and notes."""
 
 
 def _groups(value: object, handler: ValidatorFunctionWrapHandler) -> object:

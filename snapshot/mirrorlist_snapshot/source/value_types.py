@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from mirrorlist_snapshot.model import MAX_ABOUT_TEXT
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.bounded import Bounded
 
@@ -86,7 +87,15 @@ MirrorName = Annotated[
     str, after(rules.mirror_name), _text_schema("A name", pattern="^[!-~]+$", maxLength=rules.MAX_NAME)
 ]
 Country = Annotated[
-    str, after(rules.country), _text_schema("ISO 3166-1 alpha-2 country code, any case", pattern="^[A-Za-z]{2}$")
+    str, after(rules.country), _text_schema("ISO 3166-1 alpha-2 country code, or the country's name", minLength=2)
+]
+AboutText = Annotated[str, after(rules.about_text), _text_schema("Text in one line", maxLength=MAX_ABOUT_TEXT)]
+Link = Annotated[
+    str, after(rules.link), _text_schema("http or https URL", pattern="^https?://", maxLength=MAX_ABOUT_TEXT)
+]
+Latitude = Annotated[float, after(partial(rules.degrees, 90)), Field(json_schema_extra={"minimum": -90, "maximum": 90})]
+Longitude = Annotated[
+    float, after(partial(rules.degrees, 180)), Field(json_schema_extra={"minimum": -180, "maximum": 180})
 ]
 Continent = Annotated[
     str, after(rules.continent), _text_schema("AF, AN, AS, EU, NA, OC or SA", pattern="^[A-Za-z]{2}$")

@@ -13,6 +13,7 @@ from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import container
 from mirrorlist_snapshot.health import MirrorHealth
 from mirrorlist_snapshot.model import (
+    About,
     CarrierSets,
     Category,
     CategoryKind,
@@ -72,6 +73,13 @@ def of(*urls: str) -> dict[str, Any]:
             ({"mirrors": (mirror("m", "ÄÖ"),)}, "capital letters"),
             ({"mirrors": (mirror("m", denied_countries=("EUR",)),)}, "capital letters"),
             ({"mirrors": (mirror("m", bandwidth=0),)}, "bandwidth"),
+            ({"mirrors": (mirror("m", continent="XX"),)}, "a continent out of"),
+            ({"mirrors": (mirror("m", also_countries=("nl",)),)}, "capital letters"),
+            ({"mirrors": (mirror("m", about=About(city="a\nb")),)}, "printable"),
+            ({"mirrors": (mirror("m", about=About(notes="x" * 501)),)}, "at most 500 characters"),
+            ({"mirrors": (mirror("m", about=About(sponsor_url="javascript:x")),)}, "http or https URL"),
+            ({"mirrors": (mirror("m", about=About(sponsor_logo='https://s/">')),)}, "http or https URL"),
+            ({"mirrors": (mirror("m", about=About(latitude=1.0)),)}, "latitude and longitude"),
             ({"mirrors": (mirror("m", asns=(0,)),)}, "AS numbers"),
             ({"mirrors": (mirror("m"),) * 10_001}, "at most 10000 mirrors"),
             (of("https://m/pub"), "ends in a slash"),

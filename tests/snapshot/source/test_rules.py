@@ -19,7 +19,7 @@ from mirrorlist_snapshot.errors import SourceError
 from mirrorlist_snapshot.model import CONTINENTS
 from mirrorlist_snapshot.source import json_schema, read_sources, rules
 from mirrorlist_snapshot.source.mirrormanager import hosts
-from support.descriptions import complaints_of, records_of
+from support.descriptions import SMALL, complaints_of, records_of
 
 FOREIGN_WORDS = re.compile(
     r"Input should|Exceeds the limit|invalid literal|could not be cast|out of range|Traceback|Error|NFKC|codec|"
@@ -191,7 +191,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 KEYS = {
     "categories": ["kind", "top", "directories", "files"],
     "repositories": ["category", "path", "arches", "disabled", "files", "alias"],
-    "mirrors": ["country", "bandwidth", "asns", "netblocks", "private", "allowed_countries", "categories"],
+    "mirrors": ["country", "bandwidth", "asns", "netblocks", "private", "allowed_countries", "categories", "about"],
     "overrides": ["continents", "neighbours", "netblocks", "never_served"],
 }
 
@@ -236,6 +236,8 @@ ONES = {
     ("mirrors", "m", "netblocks"): "192.0.2.0/24",
     ("mirrors", "m", "allowed_countries"): "DE",
     ("mirrors", "m", "denied_countries"): "FR",
+    ("mirrors", "m", "also_countries"): "FR",
+    ("mirrors", "m", "categories", "c", "families"): "ipv6",
     ("mirrors", "m", "categories", "c"): "https://m.example.org/",
     ("mirrors", "m", "categories", "c", "urls"): "https://m.example.org/",
     ("mirrors", "m", "categories", "c", "include"): "x",
@@ -287,14 +289,17 @@ def test_one_value_is_a_list_of_one_wherever_a_list_may_stand(
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        *((name, "DE") for name in ("Germany", "Germny", "Deutschland", "DEU", "Germany, Federal Republic of")),
-        *((name, "GB") for name in ("UK", "uk", "GBR", "EN", "England", "Great Britain", "United Kingdom")),
+        *((name, "DE") for name in ("Germany", " germany ", "Deutschland", "DEU", "Germany, Federal Republic of")),
+        *((name, "GB") for name in ("UK", "uk", "U.K.", "GBR", "England", "Great Britain", "United Kingdom")),
         *((name, "US") for name in ("USA", "U.S.A.", "United States", "the United States of America")),
         ("EL", "GR"),
         ("Côte d'Ivoire", "CI"),
         ("Ivory Coast", "CI"),
         ("Korea, Republic of", "KR"),
         ("Korea, Democratic People's Republic of", "KP"),
+        ("Congo, the Democratic Republic of the", "CD"),
+        ("Congo", "CG"),
+        ("Taiwan, Province of China", "TW"),
         ("Iran, Islamic Republic of", "IR"),
         ("Turkey", "TR"),
         ("Türkiye", "TR"),
@@ -304,8 +309,14 @@ def test_one_value_is_a_list_of_one_wherever_a_list_may_stand(
         ("Guinea", "GN"),
     ],
 )  # fmt: skip
-def test_names_of_countries_are_answered_with_their_codes(text: str, code: str) -> None:
-    """A country's name, alpha-3 code or other code in use is refused with the code that was meant."""
+def test_names_of_countries_are_understood(text: str, code: str) -> None:
+    """A country may be written as its name, its alpha-3 code, UK or EL."""
+    assert rules.country(text) == code
+
+
+@pytest.mark.parametrize(("text", "code"), [("Germny", "DE"), ("EN", "GB"), ("Congo, People of", "CG")])
+def test_what_is_almost_a_name_is_answered_with_the_code(text: str, code: str) -> None:
+    """A misspelt or shortened name is never understood: it is refused with the code that was probably meant."""
     with pytest.raises(rules.RuleError, match=re.escape(f'is not an ISO 3166 country code; did you mean "{code}"?')):
         rules.country(text)
 
@@ -337,8 +348,11 @@ def test_every_country_has_names() -> None:
 )
 def test_the_code_is_suggested_wherever_a_country_may_stand(tmp_path: Path, key: str) -> None:
     """Every place of a country answers a name with its code, and a continent with what it is."""
-    messages = [str(one) for one in complaints_of(tmp_path, key.format('"Germany"')) if not one.warning]
-    assert any('"Germany" is not an ISO 3166 country code; did you mean "DE"?' in message for message in messages)
+    messages = [str(one) for one in complaints_of(tmp_path, key.format('"Germny"')) if not one.warning]
+    assert any('"Germny" is not an ISO 3166 country code; did you mean "DE"?' in message for message in messages)
+    named = key.format('"Iceland"')
+    notes = [one for one in complaints_of(tmp_path, f"{SMALL}\n{named}") if one.note]
+    assert [one.message for one in notes] == ['"Iceland" is read as IS']
     messages = [str(one) for one in complaints_of(tmp_path, key.format('"EU"')) if not one.warning]
     assert any('"EU" is a continent, not a country; use the two letters of a country' in one for one in messages)
 
@@ -354,8 +368,8 @@ def test_names_of_continents_are_answered_with_their_codes(text: str, code: str)
 
 
 def test_countries_of_a_mirrormanager_cache() -> None:
-    """A cache's country is one that ISO knows; UK and EL, which people write there, too, are understood."""
-    assert [hosts.country(text) for text in ("de", "UK", "el", "XK")] == ["DE", "GB", "GR", "XK"]
-    for text in ("XX", "EU", "AP", "Germany", ""):
+    """A cache's country is one that ISO knows; UK, EL and names, which people write there, too, are understood."""
+    assert [hosts.country(text) for text in ("de", "UK", "el", "XK", "Germany")] == ["DE", "GB", "GR", "XK", "DE"]
+    for text in ("XX", "EU", "AP", "Germny", ""):
         with pytest.raises(rules.RuleError):
             hosts.country(text)

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.errors import SourceError
 from mirrorlist_snapshot.format import decode, encode
-from mirrorlist_snapshot.model import ClientNetblock
+from mirrorlist_snapshot.model import NOTHING_ABOUT, About, ClientNetblock, Families
 from mirrorlist_snapshot.records import ContentRecord, RepositoryDirectoryRecord
 from mirrorlist_snapshot.source import json_schema, read_sources
 from support.descriptions import FULL, SMALL, complaints_of, paths_of, records_of
@@ -49,8 +49,22 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
             urls=("rsync://ftp.example.org/epel/",),
             include=("9",),
             exclude=("9/Everything/s390x",),
+            families=Families.IPV4,
         ),
     }
+    assert (ftp.also_countries, ftp.continent, ftp.worldwide) == (("AT", "CH"), None, False)
+    assert ftp.about == About(
+        sponsor="Example University",
+        sponsor_url="https://www.example.org/",
+        sponsor_logo="https://www.example.org/logo.svg",
+        city="Berlin",
+        latitude=52.5167,
+        longitude=13.0,
+        notes="ring twice",
+    )
+    assert mirrors["cdn"].worldwide
+    assert (mirrors["cdn"].about.sponsor, mirrors["part"].about) == ("A network", NOTHING_ABOUT)
+    assert (mirrors["asia"].country, mirrors["asia"].continent) == (None, "AS")
     assert (mirrors["part"].active, mirrors["part"].country) == (False, "NO")
     assert mirrors["inside"].private
     assert mirrors["inside"].contents[0].urls == ("https://[2001:db8::1]:8443/debian/",)
@@ -107,6 +121,14 @@ def test_equal_carrier_sets_are_one_object(tmp_path: Path) -> None:
     assert len({id(carriers) for carriers in records.directories["c"].values()}) == 1
 
 
+def test_contacts_and_extra_facts_stay_in_the_source(tmp_path: Path) -> None:
+    """What only administrators may know is in no byte of the snapshot; what is public is."""
+    data = encode(compile_snapshot(records_of(tmp_path, FULL), serial=1, built=1, generator="test"))
+    assert b"Example University" in data
+    for private in (b"mirror@example.org", b"+49 30 123456", b"rack"):
+        assert private not in data
+
+
 @pytest.mark.parametrize("name", ["source.json", "source.yaml", "source.yml", "SOURCE.YAML"])
 def test_all_formats_say_the_same(tmp_path: Path, name: str) -> None:
     """TOML, JSON and YAML are three spellings of one document, whatever the order of the keys."""
@@ -133,7 +155,7 @@ MISTAKES = {
     # Keys and types
     "mirors = 1": ('1: mirors: unknown key "mirors"; did you mean "mirrors"?',),
     MIRROR + "bandwith = 5": ('4: mirrors.x.bandwith: unknown key "bandwith"; did you mean "bandwidth"?',),
-    MIRROR + "xyz = 5": ('unknown key "xyz"; allowed: active, allowed_countries, asns,',),
+    MIRROR + "xyz = 5": ('unknown key "xyz"; allowed: about, active, allowed_countries,',),
     "overrides = []": ("1: overrides: found a list; expected a table",),
     "mirrors.x = 5": ("1: mirrors.x: found the number 5; expected a table",),
     MIRROR + "private = 'yes'": ('4: mirrors.x.private: found the text "yes"; expected true or false; write true, w',),
@@ -154,13 +176,30 @@ MISTAKES = {
     '[mirrors."a b"]\ncountry = "DE"': ("cannot be a mirror's name",),
     f"[mirrors.{'x' * 256}]\ncountry = 'DE'": ("has 256 characters",),
     # Countries and continents
-    MIRROR.replace("DE", "UK"): ('2: mirrors.x.country: "UK" is not an ISO 3166 country code; did you mean "GB"?',),
+    MIRROR.replace("DE", "EN"): ('2: mirrors.x.country: "EN" is not an ISO 3166 country code; did you mean "GB"?',),
     MIRROR.replace("DE", "ZZ"): ('"ZZ" is not a country code; use the two letters of ISO 3166',),
-    MIRROR + 'denied_countries = ["FR", "Germany"]': ('4: mirrors.x.denied_countries[1]: "Germany" is not',),
+    MIRROR + 'denied_countries = ["FR", "Germny"]': ('4: mirrors.x.denied_countries[1]: "Germny" is not',),
     MIRROR + 'denied_countries = ["FR"]\nallowed_countries = ["fr"]': ("FR is both allowed and denied",),
     '[overrides.continents]\nIL = "EUR"': ('"EUR" is not a continent; allowed: AF, AN, AS, EU, NA, OC, SA',),
     '[overrides.continents]\nXY = "EU"': ('2: overrides.continents.XY: "XY" is not a country code',),
     '[overrides.continents]\nil = "EU"\nIL = "AS"': ('"IL" is given twice in different spelling',),
+    '[overrides.continents]\nIL = "EU"\nIsrael = "AS"': ('"Israel" is given twice in different spelling',),
+    MIRROR + 'continent = "AS"': ("4: mirrors.x.continent: is for a mirror whose country is not known, and this one",),
+    MIRROR + 'continent = "Asia"': ('4: mirrors.x.continent: "Asia" is not a continent; did you mean "AS"?',),
+    MIRROR + "worldwide = 1": ("4: mirrors.x.worldwide: found the number 1; expected true or false",),
+    MIRROR + 'also_countries = ["XX"]': ('4: mirrors.x.also_countries[0]: "XX" is not a country code',),
+    # About
+    MIRROR + "about.latitude = 91": ("4: mirrors.x.about.latitude: found 91; allowed are -90 to 90 degrees",),
+    MIRROR + "about = {latitude = 1, longitude = -180.5}": ("found -180.5; allowed are -180 to 180 degrees",),
+    MIRROR + "about.longitude = 9": ("4: mirrors.x.about: has one of latitude and longitude; give both, or none",),
+    MIRROR + 'about.sponsor.url = "https://s/"': ("4: mirrors.x.about.sponsor.name: is missing",),
+    MIRROR + 'about.sponsor = {name = "S", logo = "javascript:x"}': ('"javascript:x" is not a URL; write https://',),
+    MIRROR + 'about.city = "a\\u0007"': ('4: mirrors.x.about.city: "a\\u0007" has a control or other unprintable',),
+    MIRROR + f'about.notes = "{"x" * 501}"': ("the text has 501 characters; at most 500 are allowed",),
+    MIRROR + 'about.sponser = "S"': ('4: mirrors.x.about.sponser: unknown key "sponser"; did you mean "sponsor"?',),
+    MIRROR.replace('"https://x.example.org/"', '{urls = ["https://x/"], families = ["ipv5"]}'): (
+        "3: mirrors.x.categories.debian.families[0]: found \"ipv5\"; allowed: 'ipv4' or 'ipv6'",
+    ),
     # Numbers
     MIRROR + "bandwidth = 0": ("found 0; allowed are 1 to 1000000 Mbit/s",),
     MIRROR + "bandwidth = 1000001": ("found 1000001;",),
@@ -179,8 +218,8 @@ MISTAKES = {
     MIRROR + 'netblocks = ["::ffff:192.0.2.5/120"]': ("has bits set behind the prefix",),
     MIRROR + 'netblocks = ["fe80::1%eth0"]': ("is not a netblock",),
     MIRROR + "netblocks = [{exclusive = true}]": ("4: mirrors.x.netblocks[0].prefix: is missing",),
-    MIRROR + 'netblocks = ["192.0.2.0/24", {prefix = "192.0.2.0/24"}]': (
-        "4: mirrors.x.netblocks[1]: the netblock 192.0.2.0/24 is listed twice",
+    MIRROR + 'netblocks = ["192.0.2.0/24", {prefix = "192.0.2.0/24", exclusive = true}]': (
+        "4: mirrors.x.netblocks[1]: the netblock 192.0.2.0/24 is listed twice, once exclusive and once not",
     ),
     '[overrides.netblocks]\n"10.0.0.1/8" = "DE"': ('2: overrides.netblocks."10.0.0.1/8": ',),
     '[overrides.netblocks]\n"2001:db8::/32" = "DE"\n"2001:DB8::/32" = "FR"': ("is given twice in different spelling",),
@@ -321,6 +360,16 @@ WARNINGS = {
     MIRROR + "fallback = true\nasns = [1]": "warning: mirrors.x.fallback: netblocks and asns have no effect",
     "[mirrors.x]\ncountry = 'DE'": "1: warning: mirrors.x: has no categories, so it is never offered",
     MIRROR.replace('country = "DE"', ""): "warning: mirrors.x: has no country",
+    MIRROR + 'netblocks = ["192.0.2.0/24", {prefix = "192.0.2.0/24"}]': (
+        "4: warning: mirrors.x.netblocks[1]: the netblock 192.0.2.0/24 is listed twice"
+    ),
+    MIRROR + 'netblocks = ["192.0.2.0/24", "192.0.2.0/24", "192.0.2.0/24", "192.0.2.0/24"]': (
+        "4: warning: mirrors.x.netblocks[1]: the netblock 192.0.2.0/24 is listed twice, and 2 more of its netblocks"
+    ),
+    MIRROR + 'worldwide = true\nalso_countries = ["AT"]': "mirrors.x.also_countries: has no effect on a worldwide",
+    MIRROR + "worldwide = true\nfallback = true": "mirrors.x.worldwide: has no effect on a fallback mirror",
+    MIRROR + 'private = true\nalso_countries = ["AT"]\nasns = 1': "has no effect on a private mirror",
+    MIRROR.replace("DE", "Germany"): '2: note: mirrors.x.country: "Germany" is read as DE',
     MIRROR + 'netblocks = ["10.0.0.0/7"]': "warning: mirrors.x.netblocks[0]: 10.0.0.0/7 is very wide",
     MIRROR + 'netblocks = ["2000::/15"]': "2000::/15 is very wide",
     MIRROR.replace("//x.", "//m.").replace("org/", "org/debian"): "is also the URL of",
