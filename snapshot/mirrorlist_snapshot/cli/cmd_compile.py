@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli import file_details_flags, mirrormanager_flags
+from mirrorlist_snapshot.cli import file_details_flags, mirrormanager_flags, observations_flag
 from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
 from mirrorlist_snapshot.cli.shared import (
     STANDARD,
@@ -45,6 +45,7 @@ The build time is SOURCE_DATE_EPOCH if set, else now (or MirrorManager's, see be
 SOURCE_DATE_EPOCH give the same bytes.
 
 {file_details_flags.EPILOG}
+{observations_flag.EPILOG}
 {mirrormanager_flags.EPILOG}
 With the JSON Schema, editors complete keys and mark mistakes while you write. Attach it in a source's first line:
   TOML  #:schema ./mirrors.schema.json                          (Taplo, Even Better TOML)
@@ -58,6 +59,7 @@ examples:
   mirrorlist-snapshot compile mirrors.toml overrides.yaml -o /srv/mirrors.mls
   mirrorlist-snapshot compile mirrors/ --check
   mirrorlist-snapshot compile mirrors/ -o /srv/mirrors.mls --file-details epel=/srv/pub/epel
+  mirrorlist-snapshot compile mirrors/ -o /srv/mirrors.mls --observations /var/lib/mirrorlist-admin/observations.db
   mirrorlist-snapshot compile --from mirrormanager /var/lib/mirrormanager -o /srv/mirrors.mls
   mirrorlist-snapshot compile --from mirrormanager mirrorlist_cache.proto -o mirrors.mls \\
       --country-continent country_continent.csv --global-netblocks global_netblocks.txt
@@ -91,6 +93,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_sign_key(parser)
     add_json(parser)
     file_details_flags.add_flags(parser)
+    observations_flag.add_flags(parser)
     mirrormanager_flags.add_flags(parser)
 
 
@@ -110,15 +113,18 @@ def run(options: argparse.Namespace) -> int:
 
 def _compile(options: argparse.Namespace, date: int | None, key: SigningKey | None) -> int:
     source = _read(options)
-    records, complaints = source.records, source.complaints
-    _list(complaints)
+    _list(source.complaints)
     built = next(one for one in (date, source.time, int(time.time())) if one is not None)
     if options.file_details:
-        records, warnings = file_details_flags.add_file_details(options, records, built)
-        complaints += warnings
+        records, warnings = file_details_flags.add_file_details(options, source.records, built)
+        source = replace(source, records=records, complaints=source.complaints + warnings)
+    if options.observations:
+        seen = observations_flag.merge(options.observations, source.records, built)
+        complaints = source.complaints + seen.complaints
+        source = replace(source, records=seen.records, complaints=complaints, observations=seen.facts)
     serial = _serial(options.serial, options.output, built)
     try:
-        snapshot = compile_snapshot(records, serial=serial, built=built, generator=generator())
+        snapshot = compile_snapshot(source.records, serial=serial, built=built, generator=generator())
         data = snapshot_format.encode(snapshot)
         if key:
             data = snapshot_format.reissue(data, serial=serial, signer=key)
@@ -131,7 +137,7 @@ def _compile(options: argparse.Namespace, date: int | None, key: SigningKey | No
         console().error(trouble)
 
     def report() -> None:
-        _summarise(options, snapshot, data, complaints, source.skipped)
+        _summarise(options, snapshot, data, source)
 
     status = NOT_REPORTED if trouble else 0
     if options.check or options.output == STANDARD:
@@ -151,6 +157,8 @@ class _Source:
     """The source's own time, in seconds since 1970 UTC, if it has one."""
     skipped: dict[str, dict[str, int]] | None = None
     """File -> table -> number of skipped rows, of an import."""
+    observations: dict[str, Any] | None = None
+    """What was observed, for --json."""
 
 
 def _read(options: argparse.Namespace) -> _Source:
@@ -237,13 +245,7 @@ def _refuse(complaints: tuple[Complaint, ...], *, as_json: bool) -> int:
     return REFUSED
 
 
-def _summarise(
-    options: argparse.Namespace,
-    snapshot: Snapshot,
-    data: bytes,
-    complaints: tuple[Complaint, ...],
-    skipped: dict[str, dict[str, int]] | None,
-) -> None:
+def _summarise(options: argparse.Namespace, snapshot: Snapshot, data: bytes, source: _Source) -> None:
     header = snapshot_format.header(data)
     place = "standard output" if options.output == STANDARD else str(options.output)
     counts = {
@@ -258,7 +260,7 @@ def _summarise(
         + ", ".join(plural(number, *_NOUNS[name]) for name, number in counts.items())
         + f", {len(data):,} bytes, digest {header.digest}"
         + (f", signed by key {header.key_id}" if header.signed else "")
-        + (f"; {plural(mirrormanager_flags.rows(skipped), 'row')} skipped" if skipped is not None else "")
+        + (f"; {plural(mirrormanager_flags.rows(source.skipped), 'row')} skipped" if source.skipped is not None else "")
     )
     if options.json:
         facts: dict[str, Any] = {
@@ -271,8 +273,10 @@ def _summarise(
             "key_id": header.key_id,
             "bytes": len(data),
             "counts": counts,
-            "complaints": [asdict(complaint) for complaint in complaints],
+            "complaints": [asdict(complaint) for complaint in source.complaints],
         }
-        if skipped is not None:
-            facts |= {"skipped": skipped, "skipped_rows": mirrormanager_flags.rows(skipped)}
+        if source.observations is not None:
+            facts["observations"] = source.observations
+        if source.skipped is not None:
+            facts |= {"skipped": source.skipped, "skipped_rows": mirrormanager_flags.rows(source.skipped)}
         show_json(facts)
