@@ -40,6 +40,7 @@ from mirrorlistd.pull.puller_process import PullWatch
 from mirrorlistd.state.inputs import LAST_GOOD
 from mirrorlistd.state.loading import load
 from mirrorlistd.state.service import Service
+from mirrorlistd.usage.writer import check_statistics_file
 from mirrorlistd.web.app import create_app
 from mirrorlistd.workers.cpu_count import cpu_count
 from mirrorlistd.workers.supervisor import ServerParts, Supervisor
@@ -63,6 +64,8 @@ def serve(config: Config, reread: Callable[[], Config], early_sighups: list[int]
     configure_logs(config)
     workers = config.workers or cpu_count()
     ensure_open_files(workers)
+    if config.statistics is not None:
+        check_statistics_file(config.statistics)
     set_gc_policy()
     watch = FileWatch(config, reread) if config.watch else None  # before any file is read, so that no change is missed
     state = _first_state(config, early_sighups)

@@ -16,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
 from mirrorlistd import logs
+from mirrorlistd.errors import StateError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,18 @@ MAX_LINES: Final = 100_000
 """Lines that may wait before further ones are lost: some 10 MB, a few seconds of full load."""
 CLOSE_SECONDS: Final = 5.0
 """How long an exit waits for a disk that does not answer."""
+
+
+def check_statistics_file(path: Path) -> None:
+    """Raise StateError for what can never be the file: a folder, a socket, or a pipe, which cannot be shared."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # it may be there later: until then lines are lost, and counted
+    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISDIR: "a folder", stat.S_ISSOCK: "a socket"}
+    for matches, kind in kinds.items():
+        if matches(mode):
+            raise StateError(f"--statistics: {path}: is not a regular file but {kind}; name a file to append to")
 
 
 class Writer:

@@ -107,6 +107,17 @@ def test_a_pid_file_that_is_no_file(snapshot: Path, tmp_path: Path) -> None:
 
 
 @WORKERS
+def test_a_statistics_file_that_is_no_file(snapshot: Path, tmp_path: Path, workers: str) -> None:
+    """A pipe, a folder, a socket: refused at once, with one line that says what it is."""
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        for path, kind in ((tmp_path / "pipe", "a pipe"), (tmp_path, "a folder"), (tmp_path / "socket", "a socket")):
+            line = start(snapshot, "--workers", workers, "--statistics", str(path))
+            assert line == f"--statistics: {path}: is not a regular file but {kind}; name a file to append to"
+
+
+@WORKERS
 @pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&- 2>&-"])
 def test_closed_standard_files(snapshot: Path, closed: str, workers: str) -> None:
     """Without a standard error there is no log, and no other file takes its place: the server serves and reloads."""

@@ -156,17 +156,20 @@ def test_a_full_disk_under_the_log_stops_nothing(tmp_path: Path, workers: str) -
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_statistics_that_nobody_reads_stop_nothing(tmp_path: Path, workers: str) -> None:
-    """A FIFO without a reader, or a file that another process has locked: answers, counts, and an exit as asked."""
+    """A FIFO takes the file's place, or another process has locked it: answers, counts, and an exit as asked."""
     path = tmp_path / "statistics"
     for blocked in ("FIFO", "locked"):
         flags = ["--statistics", str(path), "--workers", workers]
         with contextlib.ExitStack() as stack:
-            if blocked == "FIFO":
-                os.mkfifo(path)
-            else:
+            if blocked == "locked":
                 fcntl.flock(stack.enter_context(path.open("wb")), fcntl.LOCK_EX)
             log = stack.enter_context((tmp_path / "log").open("wb"))
             process, server = stack.enter_context(serving(tmp_path, log.fileno(), *flags))
+            if blocked == "FIFO":
+                eventually(path.exists, "the file is there")
+                path.unlink()
+                os.mkfifo(path)
+                process.send_signal(signal.SIGUSR1)
             for _ in range(REQUESTS):
                 assert server.get("/mirrorlist?repo=r").status == 200
             process.terminate()
