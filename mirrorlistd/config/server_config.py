@@ -99,7 +99,8 @@ class Config:
     forwarded_header: str = setting("x-forwarded-for", _CLIENTS, "NAME", HEADER,
         "the one header in which trusted proxies name the client")
     nat64_prefixes: tuple[str, ...] = setting((), _CLIENTS, "CIDR", NAT64_PREFIX,
-        "a NAT64 prefix of your own: an address behind it counts as the IPv4 address inside (64:ff9b::/96 always does)",
+        "a NAT64 prefix of your own: an address behind it counts as the IPv4 address inside "
+        "(behind 64:ff9b::/96 a public one always does; private ones, too, if you name it here)",
         flag="nat64-prefix", many=True)
     explain_networks: tuple[str, ...] = setting(("127.0.0.0/8", "::1/128"), _CLIENTS, "CIDR", NETWORK,
         "insiders: clients who see every mirror in explanations, and private ones in the sums of /readyz and /metrics",
