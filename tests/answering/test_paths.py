@@ -12,12 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirrorlistd.answering.answer import Answer, answer
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.presets import MIRRORMANAGER
 from mirrorlistd.request.routes import Routes
-from support.worlds import DE, at, decider, mirror, network
+from mirrorlistd.selection.index import Index
+from support.caches import DIRECTORY, EPEL, SHA256, URL, directory, file_details, pair, small_cache
+from support.imported_caches import imported, snapshot_of
+from support.worlds import DE, PLACES, Map, at, decider, mirror, network
 
 if TYPE_CHECKING:
-    from mirrorlistd.answering.decider import Decider
+    from pathlib import Path
 
 REPOMD = {"path": "repodata/repomd.xml", "timestamp": 1_700_000_000, "size": 3000, "sha256": "3" * 64}
 
@@ -200,6 +205,51 @@ def test_what_is_found_by_path_is_found_by_repository(kind: str) -> None:
         assert get(world, target).body.count(b"<url ") == by_path.body.count(b"<url ") == 2
         assert b"3" * 64 in get(world, target).body
     assert "/inner/repomd.xml" in url_of(get(world, "/r/r/repodata/repomd.xml"))
+
+
+def cut_cache(kind: str) -> list[Any]:
+    """A cache of MirrorManager's in which the `repodata` of a repository lies in another import category."""
+    urls = {"another host's URL": {1: [11, 12], 2: [21], 3: [99]}}.get(kind, EPEL)
+    below = {"no Subpath": "", "Subpath cut elsewhere": "x86_64/repodata"}.get(kind, "9/x86_64/repodata")
+    path = "pub/epel/9/x86_64/repodata"
+    own = [row for row in small_cache() if not (row[0] == DIRECTORY and row[1][0][1] == path)]
+    return [
+        *own,
+        (URL, pair(99, "http://other.example/epel")),
+        directory(path, below, urls, [1, 3], {"DE": [1], "AT": [3]}),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["no Subpath", "Subpath cut elsewhere", "another host's URL"])
+def test_a_repository_of_a_cache_finds_its_repodata_in_another_category(tmp_path: Path, kind: str) -> None:
+    """However MirrorManager has cut its directories: the metalink by repository is that of the path."""
+    found = imported(tmp_path, cut_cache(kind))
+    tops = {one.name: one.top for one in found.records.categories}
+    paths = {
+        name: {"/".join(filter(None, (tops[name], one))) for one in ones}
+        for name, ones in found.records.directories.items()
+    }
+    assert not any({"pub/epel/9/x86_64", "pub/epel/9/x86_64/repodata"} <= ones for ones in paths.values())
+    geo: Any = Map(PLACES)
+    world = Decider(Index(snapshot_of(found)), geo, AnswerSettings(preset=MIRRORMANAGER))
+    by_path = get(world, "/metalink?path=pub/epel/9/x86_64/repodata/repomd.xml")
+    by_name = get(world, "/metalink?repo=epel-9&arch=x86_64")
+    assert (by_path.status, by_name.status) == (200, 200)
+    for answered in (by_path, by_name):
+        assert SHA256.encode() in answered.body
+        assert answered.body.count(b"<url ") == by_path.body.count(b"<url ")
+    assert get(world, "/mirrorlist?repo=epel-9&arch=x86_64").status == 200
+
+
+def test_what_a_cache_has_as_a_directory_and_as_a_file_is_a_directory(tmp_path: Path) -> None:
+    """Details of a file with the name of a directory take nothing away: it is listed, and its files are files."""
+    rows = [*small_cache(), file_details("pub/epel/9/x86_64", "repodata", [(1, 1_789_000_000), (2, 3_000)])]
+    geo: Any = Map(PLACES)
+    world = Decider(Index(snapshot_of(imported(tmp_path, rows))), geo, AnswerSettings(preset=MIRRORMANAGER))
+    path = "pub/epel/9/x86_64/repodata"
+    assert get(world, f"/mirrorlist?path={path}").body.endswith(b"/x86_64/repodata/\n")
+    assert get(world, f"/mirrorlist?path={path}/repomd.xml").body.endswith(b"/x86_64/repodata/repomd.xml\n")
+    assert get(world, "/metalink?repo=epel-9&arch=x86_64").status == 200
 
 
 def test_a_repository_is_looked_up_in_its_own_category_first() -> None:

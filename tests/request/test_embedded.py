@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,14 @@ from hypothesis import strategies as st
 
 from mirrorlist_snapshot.embedded_ipv4 import LENGTHS, OwnPrefixes, canonical, ipv4_inside
 from mirrorlistd.answering.answer import answer
+from mirrorlistd.answering.decider import Decider
 from mirrorlistd.answering.explain import explain
+from mirrorlistd.answering.plan import AnswerSettings
 from mirrorlistd.errors import ConfigError
 from mirrorlistd.request.client_address import Address, NetworkSet, Trust, client_address, parse_address
-from support.worlds import ask, at, decider, hosts, mirror, network
+from mirrorlistd.selection.index import Index
+from support.snapshots import netblocks
+from support.worlds import Map, ask, at, compiled, decider, hosts, mirror, network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +62,20 @@ def known(text: str) -> Address:
     found = parse_address(text)
     assert found is not None
     return found
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("source", ["database", "snapshot"])
+def test_a_client_is_in_the_autonomous_system_of_the_ipv4_address_inside(form: str, source: str) -> None:
+    """Whether the geo database knows it or the snapshot does, by a network; also for `ip=`, and in explanations."""
+    client = str(FORMS[form](IPv4Address(PUBLIC)))
+    found = compiled(network({"own": mirror("US", asns=[680]), "us": mirror("US"), "gb": mirror("GB")}))
+    announced = {ip_network("81.2.69.0/24"): 680} if source == "snapshot" else {}
+    geo: Any = Map({PUBLIC: ("GB", "EU", 680 if source == "database" else 0)})
+    world = Decider(Index(replace(found, asn_netblocks=netblocks(announced))), geo, AnswerSettings(minimum=1))
+    for reply in (ask(world, "repo=r", client), ask(world, f"repo=r&ip={client}", "198.51.100.9")):
+        assert hosts(reply) == ["own", "gb"]
+    assert explain(world, b"repo=r", at(client), Random(0), full=True)["list"][0]["tier"] == "asn"
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -7,15 +7,19 @@ import os
 import pty
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.file_details.alternates import PreviousFiles
 from mirrorlist_snapshot.model import FileDetails, FileVersion
+from mirrorlistd.answering.decider import Decider
+from mirrorlistd.answering.plan import AnswerSettings
+from mirrorlistd.selection.index import Index
 from support import snapshot_command
 from support.trees import DAY, version, write
+from support.worlds import Map, ask, urls
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +105,23 @@ def test_compile_fills_in_file_details(folder: Path) -> None:
     }
     found = {key: details_in(folder / "a.mls", *key) for key in expected}
     assert found == {key: FileDetails(current=one, alternates=()) for key, one in expected.items()}
+
+
+@pytest.mark.process
+def test_a_file_of_the_tree_that_a_mirror_leaves_out_stays_a_file(folder: Path) -> None:
+    """`exclude` names the very file that the tree has: lists and metalinks of it have the other mirror alone."""
+    file = "9/x86_64/repodata/repomd.xml"
+    with (folder / "s.toml").open("a") as source:
+        source.write('[mirrors.n]\ncountry = "NL"\n[mirrors.n.categories.c]\nurls = "https://n.example/"\n')
+        source.write(f'exclude = "{file}"\n')
+    run(folder, "-o", "a.mls", *BOTH)
+    geo: Any = Map({})
+    world = Decider(Index(snapshot_format.decode((folder / "a.mls").read_bytes())), geo, AnswerSettings(minimum=5))
+    for query in (f"path=c/{file}", "repo=rpm&arch=x86_64&file=repodata/repomd.xml"):
+        assert urls(ask(world, query)) == [f"https://m.example/{file}"]
+    metalink = ask(world, "repo=rpm&arch=x86_64&format=metalink").body
+    assert b"https://m.example/" in metalink
+    assert b"https://n.example/" not in metalink
 
 
 @pytest.mark.process
