@@ -180,7 +180,7 @@ def test_the_sources_page_has_every_key() -> None:
     keys = {key for cell in named for key in re.findall(r"`(\w+)`", cell)}
     schema: Any = json_schema()
     tables = [schema, *schema["$defs"].values()]
-    known = {key for table in tables for key in table.get("properties", {})} - {"$schema", "prefix", "exclusive"}
+    known = {key for table in tables for key in table.get("properties", {})} - {"$schema", "prefix"}
     assert keys == known - {"categories", "repositories", "mirrors", "overrides"} | {"categories"}
 
 

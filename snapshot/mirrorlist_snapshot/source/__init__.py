@@ -17,6 +17,7 @@ from mirrorlist_snapshot.source.bounded import Complaints
 from mirrorlist_snapshot.source.checks import check
 from mirrorlist_snapshot.source.country_notes import country_notes
 from mirrorlist_snapshot.source.merging import merge
+from mirrorlist_snapshot.source.netblock_files import read_netblock_files
 from mirrorlist_snapshot.source.reading import read
 from mirrorlist_snapshot.source.schema import json_schema
 from mirrorlist_snapshot.source.validation import validate
@@ -55,8 +56,9 @@ def read_documents(
         parts.append(part)
         complaints.add(mistakes)
     merged, twice = merge(parts)
+    merged, wrong_files = read_netblock_files(merged)
     files, conflicts = file_details(merged)
-    complaints.add(chain(twice, check(merged), conflicts))
+    complaints.add(chain(twice, wrong_files, check(merged), conflicts))
     if not unread:
         complaints.add(_check_any(merged, [document.file for document in documents]))
     if complaints.mistakes:

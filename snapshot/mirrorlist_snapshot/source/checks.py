@@ -14,6 +14,7 @@ from mirrorlist_snapshot.duration import in_units
 from mirrorlist_snapshot.model import MAX_CATEGORIES, MAX_MIRRORS
 from mirrorlist_snapshot.records import DEFAULT_FRESH, DEFAULT_MAX_LAG
 from mirrorlist_snapshot.source import rules
+from mirrorlist_snapshot.source.schema import FileNetblockTable
 from mirrorlist_snapshot.source.validation import did_you_mean
 
 if TYPE_CHECKING:
@@ -138,19 +139,25 @@ def _check_netblocks(entry: SourceRecord[MirrorTable]) -> Iterator[Complaint]:
             first[netblock.prefix] = netblock.exclusive
             if _is_wide(netblock.prefix):
                 yield entry.warning(
-                    f"{netblock.prefix} is very wide: all clients in it get this mirror first", "netblocks", position
+                    f"{netblock.prefix} is very wide: all clients in it get this mirror first",
+                    *_netblock_key(entry, position),
                 )
         elif first[netblock.prefix] == netblock.exclusive:
             repeated.append((position, netblock.prefix))
         else:
             yield entry.error(
                 f"the netblock {netblock.prefix} is listed twice, once exclusive and once not; keep one of the two",
-                "netblocks",
-                position,
+                *_netblock_key(entry, position),
             )
     for position, prefix in repeated[:1]:
         more = f", and {len(repeated) - 1} more of its netblocks" if len(repeated) > 1 else ""
-        yield entry.warning(f"the netblock {prefix} is listed twice{more}", "netblocks", position)
+        yield entry.warning(f"the netblock {prefix} is listed twice{more}", *_netblock_key(entry, position))
+
+
+def _netblock_key(entry: SourceRecord[MirrorTable], position: int) -> tuple[str | int, ...]:
+    """Return the key below a mirror that a netblock at a position comes from."""
+    of_file = isinstance(entry.value.netblocks[position], FileNetblockTable)
+    return ("netblocks_from",) if of_file else ("netblocks", position)
 
 
 def _check_exclusive(merged: MergedSources) -> Iterator[Complaint]:
@@ -167,8 +174,7 @@ def _check_exclusive(merged: MergedSources) -> Iterator[Complaint]:
                 yield entry.warning(
                     f"clients in {prefix} get only {rules.shown(other)}, whose netblock is exclusive, and will not be"
                     " offered this mirror; make this one exclusive, too, or that one not",
-                    "netblocks",
-                    position,
+                    *_netblock_key(entry, position),
                 )
 
 

@@ -34,6 +34,8 @@ class Document:
     data: object
     """See `syntax.Text`."""
     locate: Callable[[], Lines]
+    folder: Path | None = None
+    """The folder of the file, to which names of other files in it are relative; None if it is no file of a folder."""
 
     @cached_property
     def lines(self) -> Lines:
@@ -126,7 +128,7 @@ def _file(path: Path, *, given: bool) -> Iterator[Path | Complaint]:
 
 
 def _document(path: Path) -> tuple[Document, list[Complaint]] | Complaint:
-    file = _printable(path)
+    file = printable(path)
     try:
         suffix = path.suffix.lower()
         limit = YAML_FILE if suffix in YAML_SUFFIXES else SOURCE_FILE
@@ -139,7 +141,7 @@ def _document(path: Path) -> tuple[Document, list[Complaint]] | Complaint:
         return Complaint(file=file, line=line, key="", message=message)
     except InputFileError as error:
         return _of_file(path, error.found)
-    document = Document(file, text.data, text.locate)
+    document = Document(file, text.data, text.locate, path.parent)
     return document, list(_duplicates(document)) if text.duplicates else []
 
 
@@ -153,10 +155,10 @@ def _duplicates(document: Document) -> Iterator[Complaint]:
 
 
 def _of_file(path: Path | str, message: str, *, warning: bool = False) -> Complaint:
-    return Complaint(file=_printable(path), line=None, key="", message=message, warning=warning)
+    return Complaint(file=printable(path), line=None, key="", message=message, warning=warning)
 
 
-def _printable(path: Path | str) -> str:
+def printable(path: Path | str) -> str:
     """Return a file's name as the user wrote it, with unprintable characters escaped."""
     text = str(path).encode("utf-8", "backslashreplace").decode()
     return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -32,6 +32,7 @@ from mirrorlist_snapshot.source.value_types import (
     Contact,
     Continent,
     Country,
+    FileName,
     Lag,
     Latitude,
     Link,
@@ -215,6 +216,23 @@ class NetblockTable(Table):
     """Whether clients in this network get only mirrors with an exclusive netblock."""
 
 
+class FileNetblockTable(NetblockTable):
+    """A netblock that was read from a file of `netblocks_from`."""
+
+
+class NetblockFileTable(Table):
+    """A file with netblocks, one a line."""
+
+    file: FileName
+    """Its name, relative to the folder of the source; it must be there or below."""
+    exclusive: bool = False
+    """Whether clients in these networks get only mirrors with an exclusive netblock."""
+
+
+def _netblock_file(value: object) -> object:
+    return {"file": value} if isinstance(value, str) else value
+
+
 def _netblock(value: object) -> object:
     return {"prefix": value} if isinstance(value, str) else value
 
@@ -315,6 +333,15 @@ class MirrorTable(Table):
         OneOrMore(),
     ] = []
     """Networks whose clients it serves first, before all other rules."""
+    netblocks_from: Annotated[
+        list[
+            Annotated[
+                NetblockFileTable, BeforeValidator(_netblock_file, json_schema_input_type=FileName | NetblockFileTable)
+            ]
+        ],
+        OneOrMore(),
+    ] = []
+    """Files with more such networks."""
     private: bool = False
     """Offered only to its own netblocks and autonomous systems."""
     fallback: bool = False

@@ -93,6 +93,7 @@ AboutText = Annotated[str, after(rules.about_text), _text_schema("Text in one li
 Link = Annotated[
     str, after(rules.link), _text_schema("http or https URL", pattern="^https?://", maxLength=MAX_ABOUT_TEXT)
 ]
+FileName = Annotated[str, Field(min_length=1, max_length=1000), WithJsonSchema({"type": "string", "minLength": 1})]
 Latitude = Annotated[float, after(partial(rules.degrees, 90)), Field(json_schema_extra={"minimum": -90, "maximum": 90})]
 Longitude = Annotated[
     float, after(partial(rules.degrees, 180)), Field(json_schema_extra={"minimum": -180, "maximum": 180})
