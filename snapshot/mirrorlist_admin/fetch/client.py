@@ -29,6 +29,8 @@ MOST_REDIRECTS: Final = 3
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 _MOST_ADDRESSES: Final = 3
 """Of one host that are tried if no connection can be made."""
+_NO_CONNECTION: Final = {"refused", "unreachable"}
+"""Causes after which another address is tried."""
 _MOST_IDLE: Final = 64
 """Handles that wait for their next use."""
 
@@ -78,11 +80,13 @@ class Client:
                     cause="no address", evidence=f"{parts.hostname} has no IPv{request.family}", host=True
                 )
                 return self._failed(failure, sent)
-            for address in addresses[:_MOST_ADDRESSES]:
-                sent += 1
-                answer, location = await self._ask(request, url, address)
-                if answer.failure is None or answer.failure.cause not in {"refused", "unreachable"}:
+            answer, location = await self._ask(request, url, addresses[0])
+            sent += 1
+            for address in addresses[1:_MOST_ADDRESSES]:
+                if answer.failure is None or answer.failure.cause not in _NO_CONNECTION:
                     break
+                answer, location = await self._ask(request, url, address)
+                sent += 1
             if not location:
                 return answer if sent == 1 else replace(answer, requests=sent)
             target = _target(url, location)

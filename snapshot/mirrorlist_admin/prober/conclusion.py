@@ -60,7 +60,7 @@ def conclude(seen: Seen, known: Known, now: int, *, confirm: bool = False) -> Co
         void = not_alive(list(seen.masters.answered.values()), seen.references) or ""
         doubts = Doubt() if void else doubt(_asked(known, seen.runs))
         void = void or doubts.run
-    _keep_positive(known, seen.runs)
+    _keep_answers(known, seen.runs)
     for category, trouble in seen.masters.troubles.items():
         master, cause = seen.network.masters[category], "its units are not judged"
         happened.add(Subject.MASTER, category=category, name=master, after="not judged", cause=cause, evidence=trouble)
@@ -98,18 +98,17 @@ def _asked(known: Known, runs: Sequence[MirrorRun]) -> list[AskedUrl]:
     ]
 
 
-def _keep_positive(known: Known, runs: Sequence[MirrorRun]) -> None:
-    """Keep what is true whatever the prober's own state is: versions that mirrors have, and what they were asked."""
+def _keep_answers(known: Known, runs: Sequence[MirrorRun]) -> None:
+    """Keep the answers about units, which are true whatever the prober's own network is like, and what was asked."""
     for run in runs:
         for key, probe in run.units.items():
-            if not probe.absent:
-                known.put_probe(compared(probe, known.versions[key], known.current(key)), key)
+            known.put_probe(compared(probe, known.versions[key], known.current(key)), key)
         known.put_mirror(run.probe)
     known.write_probes()
 
 
 def _take(known: Known, run: MirrorRun, doubts: Doubt) -> None:
-    """Take what was seen of URLs and of absent units, except failures that are doubted."""
+    """Take what was seen of URLs, except failures that are doubted."""
     name = run.mirror.name
     doubted = bool(set(run.mirror.asns) & doubts.asns.keys())
     before = known.urls.get(name, {})
@@ -120,10 +119,6 @@ def _take(known: Known, run: MirrorRun, doubts: Doubt) -> None:
             continue
         if before.get(key) != probe:
             known.put_url(probe)
-    for unit_key, unit in run.units.items():
-        if unit.absent and not doubted:
-            known.put_probe(unit, unit_key)
-    known.write_probes()
 
 
 def _judged(seen: Seen, known: Known, run: MirrorRun) -> dict[UnitKey, Judgement]:

@@ -11,6 +11,7 @@ from mirrorlist_admin.exchange import Request
 from mirrorlist_admin.network import Network
 from mirrorlist_admin.prober.asking import Asked, Asking, MirrorRun
 from mirrorlist_admin.prober.conclusion import Conclusion, Seen, conclude
+from mirrorlist_admin.prober.reports import take_reports
 from mirrorlist_admin.store import schema
 from mirrorlist_admin.store.rows import Event, Run, Subject
 
@@ -94,8 +95,12 @@ class Cycle:
             seen = Seen(network=network, runs=runs, masters=masters, references=references)
             conclusion = conclude(seen, self._known, now, confirm=confirm)
             if only is None:
-                self._known.forget_others(set(network.mirrors))
+                private = {mirror.name for mirror in records.mirrors if mirror.private}
+                self._known.forget_others(network.mirrors.keys() | private)
                 self._declare(network)
+            reported, changes = take_reports(self._store, network, self._known, masters, now)
+            conclusion.changes += changes
+            conclusion.events += reported.events
             self._settle_due(runs)
             events = conclusion.events
             if conclusion.void or masters.troubles:
@@ -167,8 +172,7 @@ class Cycle:
                     run = task.result()
                     done.append(run)
                     for key, probe in run.units.items():
-                        if not probe.absent:
-                            self._known.put_probe(probe, key)
+                        self._known.put_probe(probe, key)
                     self._known.put_arrivals(run.arrivals)
                     run.arrivals = []
                 self._known.flush()

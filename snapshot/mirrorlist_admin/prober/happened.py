@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from mirrorlist_admin.store.rows import Event, Subject
-
-BY: Final = "prober"
 
 
 class About(TypedDict, total=False):
@@ -27,6 +25,7 @@ class Happened:
     """The events of one moment, in order."""
 
     at: int
+    by: str = "prober"
     events: list[Event] = field(default_factory=list[Event])
 
     def add(self, subject: Subject, **about: Unpack[About]) -> None:
@@ -42,6 +41,6 @@ class Happened:
                 after=about.get("after", ""),
                 cause=about.get("cause", ""),
                 evidence=about.get("evidence", ""),
-                by=BY,
+                by=self.by,
             )
         )

@@ -69,7 +69,7 @@ class InForce:
         for key, probe in self.known.urls.get(run.mirror.name, {}).items():
             if probe.asked:
                 self._put_url(run, key, probe)
-        self._put_units(run.mirror, judgements)
+        self.put_units(run.mirror.name, judged_units(run.mirror), judgements)
         self._weigh(run.mirror.name, was_away=was_away)
 
     def _put_url(self, run: MirrorRun, key: UrlKey, probe: UrlProbe) -> None:
@@ -107,17 +107,17 @@ class InForce:
             evidence=probe.evidence,
         )
 
-    def _put_units(self, mirror: AskedMirror, judgements: Mapping[UnitKey, Judgement]) -> None:
+    def put_units(self, mirror: str, units: Mapping[UnitKey, Unit], judgements: Mapping[UnitKey, Judgement]) -> None:
+        """Put verdicts about units of a mirror in force."""
         states: list[tuple[UnitKey, UnitObservation]] = []
-        units = judged_units(mirror)
         for key, judgement in judgements.items():
-            if (mirror.name, key[0], Subject.UNIT, key[1]) in self.held:
+            if (mirror, key[0], Subject.UNIT, key[1]) in self.held:
                 continue
-            probe = self.known.probes[mirror.name][key]
-            old = self.known.unit_states.get(mirror.name, {}).get(key)
+            probe = self.known.probes[mirror][key]
+            old = self.known.unit_states.get(mirror, {}).get(key)
             before = old.state if old is not None else Freshness.FRESH
             state = UnitObservation(
-                mirror=mirror.name,
+                mirror=mirror,
                 category=key[0],
                 unit=key[1],
                 state=judgement.state,
@@ -132,7 +132,7 @@ class InForce:
                 self.changes += 1
                 self.happened.add(
                     Subject.UNIT,
-                    mirror=mirror.name,
+                    mirror=mirror,
                     category=key[0],
                     name=key[1],
                     before=before,

@@ -28,6 +28,10 @@ UnitKey = tuple[str, str]
 UrlKey = tuple[str, str, int]
 """(category, base URL, family)."""
 
+_KEEP_STARTS = 3 * 86_400
+"""Seconds after which nobody asks for the bytes of a superseded version."""
+_KEEP_VERSIONS = 60 * 86_400
+
 
 class Known:
     """Rows by their keys. Use the methods to change them: they note what is to be written."""
@@ -93,6 +97,19 @@ class Known:
         self._store.write(schema.UNIT_VERSION, versions)
         if start is not None:
             self._store.write(schema.UNIT_START, [start])
+            self._forget_versions(key, watched.checked)
+
+    def _forget_versions(self, key: UnitKey, now: int) -> None:
+        """Forget what is known of versions that were superseded long ago: a mirror that has one is stale anyway."""
+        for version in list(self.versions[key].values()):
+            if not version.superseded:
+                continue
+            row = schema.UNIT_VERSION.key_of(version)
+            if now - version.superseded > _KEEP_STARTS:
+                self._store.remove(schema.UNIT_START, [row])
+            if now - version.superseded > _KEEP_VERSIONS:
+                self._store.remove(schema.UNIT_VERSION, [row])
+                del self.versions[key][version.sha256]
 
     def put_probe(self, probe: UnitProbe, key: UnitKey) -> None:
         """Take what was seen of a unit on a mirror; `flush` writes it."""
@@ -176,7 +193,7 @@ class Known:
         self._store.remove(schema.UNIT_STATE, [(mirror, *key)])
 
     def forget_others(self, mirrors: set[str]) -> None:
-        """Forget mirrors that are not asked any more, inside a transaction."""
+        """Forget all mirrors but some, inside a transaction."""
         for mirror in (self.urls.keys() | self.probes.keys()) - mirrors:
             for url in list(self.urls[mirror]):
                 self.forget_url(mirror, url)

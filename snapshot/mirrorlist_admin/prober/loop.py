@@ -40,7 +40,6 @@ NOT_PUBLISHED: Final = 1
 _LOOK: Final = 5.0
 """Seconds between two looks, between runs, at what reports ask for."""
 _KEEP_EVENTS: Final = 400 * 86_400
-_KEEP_STARTS: Final = 14 * 86_400
 _KEEP_RUNS: Final = 30 * 86_400
 """Seconds."""
 _ANY_ADDRESS: Final = Netguard((parse_network("0.0.0.0/0"), parse_network("::/0")))
