@@ -21,7 +21,7 @@ PHONE, DESK = 360, 1200
 PATHS = ("/?repo=debian", "/?repo=nothing", "/repos", "/repos/ubuntu", "/mirrors", "/mirrors?repo=cran&country=DE")
 READER = "193.0.6.139"
 """An address in the Netherlands."""
-STYLE = ROOT / "mirrorlistd" / "web" / "pages" / "templates" / "style.css"
+STYLE = ROOT / "snapshot" / "mirrorlist_snapshot" / "page_style" / "style.css"
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,7 @@
-"""What all pages share: the templates, the style, and headers that forbid everything else."""
+"""What all pages share: the templates, the style, and the headers."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Final
@@ -12,6 +10,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
+from mirrorlist_snapshot.page_style import STYLE, page_headers
 from mirrorlistd.web.pages.world_map import country_name
 
 if TYPE_CHECKING:
@@ -32,11 +31,7 @@ def _breakable(name: str) -> Markup:
     return Markup("/<wbr>").join(name.split("/"))  # which escapes the pieces
 
 
-_STYLE: Final = _template("style.css")
-_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
+_STYLE: Final = STYLE + _template("style.css")
 _NAMES: Final = ("base.html", "front.html", "repositories.html", "repository.html", "mirrors.html")
 _ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.DictLoader({name: _template(name) for name in _NAMES}),
@@ -51,14 +46,7 @@ _ENVIRONMENT.filters["breakable"] = _breakable
 _LATEST: Final = 253_402_300_799
 """The end of the year 9999, the last that can be written."""
 
-HTML_HEADERS: Final = {
-    "content-type": "text/html; charset=utf-8",
-    "content-security-policy": _POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-}
-"""Nothing may load but the page's own style; no other site may frame the page."""
+HTML_HEADERS: Final = page_headers(_STYLE)
 
 
 def html(name: str, snapshot: Snapshot, **values: object) -> str:
