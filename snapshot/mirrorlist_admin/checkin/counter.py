@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mirrorlist_admin.checkin.acceptance import Accepted, UnitName
     from mirrorlist_admin.checkin.report_form import Report
     from mirrorlist_admin.store import Store
+    from mirrorlist_admin.store.checkin_rows import Token
     from mirrorlist_admin.store.rows import DeclaredMirror, UnitStart
 
 _CHALLENGED: Final = 4096
@@ -30,8 +31,8 @@ _DELAY: Final = 2
 """Seconds after the report when a sample is fetched: surely later than the report, whatever the clocks round."""
 
 
-def authenticate(store: Store, header: str, now: int) -> DeclaredMirror:
-    """Return the mirror that an Authorization header speaks for; raise Refusal."""
+def authenticate(store: Store, header: str, now: int) -> tuple[Token, DeclaredMirror]:
+    """Return the token of an Authorization header, and the mirror that it speaks for; raise Refusal."""
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not is_token(token.strip()):
         raise Refusal(401, "no token: send Authorization: Bearer mlr_...")
@@ -41,12 +42,16 @@ def authenticate(store: Store, header: str, now: int) -> DeclaredMirror:
     row = found[0]
     if row.expires and row.expires <= now:
         raise Refusal(401, "the token has expired; ask the operators for a new one")
-    if row.used != hour(now):
-        store.write(schema.TOKEN, [replace(row, used=hour(now))])
     mirrors = store.read(schema.DECLARED_MIRROR, "WHERE mirror = ?", row.mirror)
     if not mirrors:
         raise Refusal(403, f"the network has no mirror {row.mirror}, or does not know it yet; ask the operators")
-    return mirrors[0]
+    return row, mirrors[0]
+
+
+def note_use(store: Store, token: Token, now: int) -> None:
+    """Store when a token was last used, to the hour: not every request writes."""
+    if token.used != hour(now):
+        store.write(schema.TOKEN, [replace(token, used=hour(now))])
 
 
 def hand_out(store: Store, mirror: str, random: Random) -> dict[str, Any]:

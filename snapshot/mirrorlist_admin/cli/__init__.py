@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 PROGRAM: Final = "mirrorlist-admin"
 _VERBS: Final[Verbs] = {
     "probe": ("mirrorlist_admin.cli.cmd_probe", "ask the mirrors, and write which are alive and in sync"),
+    "token": ("mirrorlist_admin.cli.cmd_token", "give a mirror the permission to report, or take it back"),
+    "status": ("mirrorlist_admin.cli.cmd_status", "show every mirror with its state, lag, last check, and why"),
+    "explain": ("mirrorlist_admin.cli.cmd_explain", "show what happened to a mirror, and why it is in or out"),
+    "propagation": ("mirrorlist_admin.cli.cmd_propagation", "show how fast new versions reach the mirrors"),
 }
 _EPILOG: Final = f"""\
 Each verb has its own --help.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mirrorlist_admin.errors import AdminError
 from mirrorlist_admin.store import schema
@@ -77,6 +77,11 @@ class Store:
         """Return the rows of a table of `schema`; for the condition see `Table.read`."""
         with self._errors():
             return list(table.read(self._connection, condition, *values))
+
+    def query(self, statement: str, *values: Value) -> list[tuple[Any, ...]]:
+        """Return what a SELECT gives: for sums over tables that are too large to be read row by row."""
+        with self._errors():
+            return self._connection.execute(statement, values).fetchall()
 
     def write(self, table: Table[Row], rows: Iterable[Row]) -> None:
         """Add rows, or replace those with the same keys."""

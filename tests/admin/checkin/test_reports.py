@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mirrorlist_admin.checkin.acceptance import sample_size
-from mirrorlist_admin.checkin.counter import authenticate, hand_out, receive
+from mirrorlist_admin.checkin.counter import authenticate, hand_out, note_use, receive
 from mirrorlist_admin.checkin.report_form import Refusal, Report
 from mirrorlist_admin.checkin.settling import Settled, reported_down, reported_limits, settle
 from mirrorlist_admin.checkin.tokens import identifier, new_token
@@ -310,7 +310,9 @@ def test_a_token_speaks_for_its_mirror_alone(network: Network) -> None:
     gone, gone_row = new_token("gone.example", NOW, 0)
     with network.store() as store:
         store.write(schema.TOKEN, [row, gone_row])
-        assert authenticate(store, f"Bearer {token}", NOW).mirror == PUBLIC
+        found, mirror = authenticate(store, f"Bearer {token}", NOW)
+        assert (found, mirror.mirror) == (row, PUBLIC)
+        note_use(store, found, NOW)
         assert store.read(schema.TOKEN, "WHERE digest = ?", row.digest)[0].used == NOW - NOW % 3600
         wrong = token[:-1] + ("A" if token[-1] != "A" else "B")
         refusals = {
