@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PROGRAM: Final = "mirrorlist-admin"
 _VERBS: Final[Verbs] = {
     "probe": ("mirrorlist_admin.cli.cmd_probe", "ask the mirrors, and write which are alive and in sync"),
+    "serve": ("mirrorlist_admin.cli.cmd_serve", "take reports of mirrors, and show everyone what is known of them"),
     "token": ("mirrorlist_admin.cli.cmd_token", "give a mirror the permission to report, or take it back"),
     "status": ("mirrorlist_admin.cli.cmd_status", "show every mirror with its state, lag, last check, and why"),
     "explain": ("mirrorlist_admin.cli.cmd_explain", "show what happened to a mirror, and why it is in or out"),
