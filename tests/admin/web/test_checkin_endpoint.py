@@ -108,7 +108,7 @@ def test_another_mirrors_token_reports_for_that_mirror_alone(network: Network, c
 def test_a_stranger_gets_401_and_nothing_else(client: TestClient, header: str) -> None:
     """Whatever the method and the body, the answer is a JSON error with WWW-Authenticate."""
     for method in ("GET", "POST"):
-        answer = client.request(method, "/checkin", headers={"authorization": header.encode("latin-1")}, content=b"x")
+        answer = client.request(method, "/checkin", headers={b"authorization": header.encode("latin-1")}, content=b"x")
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
         assert set(answer.json()) == {"error"}
