@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli import file_details_flags, mirrormanager_flags, observations_flag
+from mirrorlist_snapshot.cli import file_details_flags, location_flags, mirrormanager_flags, observations_flag
 from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
 from mirrorlist_snapshot.cli.shared import (
     STANDARD,
@@ -45,6 +45,7 @@ The build time is SOURCE_DATE_EPOCH if set, else now (or MirrorManager's, see be
 SOURCE_DATE_EPOCH give the same bytes.
 
 {file_details_flags.EPILOG}
+{location_flags.EPILOG}
 {observations_flag.EPILOG}
 {mirrormanager_flags.EPILOG}
 With the JSON Schema, editors complete keys and mark mistakes while you write. Attach it in a source's first line:
@@ -93,6 +94,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_sign_key(parser)
     add_json(parser)
     file_details_flags.add_flags(parser)
+    location_flags.add_flags(parser)
     observations_flag.add_flags(parser)
     mirrormanager_flags.add_flags(parser)
 
@@ -167,7 +169,10 @@ def _read(options: argparse.Namespace) -> _Source:
         found = mirrormanager_flags.read(options)
         skipped = {one.file: one.counts for one in found.skips}
         return _Source(records=found.records, complaints=found.complaints, time=found.time, skipped=skipped)
-    records, complaints = read_sources(options.sources)
+    try:
+        records, complaints = read_sources(options.sources, location_flags.locator(options))
+    except InputFileError as failure:
+        raise CommandError(f"--geo {failure}") from failure
     return _Source(records=records, complaints=complaints)
 
 

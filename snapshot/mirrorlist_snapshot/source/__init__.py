@@ -18,6 +18,7 @@ from mirrorlist_snapshot.source.checks import check
 from mirrorlist_snapshot.source.country_notes import country_notes
 from mirrorlist_snapshot.source.merging import merge
 from mirrorlist_snapshot.source.netblock_files import read_netblock_files
+from mirrorlist_snapshot.source.placing import place_mirrors
 from mirrorlist_snapshot.source.reading import read
 from mirrorlist_snapshot.source.schema import json_schema
 from mirrorlist_snapshot.source.validation import validate
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from mirrorlist_snapshot.host_location import HostLocator
     from mirrorlist_snapshot.records import NetworkRecords
     from mirrorlist_snapshot.source.merging import MergedSources
     from mirrorlist_snapshot.source.reading import Document
@@ -34,17 +36,21 @@ if TYPE_CHECKING:
 __all__ = ["json_schema", "read_documents", "read_sources"]
 
 
-def read_sources(paths: Sequence[Path]) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
+def read_sources(
+    paths: Sequence[Path], locator: HostLocator | None = None
+) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
     """Read files, and folders of files, that describe mirrors; return the records, and the warnings and notes.
 
+    `locator` finds the countries of mirrors with `country = "auto"`; by default the built-in data do, and no name is
+    resolved.
     Raise SourceError with all complaints, mistakes and warnings, of all files if there is a mistake.
     """
     documents, complaints = read(paths)
-    return read_documents(documents, complaints)
+    return read_documents(documents, complaints, locator)
 
 
 def read_documents(
-    documents: Sequence[Document], found: Sequence[Complaint] = ()
+    documents: Sequence[Document], found: Sequence[Complaint] = (), locator: HostLocator | None = None
 ) -> tuple[NetworkRecords, tuple[Complaint, ...]]:
     """Do what `read_sources` does with documents that are read, by `reading` or by an importer, with its complaints."""
     complaints = Complaints()
@@ -58,7 +64,8 @@ def read_documents(
     merged, twice = merge(parts)
     merged, wrong_files = read_netblock_files(merged)
     files, conflicts = file_details(merged)
-    complaints.add(chain(twice, wrong_files, check(merged), conflicts))
+    merged, placed = place_mirrors(merged, locator)
+    complaints.add(chain(twice, wrong_files, placed, check(merged), conflicts))
     if not unread:
         complaints.add(_check_any(merged, [document.file for document in documents]))
     if complaints.mistakes:

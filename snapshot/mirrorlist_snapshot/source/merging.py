@@ -40,6 +40,10 @@ class SourceRecord(Generic[T]):
         """Return a warning about a key below the record."""
         return self.document.complaint(self._at(keys), message, warning=True)
 
+    def note(self, message: str, *keys: str | int) -> Complaint:
+        """Return a note about a key below the record."""
+        return self.document.complaint(self._at(keys), message, note=True)
+
     def place(self, *keys: str | int) -> str:
         """Return `file:line` of the record, or of a key below it."""
         return self.document.place(self._at(keys))

@@ -30,6 +30,8 @@ MAX_SIZE: Final = (1 << 63) - 1
 """Bytes in a file: sizes are signed 64-bit integers in every client."""
 HASH_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 """Hexadecimal digits of each kind of hash."""
+AUTO: Final = "auto"
+"""In the place of a mirror's country: that of its host's address."""
 
 MIN_LAG: Final = 60
 MAX_LAG: Final = 366 * 86_400
@@ -127,6 +129,15 @@ def country(text: str) -> str:
     if named := country_named(text):
         raise RuleError(f"{shown(text)} is not an ISO 3166 country code; did you mean {shown(named)}?")
     raise RuleError(f'{shown(text)} is not a country code; use the two letters of ISO 3166, such as "DE" or "US"')
+
+
+def mirror_country(text: str) -> str:
+    """Return a mirror's country as `country` does, or AUTO."""
+    try:
+        return AUTO if text.strip().lower() == AUTO else country(text)
+    except RuleError as error:
+        continent_hint = 'for a mirror of which only the continent is known, write continent = "EU" instead'
+        raise RuleError(f"{error}; {continent_hint}" if is_continent(text) else str(error)) from None
 
 
 def continent(text: str) -> str:

@@ -39,6 +39,7 @@ from mirrorlist_snapshot.source.value_types import (
     Longitude,
     Master,
     Md5,
+    MirrorCountry,
     MirrorName,
     Name,
     OneOrMore,
@@ -312,8 +313,8 @@ class AboutTable(Table):
 class MirrorTable(Table):
     """A host that carries categories."""
 
-    country: Country | None = None
-    """The country that it is in."""
+    country: MirrorCountry | None = None
+    """The country that it is in; "auto": that of the address of its host."""
     continent: Continent | None = None
     """Where it is if its country is not known."""
     worldwide: bool = False

@@ -89,6 +89,11 @@ MirrorName = Annotated[
 Country = Annotated[
     str, after(rules.country), _text_schema("ISO 3166-1 alpha-2 country code, or the country's name", minLength=2)
 ]
+MirrorCountry = Annotated[
+    str,
+    after(rules.mirror_country),
+    _text_schema('ISO 3166-1 alpha-2 country code, the country\'s name, or "auto"', minLength=2),
+]
 AboutText = Annotated[str, after(rules.about_text), _text_schema("Text in one line", maxLength=MAX_ABOUT_TEXT)]
 Link = Annotated[
     str, after(rules.link), _text_schema("http or https URL", pattern="^https?://", maxLength=MAX_ABOUT_TEXT)
