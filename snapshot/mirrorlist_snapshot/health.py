@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_ROWS: Final = 1_000_000
-"""URLs, units and lags of all mirrors together."""
+"""URLs, old units and lags of all mirrors together."""
+MAX_UNITS: Final = 200_000
+"""Units, and directories for which they stand."""
 
 
 class Reachability(StrEnum):
@@ -53,14 +55,21 @@ class DownUrl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OldUnit:
-    """A unit of which a mirror lacks the current version: an index file that stands for what it lists."""
+class Unit:
+    """An index file that stands for what it lists."""
 
     category: str
-    unit: str
-    """Path of the file below the category's top."""
+    path: str
+    """Of the file, below the category's top."""
     directories: tuple[str, ...]
-    """What it stands for, each with all below it up to a directory with another unit; sorted, never empty."""
+    """What it stands for, each with all below it up to a directory with another unit; sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldUnit:
+    """A unit of which a mirror lacks the current version."""
+
+    unit: Unit
     state: Freshness
     """Not fresh."""
     offered: bool

@@ -33,7 +33,7 @@ REQUIRED = [
     "FileRows",
     "FileVers",
 ]
-OPTIONAL = ["asn4", "asn6", "health"]
+OPTIONAL = ["asn4", "asn6", "units", "health"]
 HASHES = (("md5", 24, 16), ("sha1", 40, 20), ("sha256", 60, 32), ("sha512", 92, 64))
 
 
@@ -103,7 +103,7 @@ def read(data: bytes) -> dict[str, Any]:
         "places": [ranges(parts["Place4"], 4), ranges(parts["Place6"], 16)],
         "countries": unpack(parts["Places"]),
         "networks": [ranges(parts.get("asn4", bytes(4)), 4), ranges(parts.get("asn6", bytes(4)), 16)],
-        "health": [health(one) for one in unpack(parts.get("health", b"\x90"))],
+        "health": [health(one, unpack(parts.get("units", b"\x90"))) for one in unpack(parts.get("health", b"\x90"))],
     }
 
 
@@ -185,8 +185,8 @@ def about(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def health(one: dict[str, Any]) -> dict[str, Any]:
-    """Section 3, health."""
+def health(one: dict[str, Any], units: list[dict[str, Any]]) -> dict[str, Any]:
+    """Section 3, health and units."""
     lagging, lags = one.get("lagging", []), one.get("lags", [])
     refuse_unless(len(lagging) == len(lags), "lags")
     return {
@@ -202,9 +202,9 @@ def health(one: dict[str, Any]) -> dict[str, Any]:
         ],
         "old": [
             {
-                "category": row.get("category", 0),
-                "unit": row["unit"],
-                "directories": row["directories"],
+                "category": units[row.get("unit", 0)].get("category", 0),
+                "unit": units[row.get("unit", 0)]["path"],
+                "directories": units[row.get("unit", 0)].get("directories", []),
                 "state": row.get("state", "stale"),
                 "offered": row.get("offered", False),
                 "since": row.get("since", 0),

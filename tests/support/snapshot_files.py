@@ -201,9 +201,9 @@ def _health(number: int, snapshot: Snapshot) -> dict[str, Any]:
         "down": [[categories.index(row.category), row.url, row.family, row.since, row.reason] for row in one.down],
         "old": [
             {
-                "category": categories.index(row.category),
-                "unit": row.unit,
-                "directories": list(row.directories),
+                "category": categories.index(row.unit.category),
+                "unit": row.unit.path,
+                "directories": list(row.unit.directories),
                 "state": str(row.state),
                 "offered": row.offered,
                 "since": row.since,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
-from mirrorlist_snapshot.health import DownUrl, Freshness, MirrorHealth, OldUnit
+from mirrorlist_snapshot.health import DownUrl, Freshness, MirrorHealth, OldUnit, Unit
 from mirrorlist_snapshot.model import (
     BANDWIDTH_RANGE,
     BOTH_FAMILIES,
@@ -272,9 +272,7 @@ def _healths(draw: st.DrawFn, categories: list[str], repositories: list[str]) ->
     )
     old = st.builds(
         OldUnit,
-        category=category,
-        unit=PATHS,
-        directories=st.lists(PATHS, max_size=2).map(tuple),
+        unit=st.builds(Unit, category=category, path=PATHS, directories=st.lists(PATHS, max_size=2).map(tuple)),
         state=st.sampled_from([state for state in Freshness if state is not Freshness.FRESH]),
         offered=st.booleans(),
         since=_TIMES,

@@ -8,18 +8,15 @@ size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import bulk, check, container, records
 from mirrorlist_snapshot.format.container import MAGIC, MAX_SERIAL, MAX_TIME, VERSION, Header, Signer
 from mirrorlist_snapshot.format.files import FileTable
-from mirrorlist_snapshot.format.health import EMPTY, HealthTable
+from mirrorlist_snapshot.format.health import EMPTY, HealthTable, Names
 from mirrorlist_snapshot.model import CarrierSets, Netblocks, Snapshot
 from mirrorlist_snapshot.tables import NetTable
-
-if TYPE_CHECKING:
-    from mirrorlist_snapshot.model import Category, Repository
 
 __all__ = [
     "MAGIC",
@@ -44,7 +41,7 @@ _SECTIONS: Final = (
     *("DirKeys", "DirSets", "FileKeys", "FileRows", "FileVers"),
 )
 _NETWORKS: Final = ("asn4", "asn6")
-_HEALTH: Final = "health"
+_UNITS, _HEALTH = "units", "health"
 """Sections that are written last, and only if they are not empty; readers that do not know them skip them."""
 
 
@@ -77,19 +74,14 @@ def _pack(snapshot: Snapshot) -> list[tuple[str, bytes]]:
         bytes(files.rows),
         bytes(files.versions),
     )
-    names = _names(snapshot.categories, snapshot.repositories)
-    health = HealthTable.build(snapshot.health, *names, mirrors=len(snapshot.mirrors))
+    names = Names.of(snapshot.categories, snapshot.repositories, len(snapshot.mirrors))
+    health = HealthTable.build(snapshot.health, names)
     networks = snapshot.asn_netblocks.v4, snapshot.asn_netblocks.v6
     return [
         *zip(_SECTIONS, contents, strict=True),
         *((name, bytes(table.data)) for name, table in zip(_NETWORKS, networks, strict=True) if table),
-        *([(_HEALTH, bytes(health.data))] if health else []),
+        *([(_UNITS, bytes(health.units_data)), (_HEALTH, bytes(health.data))] if health else []),
     ]
-
-
-def _names(categories: tuple[Category, ...], repositories: tuple[Repository, ...]) -> tuple[list[str], list[str]]:
-    """Return the names of categories and repositories, by number."""
-    return [one.name for one in categories], [one.name for one in repositories]
 
 
 def decode(data: bytes | memoryview) -> Snapshot:
@@ -99,7 +91,8 @@ def decode(data: bytes | memoryview) -> Snapshot:
     parts.setdefault("meta", memoryview(b"\x80"))
     for name in _NETWORKS:
         parts.setdefault(name, memoryview(bytes(4)))  # no range
-    parts.setdefault(_HEALTH, EMPTY)
+    for name in (_UNITS, _HEALTH):
+        parts.setdefault(name, EMPTY)
     _check_names(parts)
     generator, observed = records.unpack_meta(parts["meta"])
     categories = records.unpack_categories(parts["Category"])
@@ -123,7 +116,7 @@ def decode(data: bytes | memoryview) -> Snapshot:
         country_netblocks=Netblocks(v4=NetTable(parts["Place4"], 4), v6=NetTable(parts["Place6"], 16)),
         netblock_countries=records.unpack_places(parts["Places"]),
         asn_netblocks=Netblocks(v4=NetTable(parts["asn4"], 4), v6=NetTable(parts["asn6"], 16)),
-        health=HealthTable(parts[_HEALTH], *_names(categories, repositories), mirrors=len(mirrors)),
+        health=HealthTable(parts[_HEALTH], parts[_UNITS], Names.of(categories, repositories, len(mirrors))),
     )
     check.serveable(snapshot)
     return snapshot

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from mirrorlist_snapshot.freshness.observed import Freshness, Reachability, UnitObservation, UrlObservation
-from mirrorlist_snapshot.health import DownUrl, MirrorHealth, OldUnit
+from mirrorlist_snapshot.health import DownUrl, MirrorHealth, OldUnit, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,8 +19,10 @@ Row = TypeVar("Row", UrlObservation, UnitObservation)
 
 _LONGEST_REASON: Final = 200
 """Characters."""
-_MOST_TEXT: Final = 400_000
-"""Bytes of paths and reasons of one mirror: a snapshot holds a megabyte for each. What is beyond is left out."""
+_MOST: Final = 800_000
+"""Bytes of the old units of one mirror: a snapshot holds a megabyte for each mirror. What is beyond is left out."""
+_ROW: Final = 64
+"""Bytes of an old unit without its reason, at most."""
 _Key = tuple[str, str]
 _OUT: Final = {Freshness.STALE, Freshness.MISSING}
 
@@ -88,9 +90,7 @@ def _old(
     """Yield the units that are not fresh, those that are left out first."""
     rows = [
         OldUnit(
-            category=row.category,
-            unit=row.unit,
-            directories=covers[row.category, row.unit],
+            unit=_unit(row, covers),
             state=row.state,
             offered=row.state not in _OUT or row in kept,
             since=row.since,
@@ -100,15 +100,18 @@ def _old(
         for row in units
         if row.state is not Freshness.FRESH
     ]
-    yield from sorted(rows, key=attrgetter("offered", "category", "unit"))
+    yield from sorted(rows, key=attrgetter("offered", "unit.category", "unit.path"))
+
+
+def _unit(row: UnitObservation, covers: Mapping[_Key, tuple[str, ...]]) -> Unit:
+    return Unit(category=row.category, path=row.unit, directories=covers[row.category, row.unit])
 
 
 def _within_limit(rows: Iterable[OldUnit]) -> Iterator[OldUnit]:
     spent = 0
     for row in rows:
-        texts = (row.category, row.unit, row.reason, *row.directories)
-        spent += sum(len(text.encode()) + 8 for text in texts)
-        if spent > _MOST_TEXT:
+        spent += len(row.reason.encode()) + _ROW
+        if spent > _MOST:
             return
         yield row
 

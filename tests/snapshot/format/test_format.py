@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.format import container
-from mirrorlist_snapshot.health import Freshness, MirrorHealth, OldUnit
+from mirrorlist_snapshot.health import Freshness, MirrorHealth, OldUnit, Unit
 from oracles import independent_reader
 from support.paths import DATA, ROOT
 from support.snapshot_files import plain, seal, small_snapshot, use, with_sections
@@ -132,9 +132,7 @@ def test_health_is_optional() -> None:
     """What was observed is a section of its own, the last one; without it nothing else in a snapshot differs."""
     assert "health" not in {name for name, _ in snapshot_format.sections(WRITTEN)}
     late = OldUnit(
-        category="linux",
-        unit="40/repomd.xml",
-        directories=("40",),
+        unit=Unit(category="linux", path="40/repomd.xml", directories=("40",)),
         state=Freshness.LATE,
         offered=True,
         since=7,
@@ -143,10 +141,12 @@ def test_health_is_optional() -> None:
     )
     health = {2: MirrorHealth(checked=9, lags={"linux-40": 50_000, "tex": 0}, old=(late,))}
     data = snapshot_format.encode(replace(SMALL, health=health, observed=9))
-    assert [name for name, _ in snapshot_format.sections(data)][-1] == "health"
+    assert [name for name, _ in snapshot_format.sections(data)][-2:] == ["units", "health"]
     read = snapshot_format.verify(data)
     assert (read.observed, dict(read.health)) == (9, health)
-    assert plain(snapshot_format.decode(with_sections(data, {"health": None}))) == plain(replace(SMALL, observed=9))
+    assert plain(snapshot_format.decode(with_sections(data, {"units": None, "health": None}))) == plain(
+        replace(SMALL, observed=9)
+    )
 
 
 def test_unknown_keys_are_ignored() -> None:

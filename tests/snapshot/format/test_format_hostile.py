@@ -221,9 +221,11 @@ def packed(value: object) -> bytes:
             ("health", packed([{"down": [{"url": "a", "category": 2}]}]), "category below 2"),
             ("health", packed([{"down": [{"url": "a", "family": 5}]}]), "0, 4 or 6"),
             ("health", packed([{"down": [{"url": "a\n"}]}]), "printable"),
-            ("health", packed([{"old": [{"unit": "a", "state": "fresh"}]}]), "late, stale, missing as state"),
-            ("health", packed([{"old": [{"unit": "a", "reason": "\x1b["}]}]), "printable"),
-            ("health", packed([{"old": [{"unit": "a", "directories": [1]}]}]), "array of strings"),
+            ("health", packed([{"old": [{"state": "fresh"}]}]), "late, stale, missing as state"),
+            ("health", packed([{"old": [{}]}]), "unit below 0"),
+            ("units", packed([{"path": "a", "category": 2}]), "category below 2"),
+            ("units", packed([{"path": "a", "directories": [1]}]), "array of strings"),
+            ("units", packed([{"path": "a", "directories": ["\x1b["]}]), "printable"),
         ]
     ),
 )
@@ -266,6 +268,8 @@ def ranges_6(count: int) -> bytes:
             ("Repos", lambda: packed([{"name": str(n), "directories": [{}] * 900_000} for n in range(8)])),
             ("ChainRow", lambda: write_integers("I", [0, *range(1_000_000)])),
             ("Client6", lambda: ranges_6(400_000)),
+            ("units", lambda: packed([{"path": "a"}] * 900_000)),
+            ("units", lambda: packed([{"path": "a", "directories": ["b"] * 400_000}] * 8)),
             ("health", lambda: packed([{"mirror": n, "current": [0] * 900_000} for n in range(4)])),
         ]
     ),
