@@ -23,7 +23,6 @@ from mirrorlist_snapshot.tiers import (
     tier_name,
 )
 from mirrorlistd.answering.answer import Client, RedirectContext, decide, no_carrier, public_carriers
-from mirrorlistd.answering.health_words import left_out, left_out_url, remark
 from mirrorlistd.errors import QueryError
 from mirrorlistd.geo.locate import UNKNOWN, Location
 from mirrorlistd.presets import UNLIMITED, Refused
@@ -186,7 +185,7 @@ def _listed(
         row: dict[str, object] = {"place": position, "mirror": mirror.name}
         row |= _tier(codes[number]) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
         if full:
-            row |= {"share": shares[number], "said": _said(decider, decision.resolved, number)}
+            row |= {"share": shares[number], "said": _status(decider, number)}
         yield row | {"urls": [(url + suffix).decode() for url in urls[number]]}
 
 
@@ -283,7 +282,7 @@ def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: R
         elif mirror not in carrying:
             yield mirror, _not_carrying(decider, resolved, mirror)
         elif mirror not in carried:
-            yield mirror, _no_url(decider, resolved, mirror)
+            yield mirror, "no URL of a wanted protocol"
         elif code == PRIVATE and mirror in own and not ranking.exclusive:
             yield mirror, "private: in its own networks, but not with country=, netblock=0 or another client's ip="
         else:
@@ -296,29 +295,10 @@ def _status(decider: Decider, mirror: int) -> str | None:
     return f"{status} (by the status file)" if status is not None else None
 
 
-def _said(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str | None:
-    """Return what the status file and the snapshot's health say about a mirror of the list."""
-    category = decider.index.snapshot.categories[resolved.target.category].name
-    path = resolved.target.path.decode("utf-8", "replace")
-    health = decider.index.snapshot.health.get(mirror)
-    return "; ".join(filter(None, (_status(decider, mirror), remark(health, category, path)))) or None
-
-
-def _no_url(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str:
-    """Return why a mirror has no URL for a query: of some protocol, it may be down."""
-    category = decider.index.snapshot.categories[resolved.target.category].name
-    protocols = resolved.query.protocols or ("https", "http")
-    down = left_out_url(decider.index.snapshot.health.get(mirror), category, protocols)
-    return down or "no URL of a wanted protocol"
-
-
 def _not_carrying(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str:
-    """Return why a mirror does not carry the content; what the sources of a listed category say is not recorded."""
+    """Return why a mirror does not carry the content; for a listed category the reason is not recorded."""
     snapshot = decider.index.snapshot
     category = snapshot.categories[resolved.target.category]
-    path = resolved.target.path.decode("utf-8", "replace")
-    if observed := left_out(snapshot.health.get(mirror), category.name, path):
-        return observed
     if all(content.category != resolved.target.category for content in snapshot.mirrors[mirror].contents):
         return f"does not carry the category {category.name}"
     if category.kind is CategoryKind.OPEN:

@@ -49,6 +49,7 @@ class AskedUrl:
     family: int
     asns: tuple[int, ...]
     failed: bool
+    """Whether it failed at least once in this run, although it may have answered later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

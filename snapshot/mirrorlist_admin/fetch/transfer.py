@@ -145,6 +145,20 @@ def failure_of(handle: pycurl.Curl, code: int, text: str, address: str) -> Failu
     return Failure(cause=cause, evidence=evidence[:200], host=cause in _HOST)
 
 
+class _Descriptor:
+    """A socket for pycurl, which takes a duplicate of it: ours is closed when pycurl lets go of it."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._number
+
+    def __del__(self) -> None:
+        os.close(self._number)
+
+
 def _opener(expected: str, guard: Netguard) -> Any:  # noqa: ANN401 - pycurl's own
     """Return the function that makes curl's sockets: the last look at the address before anything is sent."""
 
@@ -153,7 +167,7 @@ def _opener(expected: str, guard: Netguard) -> Any:  # noqa: ANN401 - pycurl's o
         address = place[0].decode() if isinstance(place[0], bytes) else place[0]
         if address != expected or guard.refusal(address) is not None:
             return pycurl.SOCKET_BAD
-        return socket.socket(family, kind, protocol)
+        return _Descriptor(socket.socket(family, kind, protocol).detach())
 
     return open_socket
 

@@ -78,6 +78,8 @@ class MirrorRun:
     """The units that it gave an answer about."""
     failed: set[UrlKey] = field(default_factory=set["UrlKey"])
     """URLs whose last answer in this run was a failure."""
+    stumbled: set[UrlKey] = field(default_factory=set["UrlKey"])
+    """URLs that failed at least once in this run: if many do, it is the prober's own network."""
     asked: set[UrlKey] = field(default_factory=set["UrlKey"])
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
     unsure: list[Failure] = field(default_factory=list[Failure])
@@ -369,6 +371,7 @@ class Asking:
                 self._wave_failed.add(other)
                 self.seen.urls[other] = after_failure(self.seen.urls[other], failure, at, self._rules.down)
                 self.seen.failed.add(other)
+                self.seen.stumbled.add(other)
                 self.seen.asked.add(other)
 
     def _unit(self, key: UnitKey) -> UnitProbe | None:

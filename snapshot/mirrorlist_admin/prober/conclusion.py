@@ -14,7 +14,7 @@ from mirrorlist_admin.prober.in_force import NOT_OFFERED, InForce, Item, judged_
 from mirrorlist_admin.store.rows import HeldRemoval, Subject
 from mirrorlist_admin.verdict.freshness import judge
 from mirrorlist_admin.verdict.reach import may_return, returned
-from mirrorlist_admin.verdict.seen import compared
+from mirrorlist_admin.verdict.seen import compared, due_at_limits
 from mirrorlist_snapshot.freshness.observed import Reachability
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def conclude(seen: Seen, known: Known, now: int, *, confirm: bool = False) -> Co
 def _asked(known: Known, runs: Sequence[MirrorRun]) -> list[AskedUrl]:
     """Return the URLs whose failures would be new."""
     return [
-        AskedUrl(mirror=run.mirror.name, family=key[2], asns=run.mirror.asns, failed=key in run.failed)
+        AskedUrl(mirror=run.mirror.name, family=key[2], asns=run.mirror.asns, failed=key in run.stumbled)
         for run in runs
         for key in run.asked
         if (before := known.urls.get(run.mirror.name, {}).get(key)) is None
@@ -136,6 +136,8 @@ def _judged(seen: Seen, known: Known, run: MirrorRun) -> dict[UnitKey, Judgement
         judgement = judge(probe, known.versions[key], current, unit)
         if judgement is not None:
             found[key] = judgement
+            known.put_probe(due_at_limits(probe, unit, judgement.lag), key)
+    known.write_probes()
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_admin.errors import AdminError
@@ -13,7 +13,7 @@ from mirrorlist_admin.store.rows import PublishedSnapshot, Subject
 from mirrorlist_snapshot import format as snapshot_format
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.errors import LossError, ObservationsError, PublishedError, PublishError, SnapshotError
-from mirrorlist_snapshot.freshness.merging import apply
+from mirrorlist_snapshot.freshness.merging import apply, same_lists
 from mirrorlist_snapshot.freshness.observations_file import read_observations
 from mirrorlist_snapshot.publishing.rules import publish
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mirrorlist_admin.store import Store
     from mirrorlist_snapshot.format import Header
     from mirrorlist_snapshot.freshness.merging import Merged
+    from mirrorlist_snapshot.model import Snapshot
     from mirrorlist_snapshot.publishing.rules import PublicationRules, Target
     from mirrorlist_snapshot.records import NetworkRecords
 
@@ -52,19 +53,19 @@ class Publisher:
         except ObservationsError as error:
             raise AdminError(str(error)) from error
         now = self.clock()
-        if merged.records == self._merged and now - self._at < REFRESH:
+        if self._merged is not None and same_lists(merged.records, self._merged) and now - self._at < REFRESH:
             return None
         self._note_kept(merged, int(now))
         try:
-            header = self._compile_and_publish(merged.records, int(now))
+            header, changed = self._compile_and_publish(merged.records, int(now))
         except LossError as error:
             raise AdminError(
                 f"{self.target.name}: refused: {error}; if that is intended, publish it once with --max-loss or --force"
             ) from error
         except (PublishError, PublishedError, SnapshotError) as error:
             raise AdminError(str(error)) from error
-        self._merged, self._at = merged.records, now
-        if header is None:
+        self._merged, self._at = merged.records, header.built
+        if not changed:
             return None
         happened = Happened(int(now))
         happened.add(Subject.PUBLICATION, name=str(header.serial), after="published", evidence=self.target.name)
@@ -75,15 +76,23 @@ class Publisher:
         self.served(header.serial)
         return header.serial
 
-    def _compile_and_publish(self, records: NetworkRecords, now: int) -> Header | None:
-        """Return the header of what was published; None if what is in place says the same and is young enough."""
-        old = _header(self.target.current())
+    def _compile_and_publish(self, records: NetworkRecords, now: int) -> tuple[Header, bool]:
+        """Return the header of what is in place now, and whether it was published just now.
+
+        It was not if what was in place gives the same lists, and is young enough.
+        """
+        current = self.target.current()
+        old = _header(current)
         serial = now if old is None else max(now, old.serial + 1)
-        data = snapshot_format.encode(compile_snapshot(records, serial=serial, built=now, generator=GENERATOR))
-        if old is not None and old.digest == snapshot_format.digest(data) and now - old.built < REFRESH:
-            return None
-        done = publish(data, self.target, self.rules)
-        return done.header if done.changed else None
+        snapshot = compile_snapshot(records, serial=serial, built=now, generator=GENERATOR)
+        if old is not None and now - old.built < REFRESH and self._is_in_place(current, snapshot):
+            return old, False
+        done = publish(snapshot_format.encode(snapshot), self.target, self.rules)
+        return done.header, done.changed
+
+    def _is_in_place(self, current: bytes | None, snapshot: Snapshot) -> bool:
+        """Whether an earlier process has published the same lists."""
+        return self._merged is None and current is not None and _lists(current) == _lists_of(snapshot)
 
     def _note_kept(self, merged: Merged, now: int) -> None:
         """Say which mirrors are offered although they are out of date, because nobody is better."""
@@ -115,3 +124,15 @@ def _header(data: bytes | None) -> Header | None:
         return None if data is None else snapshot_format.header(data)
     except SnapshotError:
         return None  # the rules of publishing say what is to be done
+
+
+def _lists(data: bytes) -> str | None:
+    """Return a digest of the lists that a snapshot gives, whatever else it tells about the mirrors' health."""
+    try:
+        return _lists_of(snapshot_format.decode(data))
+    except SnapshotError:
+        return None
+
+
+def _lists_of(snapshot: Snapshot) -> str:
+    return snapshot_format.digest(snapshot_format.encode(replace(snapshot, observed=0, health={}, generator="")))

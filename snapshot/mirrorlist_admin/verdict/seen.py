@@ -12,6 +12,7 @@ from mirrorlist_admin.verdict.freshness import is_ahead
 
 if TYPE_CHECKING:
     from mirrorlist_admin.exchange import Answer
+    from mirrorlist_admin.network import Unit
     from mirrorlist_admin.store.rows import UnitVersion
 
 
@@ -63,6 +64,14 @@ def compared(probe: UnitProbe, versions: dict[str, UnitVersion], current: UnitVe
     ahead = current is not None and probe.sha256 and probe.sha256 not in versions and is_ahead(current, probe)
     since = (probe.ahead_since or probe.asked) if ahead else 0
     return probe if since == probe.ahead_since else replace(probe, ahead_since=since)
+
+
+def due_at_limits(probe: UnitProbe, unit: Unit, lag: int) -> UnitProbe:
+    """Return an old version as due when it passes a limit: a mirror is not offered a moment longer than it may be."""
+    left = [limit - lag + 1 for limit in (unit.fresh, unit.max_lag) if lag and limit >= lag]
+    if not left or (probe.due and probe.due <= probe.asked + min(left)):
+        return probe
+    return replace(probe, due=probe.asked + min(left))
 
 
 def _absent(probe: UnitProbe, at: int) -> UnitProbe:

@@ -8,9 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +24,6 @@ from support.processes import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.process, pytest.mark.network]
 DAY = 86_400
@@ -76,23 +77,19 @@ def age(tree: Path, days: float) -> None:
 class Site:
     """A master and three mirrors of an RPM repository and a Debian archive."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trees: Path) -> None:
         self.folder = folder
         self.net = network()
         self.master = folder / "master"
         self.mirrors: dict[str, NginxMirrors] = {}
-        for kind, build in (("rpm", build_rpm), ("debian", build_debian)):
-            work = folder / f"work-{kind}"
-            work.mkdir()
-            (self.master / kind).mkdir(parents=True)
-            build(self.master / kind, work)
+        shutil.copytree(trees, self.master)
         age(self.master, 3)
         for number, name in enumerate(("current", "behind", "stopped"), 1):
             address = f"{self.net}.0.{number}"
             (folder / name).mkdir()
             self.mirrors[name] = NginxMirrors(folder / name, [address])
             shutil.copytree(self.master, self.mirrors[name].root(address))
-        run_program("createrepo_c", "--no-database", self.master / "rpm" / RPM, home=folder / "work-rpm")
+        run_program("createrepo_c", "--no-database", self.master / "rpm" / RPM, home=folder)
         age(self.master, 2)
         self.update("current")
         (folder / "net.json").write_text(json.dumps(self.source()))
@@ -135,10 +132,23 @@ class Site:
         return {name for name, mirror in self.mirrors.items() if f"//{mirror.addresses[0]}:" in response.text}
 
 
+@pytest.fixture(scope="module")
+def trees() -> Iterator[Path]:
+    """An RPM repository and a Debian archive, by their own tools. The path is short: gpg's sockets lie there."""
+    with tempfile.TemporaryDirectory(prefix="m") as folder:
+        for kind, build in (("rpm", build_rpm), ("debian", build_debian)):
+            work = Path(folder, f"work-{kind}")
+            tree = Path(folder, "trees", kind)
+            work.mkdir()
+            tree.mkdir(parents=True)
+            build(tree, work)
+        yield Path(folder, "trees")
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, trees: Path) -> Iterator[Site]:
     """A site whose mirrors run, except the one that is stopped."""
-    made = Site(tmp_path)
+    made = Site(tmp_path, trees)
     made.mirrors["current"].start()
     made.mirrors["behind"].start()
     yield made
@@ -173,12 +183,17 @@ def test_lists_have_exactly_the_mirrors_that_are_alive_and_in_sync(site: Site) -
 
 
 def test_the_prober_says_who_it_is_and_asks_little(site: Site) -> None:
-    """Every request names the program and the contact; a run at rest sends few requests, and no body comes back."""
+    """Every request names the program and the contact; a run at rest sends few requests, and no body comes back.
+
+    A second run that finds the same publishes nothing.
+    """
     probe(site.folder)
     asked = site.mirrors["current"].asked()
     assert all("mirrorlist-admin/" in one.agent and "https://example.org/mirrors" in one.agent for one in asked)
     before = len(asked)
-    probe(site.folder)
+    publish = ("--publish", str(site.folder / "x.mls"))
+    first, second = ([line for line in probe(site.folder, *publish) if line["event"] == "published"] for _ in range(2))
+    assert (len(first), second) == (1, []), "nothing has changed"
     resting = site.mirrors["current"].asked()[before:]
-    assert len(resting) <= 12
+    assert len(resting) <= 2 * 12
     assert {one.status for one in resting} == {304}
