@@ -195,7 +195,7 @@ def _client(address: Address | None, *, on_behalf: bool) -> dict[str, object]:
 
 def _query_facts(decider: Decider, resolved: ResolvedQuery) -> dict[str, object]:
     query, target = resolved.query, resolved.target
-    category = decider.index.snapshot.categories[target.category]
+    category = decider.index.snapshot.whole(target.category)
     return {
         "query": _query_string(query),
         "what": target.label.decode().removeprefix("# "),
@@ -299,7 +299,11 @@ def _not_carrying(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str
     """Return why a mirror does not carry the content; for a listed category the reason is not recorded."""
     snapshot = decider.index.snapshot
     category = snapshot.categories[resolved.target.category]
-    if all(content.category != resolved.target.category for content in snapshot.mirrors[mirror].contents):
+    carried = {content.category for content in snapshot.mirrors[mirror].contents}
+    if category.part_of in carried and resolved.target.category not in carried:
+        return "does not have this architecture"
+    category = snapshot.whole(resolved.target.category)
+    if resolved.target.category not in carried:
         return f"does not carry the category {category.name}"
     if category.kind is CategoryKind.OPEN:
         return "its include or exclude prefixes leave this path out"

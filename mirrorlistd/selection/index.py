@@ -243,9 +243,9 @@ class Index:
             raise NotServedError(Reason.DISABLED, f"repository {repository.name} is disabled")
         directory = repository.directories[0]
         label = f"# repo = {repository.name}"
-        if directory.arch:  # a repository without architectures ignores arch=, because apt always sends it
-            arches = {candidate.arch: candidate for candidate in repository.directories}
-            if arch is None and len(arches) > 1:
+        arches = {candidate.arch: candidate for candidate in repository.directories if candidate.arch}
+        if arches:  # a repository without architectures ignores arch=, because apt always sends it
+            if arch is None and directory.arch and len(arches) > 1:
                 raise NotServedError(
                     Reason.NOT_NAMED, f"repository {repository.name} needs arch=; {_arches(repository)}"
                 )
@@ -255,7 +255,7 @@ class Index:
                     f"repository {repository.name} has no such architecture; {_arches(repository)}",
                 )
             directory = arches[arch] if arch is not None else directory
-            label += f" arch = {directory.arch}"
+            label += f" arch = {directory.arch}" if directory.arch else ""
         path = directory.path.encode()
         carriers = self._carriers(directory.category, path)
         if carriers is None:
@@ -374,7 +374,7 @@ def _known(snapshot: Snapshot) -> str:
 
 
 def _arches(repository: Repository) -> str:
-    return "architectures: " + _some([directory.arch for directory in repository.directories])
+    return "architectures: " + _some([directory.arch for directory in repository.directories if directory.arch])
 
 
 def _some(names: list[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from mirrorlist_snapshot.architectures import split_by_architecture
 from mirrorlist_snapshot.carriers import directories_and_sets
 from mirrorlist_snapshot.errors import SnapshotError
 from mirrorlist_snapshot.model import (
@@ -45,7 +46,8 @@ def compile_snapshot(records: NetworkRecords, *, serial: int, built: int, genera
     Raise SnapshotError if there are more mirrors or categories than the format can number.
     """
     _check_count("mirrors", len(records.mirrors), MAX_MIRRORS)
-    _check_count("categories", len(records.categories), MAX_CATEGORIES)
+    records = split_by_architecture(records)
+    _check_count("categories, with their parts for architectures", len(records.categories), MAX_CATEGORIES)
     categories = sorted(records.categories, key=lambda record: record.name)
     category_numbers = {record.name: number for number, record in enumerate(categories)}
     mirrors = sorted(records.mirrors, key=lambda record: record.name)
@@ -56,7 +58,15 @@ def compile_snapshot(records: NetworkRecords, *, serial: int, built: int, genera
         serial=serial,
         built=built,
         generator=generator,
-        categories=tuple(Category(name=record.name, kind=record.kind, top=record.top) for record in categories),
+        categories=tuple(
+            Category(
+                name=record.name,
+                kind=record.kind,
+                top=record.top,
+                part_of=None if record.part_of is None else category_numbers[record.part_of],
+            )
+            for record in categories
+        ),
         mirrors=tuple(_mirror(record, category_numbers) for record in mirrors),
         repositories=tuple(
             _repository(record, category_numbers)

@@ -59,6 +59,11 @@ class Category:
     kind: CategoryKind
     top: str
     """The start of `path=` for this tree: no slash at either end, possibly empty."""
+    part_of: int | None = None
+    """Number (below its own) of the category of which this is the part for one architecture, on mirrors that have it.
+
+    Repositories lie in parts; `path=` finds the whole category, and people are told of the whole only.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +160,7 @@ class RepositoryDirectory:
     """Where a repository lies for one architecture."""
 
     arch: str
-    """Empty where the repository has no architectures (then it is the only one)."""
+    """Empty where the repository has no architectures, and for what a client gets that names none."""
     category: int
     path: str
     """Below the category's top: no slash at either end, empty for the top itself."""
@@ -335,3 +340,8 @@ class Snapshot:
     """When mirrors were last observed, seconds since 1970 UTC; 0: never."""
     health: Mapping[int, MirrorHealth] = field(default_factory=dict[int, "MirrorHealth"])
     """Mirror number -> what was observed of it, in ascending order; for people, no list depends on it."""
+
+    def whole(self, category: int) -> Category:
+        """Return a category by its number; for a part, the whole category, by whose name people know it."""
+        found = self.categories[category]
+        return found if found.part_of is None else self.categories[found.part_of]

@@ -43,6 +43,8 @@ class CategoryRecord:
     """Where the prober reads the current versions: an http(s) URL ending in `/`, or the path of a local folder."""
     stamp: str | None = None
     """A file below the top that says when the tree was last changed or synchronised."""
+    part_of: str | None = None
+    """The category of which this is the part for one architecture (see `architectures`); no source says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,8 @@ class ContentRecord:
     observed_directories: tuple[tuple[str, bool], ...] = ()
     """Observed: (directory, whether it is offered), each with all below it up to the next one."""
     families: Families = BOTH_FAMILIES
+    arches: tuple[str, ...] | None = None
+    """The only architectures of the category's repositories that the mirror has; None: all of them."""
 
     def allows(self, directory: str) -> bool:
         """Whether the declared path prefixes let the mirror carry a directory of the category."""

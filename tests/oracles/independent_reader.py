@@ -74,7 +74,8 @@ def read(data: bytes) -> dict[str, Any]:
         "generator": unpack(parts.get("meta", b"\x80")).get("generator", ""),
         "observed": unpack(parts.get("meta", b"\x80")).get("observed", 0),
         "categories": [
-            [one["name"], one.get("kind", "listed"), one.get("top", "")] for one in unpack(parts["Category"])
+            [one["name"], one.get("kind", "listed"), one.get("top", ""), one.get("part_of")]
+            for one in unpack(parts["Category"])
         ],
         "mirrors": mirrors,
         "repositories": [

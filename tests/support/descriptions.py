@@ -82,6 +82,7 @@ debian = ["http://FTP.example.org:80/debian", "https://ftp.example.org/caf\\u00e
 [mirrors."ftp.example.org".categories.epel]
 urls = ["rsync://ftp.example.org/epel/"]
 families = "ipv4"
+arches = ["x86_64"]
 include = ["/9/"]
 exclude = ["9/Everything/s390x"]
 [mirrors.part]

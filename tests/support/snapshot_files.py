@@ -135,7 +135,7 @@ def plain(snapshot: Snapshot) -> dict[str, Any]:
         "serial": snapshot.serial,
         "built": snapshot.built,
         "generator": snapshot.generator,
-        "categories": [[one.name, str(one.kind), one.top] for one in snapshot.categories],
+        "categories": [[one.name, str(one.kind), one.top, one.part_of] for one in snapshot.categories],
         "mirrors": [
             {
                 "name": one.name,

@@ -294,8 +294,13 @@ def _healths(draw: st.DrawFn, categories: list[str], repositories: list[str]) ->
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """Any valid snapshot whose tables fit together, small in every direction, empty ones among them."""
     categories = tuple(
-        Category(name=name, kind=draw(st.sampled_from(CategoryKind)), top=draw(PATHS))
-        for name in draw(st.lists(_NAMES, max_size=3, unique=True))
+        Category(
+            name=name,
+            kind=draw(st.sampled_from(CategoryKind)),
+            top=draw(PATHS),
+            part_of=draw(st.none() | st.integers(0, number - 1)) if number else None,
+        )
+        for number, name in enumerate(draw(st.lists(_NAMES, max_size=3, unique=True)))
     )
     mirrors = draw(_mirrors(len(categories)))
     repositories = draw(_repositories(len(categories)))

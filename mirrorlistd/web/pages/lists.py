@@ -103,7 +103,7 @@ def repository_data(decider: Decider, carried: Carried, mirrors: Sequence[Public
     snapshot = decider.index.snapshot
     repository = carried.repository
     directories = {
-        directory.arch: {"category": snapshot.categories[directory.category].name, "path": directory.path}
+        directory.arch: {"category": snapshot.whole(directory.category).name, "path": directory.path}
         for directory in repository.directories
     }
     categories = {place["category"] for place in directories.values()}
@@ -142,7 +142,7 @@ def repository_page(decider: Decider, carried: Carried, mirrors: Sequence[Public
         repository=repository,
         carried=carried,
         arches=carried.arches,
-        category=snapshot.categories[first.category].name,
+        category=snapshot.whole(first.category).name,
         path=path,
         query=query,
         metalink=bool(carried.carriers)

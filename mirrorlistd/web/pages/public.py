@@ -67,7 +67,7 @@ def public_mirrors(snapshot: Snapshot) -> tuple[PublicMirror, ...]:
             worldwide=mirror.worldwide,
             also_countries=mirror.also_countries,
             about=mirror.about,
-            urls={snapshot.categories[content.category].name: content.urls for content in mirror.contents},
+            urls={snapshot.whole(content.category).name: content.urls for content in mirror.contents},
         )
         for number, mirror in enumerate(snapshot.mirrors)
         if mirror.active and not mirror.private and mirror.contents
@@ -102,7 +102,7 @@ def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMi
             for number in snapshot.sets.members(resolved.selection_query.carriers):
                 carriers.setdefault(number, []).append(directory.arch)
     whole = len(repository.directories)
-    categories = {snapshot.categories[directory.category].name for directory in repository.directories}
+    categories = {snapshot.whole(directory.category).name for directory in repository.directories}
     return Carried(
         repository=repository,
         aliases=sorted(alias for alias, name in snapshot.aliases.items() if name == repository.name),

@@ -73,9 +73,11 @@ def serveable(snapshot: Snapshot) -> None:
 def _categories(categories: tuple[Category, ...]) -> None:
     _at_most("categories", len(categories), MAX_CATEGORIES)
     _distinct("category", [category.name for category in categories])
-    for category in categories:
+    for number, category in enumerate(categories):
         _text("a category's name", category.name)
         _path(f"top of category {category.name}", category.top)
+        if category.part_of is not None and not 0 <= category.part_of < number:
+            raise SnapshotError(f"a category below {number} of which {category.name} is a part", str(category.part_of))
 
 
 def _mirrors(mirrors: tuple[Mirror, ...], categories: int) -> None:
@@ -166,8 +168,8 @@ def _repositories(repositories: tuple[Repository, ...], categories: int) -> None
         _text("a repository's name", name)
         directories = repository.directories
         arches = [place.arch for place in directories]
-        if not arches or (len(arches) > 1 and not all(arches)):
-            raise SnapshotError("one directory per architecture, or one without", f"{arches} of repository {name}")
+        if not arches:
+            raise SnapshotError("one directory per architecture, or one without", f"none of repository {name}")
         _ascending(f"architectures of repository {name}", arches)
         for place in directories:
             _text(f"an architecture of repository {name}", place.arch, empty=True)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 MAX_COUNTRIES: Final = 26 * 26
 """Distinct codes of two capital letters."""
-_CATEGORY: Final[dict[str, Any]] = {"kind": str(CategoryKind.LISTED), "top": ""}
+_CATEGORY: Final[dict[str, Any]] = {"kind": str(CategoryKind.LISTED), "top": "", "part_of": None}
 _MIRROR: Final[dict[str, Any]] = {
     "country": None,
     "bandwidth": DEFAULT_BANDWIDTH,
@@ -92,14 +92,22 @@ def pack_categories(categories: tuple[Category, ...]) -> bytes:
     """Section Category."""
     return pack_array(
         "category",
-        (without(_CATEGORY, {"name": one.name, "kind": str(one.kind), "top": one.top}) for one in categories),
+        (
+            without(_CATEGORY, {"name": one.name, "kind": str(one.kind), "top": one.top, "part_of": one.part_of})
+            for one in categories
+        ),
     )
 
 
 def unpack_categories(data: memoryview) -> tuple[Category, ...]:
     """Section Category."""
     return tuple(
-        Category(name=one.text("name"), kind=_kind(one.text("kind", _CATEGORY["kind"])), top=one.text("top", ""))
+        Category(
+            name=one.text("name"),
+            kind=_kind(one.text("kind", _CATEGORY["kind"])),
+            top=one.text("top", ""),
+            part_of=one.optional_number("part_of"),
+        )
         for one in array_of_maps("category", data, MAX_CATEGORIES)
     )
 

@@ -64,7 +64,7 @@ def _things(snapshot: Snapshot) -> dict[str, FieldsByName]:
     overrides = snapshot.overrides
     return {
         "categories": {one.name: {"kind": str(one.kind), "top": one.top} for one in snapshot.categories},
-        "mirrors": {one.name: _mirror(one, names) for one in snapshot.mirrors},
+        "mirrors": {one.name: _mirror(one, snapshot) for one in snapshot.mirrors},
         "repositories": {
             one.name: {
                 "disabled": one.disabled,
@@ -81,7 +81,7 @@ def _things(snapshot: Snapshot) -> dict[str, FieldsByName]:
     }
 
 
-def _mirror(mirror: Mirror, categories: list[str]) -> dict[str, Any]:
+def _mirror(mirror: Mirror, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "country": mirror.country,
         "continent": mirror.continent,
@@ -95,8 +95,8 @@ def _mirror(mirror: Mirror, categories: list[str]) -> dict[str, Any]:
         "active": mirror.active,
         "allowed_countries": list(mirror.allowed_countries),
         "denied_countries": list(mirror.denied_countries),
-        "urls": {categories[content.category]: list(content.urls) for content in mirror.contents},
-        "families": {categories[content.category]: int(content.families) for content in mirror.contents},
+        "urls": {snapshot.whole(content.category).name: list(content.urls) for content in mirror.contents},
+        "families": {snapshot.whole(content.category).name: int(content.families) for content in mirror.contents},
         "about": mirror.about.stated(),
     }
 

@@ -82,7 +82,7 @@ def _repository(snapshot: Snapshot, repository: Repository) -> dict[str, Any]:
         "directories": [
             {
                 "arch": place.arch,
-                "category": snapshot.categories[place.category].name,
+                "category": snapshot.whole(place.category).name,
                 "path": place.path,
                 "mirrors": _carrying(snapshot, place),
             }
@@ -110,7 +110,7 @@ def _mirror(snapshot: Snapshot, mirror: Mirror) -> dict[str, Any]:
         "worldwide": mirror.worldwide,
         "also_countries": list(mirror.also_countries),
         "bandwidth": mirror.bandwidth,
-        "categories": [snapshot.categories[content.category].name for content in mirror.contents],
+        "categories": list(dict.fromkeys(snapshot.whole(content.category).name for content in mirror.contents)),
         "active": mirror.active,
         "private": mirror.private,
         "fallback": mirror.fallback,

@@ -107,6 +107,7 @@ def _content(category: str, content: ContentTable) -> ContentRecord:
         urls=tuple(content.urls),
         include=tuple(sorted(set(content.include))),
         exclude=tuple(sorted(set(content.exclude))),
+        arches=None if content.arches is None else tuple(sorted(set(content.arches))),
         families=Families(sum(_FAMILY[name] for name in set(content.families))),
     )
 
@@ -260,6 +261,7 @@ def nobody_carries(merged: MergedSources, records: NetworkRecords) -> Iterator[C
                 content.category == place.category
                 and (carriers is None or name in carriers)
                 and content.allows(place.path)
+                and (content.arches is None or place.arch in {"", *content.arches})
                 for name, content in contents
             ):
                 where = ("arches", place.arch) if place.arch else ()

@@ -46,9 +46,16 @@ def check(merged: MergedSources) -> Iterator[Complaint]:
         yield from _check_mirror(mirror, merged)
     yield from _check_exclusive(merged)
     yield from _check_shared_urls(merged)
+    partial = frozenset(
+        category
+        for mirror in merged.mirrors.values()
+        for category, content in mirror.value.categories.items()
+        if content.arches is not None
+    )
     for name, repository in merged.repositories.items():
         yield from _check_alias(name, repository, merged)
-        yield from _check_repository(repository, merged)
+        yield from _check_repository(repository, merged, partial)
+    yield from _check_arches(merged)
     yield from _check_overrides(merged)
 
 
@@ -251,7 +258,32 @@ def _check_alias(name: str, entry: SourceRecord[RepositoryTable], merged: Merged
         yield entry.error(f"the aliases form a loop: {' -> '.join([*chain, name])}", "alias")
 
 
-def _check_repository(entry: SourceRecord[RepositoryTable], merged: MergedSources) -> Iterator[Complaint]:
+def _check_arches(merged: MergedSources) -> Iterator[Complaint]:
+    """Warn about architectures of mirrors that no repository has, each once."""
+    known: dict[str, set[str]] = {}
+    for repository in merged.repositories.values():
+        for arch, place in repository.value.arches.items():
+            known.setdefault(place.category or repository.value.category or "", set()).add(arch)
+    first: dict[tuple[str, str], SourceRecord[MirrorTable]] = {}
+    times: dict[tuple[str, str], int] = {}
+    for mirror in merged.mirrors.values():
+        for category, content in mirror.value.categories.items():
+            for arch in set(content.arches or ()) - known.get(category, set()):
+                first.setdefault((category, arch), mirror)
+                times[category, arch] = times.get((category, arch), 0) + 1
+    for (category, arch), mirror in first.items():
+        more = f", and at {times[category, arch] - 1} more mirrors" if times[category, arch] > 1 else ""
+        yield mirror.warning(
+            f"no repository of {rules.shown(category)} has the architecture {rules.shown(arch)}; it has no effect"
+            f"{more}{did_you_mean(arch, known.get(category, ()))}",
+            *("categories", category, "arches"),
+        )
+
+
+def _check_repository(
+    entry: SourceRecord[RepositoryTable], merged: MergedSources, partial: frozenset[str]
+) -> Iterator[Complaint]:
+    """Check a repository; `partial` are the categories of which some mirrors have not all architectures."""
     repository = entry.value
     if repository.alias is not None:
         return
@@ -268,13 +300,15 @@ def _check_repository(entry: SourceRecord[RepositoryTable], merged: MergedSource
         yield from _check_place(entry, arch, place, merged)
         if place.path is None:
             alike.setdefault(place.category, []).append(arch)
-    for arches in alike.values():
-        if len(arches) > 1 and "{arch}" not in path and not entry.flawed:
+    for category, arches in alike.items():
+        shared = (category or repository.category) in partial
+        if len(arches) > 1 and "{arch}" not in path and not shared and not entry.flawed:
             yield entry.error(
-                f"{', '.join(arches)} would share one directory; put {{arch}} into the path, or give each its own",
+                f"{', '.join(arches)} would share one directory; put {{arch}} into the path, give each its own, or say"
+                " at the mirrors which arches they have",
                 "path",
             )
-    yield from _check_files(entry)
+    yield from _check_files(entry, one_tree=len(alike) == 1 and "{arch}" not in path)
     yield from _check_lag(entry)
 
 
@@ -302,7 +336,8 @@ def _check_lag(entry: SourceRecord[RepositoryTable]) -> Iterator[Complaint]:
         )
 
 
-def _check_files(entry: SourceRecord[RepositoryTable]) -> Iterator[Complaint]:
+def _check_files(entry: SourceRecord[RepositoryTable], *, one_tree: bool) -> Iterator[Complaint]:
+    """Check that the directory of each file is known; in `one_tree` all architectures share one."""
     arches = entry.value.arches
     if entry.flawed:
         return
@@ -311,7 +346,7 @@ def _check_files(entry: SourceRecord[RepositoryTable]) -> Iterator[Complaint]:
         if file.arch is not None and file.arch not in arches:
             message = _unknown("architecture", file.arch, arches) if arches else "the repository has no architectures"
             yield entry.error(message, *where, "arch")
-        elif file.arch is None and len(arches) > 1:
+        elif file.arch is None and len(arches) > 1 and not one_tree:
             yield entry.error(
                 f"is missing; name the architecture of the file: {', '.join(sorted(arches))}", *where, "arch"
             )

@@ -270,6 +270,8 @@ class ContentTable(Table):
     """The mirror does not carry these directories and what is below them."""
     directories: Annotated[list[Path], OneOrMore()] | None = None
     """Listed categories only: exactly the directories that the mirror has up to date."""
+    arches: Annotated[list[Name], Field(min_length=1), OneOrMore()] | None = None
+    """The only architectures of the category's repositories that the mirror has; by default all."""
     families: Annotated[list[Literal["ipv4", "ipv6"]], Field(min_length=1), OneOrMore()] = ["ipv4", "ipv6"]
     """Over which versions of IP the URLs work."""
 

@@ -119,7 +119,7 @@ def of(*urls: str) -> dict[str, Any]:
             ({"netblock_chains": ((), (MATCH,) * 1_000_001)}, "at most 1000000 matches"),
             ({"repositories": (repository(""), repository(""))}, "ascending order"),
             ({"repositories": (repository(),)}, "per architecture"),
-            ({"repositories": (repository("", "x86_64"),)}, "per architecture"),
+            ({"categories": (replace(ONE.categories[0], part_of=0),)}, "of which c is a part"),
             ({"repositories": (repository("b", "a"),)}, "ascending order"),
             ({"repositories": (repository("", category=1),)}, "category below 1"),
             ({"repositories": (repository("", path="a/../b"),)}, "dot segments"),

@@ -50,6 +50,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
             include=("9",),
             exclude=("9/Everything/s390x",),
             families=Families.IPV4,
+            arches=("x86_64",),
         ),
     }
     assert (ftp.also_countries, ftp.continent, ftp.worldwide) == (("AT", "CH"), None, False)
@@ -373,6 +374,11 @@ WARNINGS = {
     MIRROR + 'netblocks = ["10.0.0.0/7"]': "warning: mirrors.x.netblocks[0]: 10.0.0.0/7 is very wide",
     MIRROR + 'netblocks = ["2000::/15"]': "2000::/15 is very wide",
     MIRROR.replace("//x.", "//m.").replace("org/", "org/debian"): "is also the URL of",
+    MIRROR.replace('"https://x.example.org/"', '{urls = "https://x/", arches = ["arm"]}')
+    + MIRROR.replace('"https://x.example.org/"', '{urls = "https://y/", arches = ["arm"]}').replace("rs.x", "rs.y"): (
+        '3: warning: mirrors.x.categories.debian.arches: no repository of "debian" has the architecture "arm"; it has'
+        " no effect, and at 1 more mirrors"
+    ),
     MIRROR.replace('"https://x.example.org/"', '{urls = ["https://x/"], include = ["a/b"], exclude = ["a"]}'): (
         "mirrors.x.categories.debian.exclude: excludes everything that it includes"
     ),
