@@ -7,8 +7,11 @@ import gzip
 import os
 import stat
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_snapshot.errors import InputFileError
+from mirrorlist_snapshot.input_file import LINES_FILE, open_file
 from mirrorlistd.errors import MirrorlistdError
 
 if TYPE_CHECKING:
@@ -34,13 +37,17 @@ def lines_of(name: str, progress: Callable[[int, int], None]) -> Generator[Itera
     """
     try:
         with contextlib.ExitStack() as stack:
-            standard = name == STDIN
-            raw = stack.enter_context(open(0 if standard else name, "rb", closefd=not standard))
+            if name == STDIN:
+                raw = stack.enter_context(open(0, "rb", closefd=False))
+            else:
+                raw = stack.enter_context(open_file(Path(name), LINES_FILE, pipes=True))
             facts = os.fstat(raw.fileno())
             size = facts.st_size if stat.S_ISREG(facts.st_mode) else 0
             compressed = raw.peek(len(_MAGIC)).startswith(_MAGIC)
             readline = stack.enter_context(gzip.GzipFile(fileobj=raw)).readline if compressed else raw.readline
             yield _ticking(readline, lambda: progress(raw.tell() if size else 0, size))
+    except InputFileError as error:
+        raise ReadingError(str(error)) from error
     except (OSError, EOFError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ReadingError(f"{name}: cannot be read: {why}") from error

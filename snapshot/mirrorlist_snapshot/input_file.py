@@ -16,7 +16,7 @@ from mirrorlist_snapshot.errors import FileProblem, InputFileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from typing import BinaryIO
+    from io import BufferedReader
 
 _CHUNK: Final = 1 << 20
 """Bytes read at a time."""
@@ -27,6 +27,8 @@ _KINDS: Final = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_GIVEN: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
+"""Folders whose names are descriptors of the process."""
 
 
 class SizeLimit(NamedTuple):
@@ -57,6 +59,9 @@ TABLE_FILE: Final = SizeLimit("a table beside a cache", 256 << 20)
 KEY_FILE: Final = SizeLimit("a key file", 1 << 16)
 """A key in PEM takes 120 bytes."""
 
+LINES_FILE: Final = SizeLimit("a file of lines", 1 << 40)
+"""Logs and statistics are read line by line, in bounded memory, whatever their size."""
+
 
 def read_file(path: Path, limit: SizeLimit) -> bytes:
     """Return the bytes of a file; raise InputFileError."""
@@ -66,12 +71,12 @@ def read_file(path: Path, limit: SizeLimit) -> bytes:
 
 
 @contextlib.contextmanager
-def open_file(path: Path, limit: SizeLimit, *, pipes: bool = False) -> Generator[BinaryIO]:
+def open_file(path: Path, limit: SizeLimit, *, pipes: bool = False) -> Generator[BufferedReader]:
     """Open a file that is too large to be kept in memory; raise InputFileError.
 
     With `pipes`, a pipe that the process has been given is read, too: `<(command)` of a shell is /dev/fd/63.
     """
-    given = pipes and path.parent == Path("/dev/fd")
+    given = pipes and (path == Path("/dev/stdin") or path.parent in _GIVEN)
     try:
         mode = path.stat().st_mode
         if not (given and stat.S_ISFIFO(mode)):

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -143,6 +144,20 @@ def test_the_originals_files_compressed_ones_and_standard_input(tmp_path: Path) 
     text = stats(str(plain)).stdout.decode()
     assert text.startswith("3 requests from 2026-11-23 to 2026-11-24\n")
     assert any(line.split() == ["x86_64", "2", "66.7%"] for line in text.splitlines())
+
+
+@pytest.mark.process
+def test_a_pipe_in_place_of_a_file_is_refused_and_one_of_the_shell_is_read(tmp_path: Path) -> None:
+    """A pipe with a name would be waited for, for ever; `<(command)` is one that the process has been given."""
+    pipe, plain = tmp_path / "pipe", tmp_path / "plain"
+    os.mkfifo(pipe)
+    plain.write_text(ORIGINAL)
+    done = stats(str(pipe), str(plain))
+    assert done.returncode == 1
+    assert done.stderr.decode() == f"mirrorlistd: {pipe}: is not a regular file but a pipe\n"
+    assert b"3 requests" in done.stdout
+    for name in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"):
+        assert b"3 requests" in stats(name, data=ORIGINAL.encode()).stdout
 
 
 @pytest.mark.process

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mirrorlist_snapshot.errors import SourceError
+from mirrorlist_snapshot.errors import Complaint, SourceError
 from mirrorlist_snapshot.source import read_sources
-from mirrorlist_snapshot.source.bounded import MAX_COMPLAINTS
+from mirrorlist_snapshot.source.bounded import MAX_COMPLAINTS, Complaints
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from mirrorlist_snapshot.errors import Complaint
 
 MANY = 3 * MAX_COMPLAINTS
 
@@ -91,6 +90,14 @@ def test_warnings_are_bounded_and_hide_no_mistake(tmp_path: Path) -> None:
     found = complaints(tmp_path / "a.json", {**GOOD, "mirrors": {**mirrors, "z": {"categories": {"x": "https://z/"}}}})
     assert [one.key for one in found if not one.warning] == ["mirrors.z.categories.x"]
     assert found[-1].message == f"there are {MANY + 1 - MAX_COMPLAINTS:,} more warnings"
+
+
+def test_no_more_mistakes_are_looked_for_than_are_told() -> None:
+    """Finding each takes time: a check that could go on for ever ends."""
+    mistake = Complaint(file="a.toml", line=1, key="", message="wrong")
+    complaints = Complaints()
+    complaints.add(itertools.repeat(mistake))
+    assert len(complaints.told()) == MAX_COMPLAINTS + 1
 
 
 def test_a_mistake_far_down_a_long_list_is_told_with_its_position(tmp_path: Path) -> None:
