@@ -23,11 +23,13 @@ from mirrorlist_snapshot.tiers import (
     tier_name,
 )
 from mirrorlistd.answering.answer import Client, RedirectContext, decide, no_carrier, public_carriers
+from mirrorlistd.answering.health_words import left_out, left_out_url, remark
 from mirrorlistd.errors import QueryError
 from mirrorlistd.geo.locate import UNKNOWN, Location
 from mirrorlistd.presets import UNLIMITED, Refused
 from mirrorlistd.render import tiers_of
 from mirrorlistd.request.escapes import quoted
+from mirrorlistd.selection.index import DEFAULT_PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -185,7 +187,7 @@ def _listed(
         row: dict[str, object] = {"place": position, "mirror": mirror.name}
         row |= _tier(codes[number]) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
         if full:
-            row |= {"share": shares[number], "said": _status(decider, number)}
+            row |= {"share": shares[number], "said": _said(decider, decision.resolved, number)}
         yield row | {"urls": [(url + suffix).decode() for url in urls[number]]}
 
 
@@ -282,7 +284,7 @@ def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: R
         elif mirror not in carrying:
             yield mirror, _not_carrying(decider, resolved, mirror)
         elif mirror not in carried:
-            yield mirror, "no URL of a wanted protocol"
+            yield mirror, _no_url(decider, resolved, mirror)
         elif code == PRIVATE and mirror in own and not ranking.exclusive:
             yield mirror, "private: in its own networks, but not with country=, netblock=0 or another client's ip="
         else:
@@ -295,13 +297,35 @@ def _status(decider: Decider, mirror: int) -> str | None:
     return f"{status} (by the status file)" if status is not None else None
 
 
+def _said(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str | None:
+    """Return what the status file and the snapshot's health say about a mirror of the list."""
+    health = decider.index.snapshot.health.get(mirror)
+    return "; ".join(filter(None, (_status(decider, mirror), remark(health, *_content(decider, resolved))))) or None
+
+
+def _content(decider: Decider, resolved: ResolvedQuery) -> tuple[str, str]:
+    """Return the category and the path below its top, by which health knows the content of a query."""
+    category = decider.index.snapshot.whole(resolved.target.category).name
+    return category, resolved.target.path.decode("utf-8", "replace")
+
+
+def _no_url(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str:
+    """Return why a mirror has no URL for a query: of some protocol, it may be down."""
+    category, _ = _content(decider, resolved)
+    protocols = resolved.query.protocols or DEFAULT_PROTOCOLS
+    down = left_out_url(decider.index.snapshot.health.get(mirror), category, protocols)
+    return down or "no URL of a wanted protocol"
+
+
 def _not_carrying(decider: Decider, resolved: ResolvedQuery, mirror: int) -> str:
-    """Return why a mirror does not carry the content; for a listed category the reason is not recorded."""
+    """Return why a mirror does not carry the content; what the sources of a listed category say is not recorded."""
     snapshot = decider.index.snapshot
     category = snapshot.categories[resolved.target.category]
     carried = {content.category for content in snapshot.mirrors[mirror].contents}
     if category.part_of in carried and resolved.target.category not in carried:
         return "does not have this architecture"
+    if observed := left_out(snapshot.health.get(mirror), *_content(decider, resolved)):
+        return observed
     category = snapshot.whole(resolved.target.category)
     if resolved.target.category not in carried:
         return f"does not carry the category {category.name}"

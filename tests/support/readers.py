@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.testclient import TestClient
 
@@ -11,6 +11,9 @@ from mirrorlistd.request.client_address import Trust
 from mirrorlistd.state.service import Service
 from mirrorlistd.web.app import create_app
 from support.worlds import DE, decider, mirror, network, state_of
+
+if TYPE_CHECKING:
+    from mirrorlist_snapshot.freshness.observed import Observations
 
 SOURCE = network(
     {
@@ -31,11 +34,17 @@ HOSTILE = "\"'><script>alert(1)</script><a href='javascript:x' onclick=x>&amp;{{
 
 
 def service(
-    *trusted: str, header: str = "x-forwarded-for", access_log: bool = False, source: dict[str, Any] | None = None
+    *trusted: str,
+    header: str = "x-forwarded-for",
+    access_log: bool = False,
+    source: dict[str, Any] | None = None,
+    seen: Observations | None = None,
 ) -> Service:
     """A service with a state: the network above, loopback as the insiders, these trusted proxies."""
     trust = Trust.parse(trusted, header)
-    return Service(state=state_of(decider(source or SOURCE), trust, ["127.0.0.0/8", "::1"], access_log=access_log))
+    return Service(
+        state=state_of(decider(source or SOURCE, seen=seen), trust, ["127.0.0.0/8", "::1"], access_log=access_log)
+    )
 
 
 def browser(peer: str = DE, using: Service | None = None) -> TestClient:

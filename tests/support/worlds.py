@@ -9,6 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from mirrorlist_snapshot.compiler import compile_snapshot
+from mirrorlist_snapshot.freshness.merging import apply
 from mirrorlist_snapshot.source import read_sources
 from mirrorlistd.answering.answer import Answer, answer
 from mirrorlistd.answering.decider import Decider
@@ -23,15 +24,20 @@ from mirrorlistd.state.state import State, StateOrigin
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mirrorlist_snapshot.freshness.observed import Observations
     from mirrorlist_snapshot.model import Snapshot
 
 
-def compiled(source: Mapping[str, Any], *, serial: int = 1, built: int = 1_700_000_000) -> Snapshot:
-    """Compile a source document given as plain data."""
+def compiled(
+    source: Mapping[str, Any], *, serial: int = 1, built: int = 1_700_000_000, seen: Observations | None = None
+) -> Snapshot:
+    """Compile a source document given as plain data, merged with what was seen."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "mirrors.json")
         path.write_text(json.dumps(source))
         records, _warnings = read_sources([path])
+    if seen is not None:
+        records = apply(records, seen).records
     return compile_snapshot(records, serial=serial, built=built, generator="tests")
 
 
@@ -81,11 +87,13 @@ PLACES: dict[str, tuple[str | None, str | None, int]] = {
 }
 
 
-def decider(source: Mapping[str, Any], *, places: Any = None, **settings: Any) -> Decider:
+def decider(
+    source: Mapping[str, Any], *, places: Any = None, seen: Observations | None = None, **settings: Any
+) -> Decider:
     """A decider over a source document, with PLACES (or others) as its map of the world."""
     geo: Any = Map(PLACES if places is None else places)
     wanted = AnswerSettings(**settings)
-    return Decider(Index(compiled(source), wanted.preset.heaviest), geo, wanted)
+    return Decider(Index(compiled(source, seen=seen), wanted.preset.heaviest), geo, wanted)
 
 
 def built_in_geo() -> Geo:

@@ -95,7 +95,8 @@ def test_no_page_tells_of_what_is_not_public(path: str, form: str, peer: str) ->
 def test_public_mirrors_as_data() -> None:
     """Names, places, hosts with unusual ports, every URL: what a firewall needs; nothing else."""
     found = get("/mirrors", "json").json()
-    assert set(found) == {"serial", "built", "mirrors"}
+    assert set(found) == {"serial", "built", "observed", "mirrors"}
+    assert found["observed"] is None
     assert found["mirrors"][1] == {
         "mirror": "beta.example",
         "country": "FR",
@@ -105,6 +106,7 @@ def test_public_mirrors_as_data() -> None:
         "bandwidth": 100,
         "hosts": ["beta.example", "beta.example:8080"],
         "urls": {"c": ["http://beta.example:8080/c/"], "d": ["https://beta.example/d/"]},
+        "health": None,
         "about": {
             "sponsor": "Beta <b>& Sons</b>",
             "sponsor_url": "https://sponsor.example/?a=1&b=2",

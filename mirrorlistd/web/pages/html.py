@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from mirrorlist_snapshot.page_style import STYLE, page_headers
+from mirrorlistd.answering.health_words import instant
 from mirrorlistd.web.pages.world_map import country_name
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _ENVIRONMENT: Final = jinja2.Environment(
 )
 _ENVIRONMENT.filters["country"] = country_name
 _ENVIRONMENT.filters["quoted"] = _quoted
+_ENVIRONMENT.filters["instant"] = instant
 _ENVIRONMENT.filters["breakable"] = _breakable
 
 _LATEST: Final = 253_402_300_799

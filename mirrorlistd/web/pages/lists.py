@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.answering.plan import ResolvedQuery
+from mirrorlistd.web.pages.health import health_data, in_few_words, lag_in_words, why_lacking
 from mirrorlistd.web.pages.html import html
 from mirrorlistd.web.pages.public import list_query, shares
 from mirrorlistd.web.pages.world_map import CONTINENTS
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 ROWS: Final = 2_000
 """Most rows of a table: some 500 kB. The JSON is complete."""
+_LACKING: Final = 200
+"""Most mirrors that are named because they lack a repository."""
 
 
 def repositories(snapshot: Snapshot) -> list[dict[str, object]]:
@@ -56,9 +59,11 @@ def repositories_page(snapshot: Snapshot) -> str:
 
 def mirrors_data(snapshot: Snapshot, mirrors: Sequence[PublicMirror]) -> dict[str, object]:
     """Return public mirrors with all their URLs: enough for the rules of a firewall."""
+    enabled = {repository.name for repository in snapshot.repositories if not repository.disabled}
     return {
         "serial": snapshot.serial,
         "built": snapshot.built,
+        "observed": snapshot.observed or None,
         "mirrors": [
             {
                 "mirror": mirror.name,
@@ -70,6 +75,7 @@ def mirrors_data(snapshot: Snapshot, mirrors: Sequence[PublicMirror]) -> dict[st
                 "hosts": mirror.hosts,
                 "urls": dict(mirror.urls),
                 "about": mirror.about.stated(),
+                "health": health_data(mirror.health, enabled),
             }
             for mirror in mirrors
         ],
@@ -89,6 +95,8 @@ def mirrors_page(
         "mirrors.html",
         snapshot,
         mirrors=mirrors[:ROWS],
+        observed=snapshot.observed,
+        in_few_words=in_few_words,
         more=len(mirrors[ROWS:]),
         public=len(public),
         filters=filters,
@@ -111,6 +119,7 @@ def repository_data(decider: Decider, carried: Carried, mirrors: Sequence[Public
         "repo": repository.name,
         "serial": snapshot.serial,
         "built": snapshot.built,
+        "observed": snapshot.observed or None,
         "aliases": list(carried.aliases),
         "directories": directories,
         "mirrors": [
@@ -120,6 +129,7 @@ def repository_data(decider: Decider, carried: Carried, mirrors: Sequence[Public
                 "bandwidth": mirror.bandwidth,
                 "arches": list(carried.carriers[mirror.number]),
                 "urls": {category: urls for category, urls in mirror.urls.items() if category in categories},
+                "health": health_data(mirror.health, (repository.name,)),
             }
             for mirror in mirrors
             if mirror.number in carried.carriers
@@ -148,6 +158,11 @@ def repository_page(decider: Decider, carried: Carried, mirrors: Sequence[Public
         metalink=bool(carried.carriers)
         and isinstance(decider.resolve_query(f"format=metalink&{query}".encode()), ResolvedQuery),
         server=decider.settings.public_url,
+        observed=snapshot.observed,
+        lag_in_words=lag_in_words,
+        why={mirror.number: why_lacking(snapshot, carried, mirror) for mirror in carried.lacking[:_LACKING]},
+        lacking=carried.lacking[:_LACKING],
+        more_lacking=len(carried.lacking[_LACKING:]),
         carriers=carriers[:ROWS],
         shares=shares(decider, carriers),
         more=len(carriers[ROWS:]),

@@ -17,6 +17,7 @@ from mirrorlistd.answering.plan import ResolvedQuery
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mirrorlist_snapshot.health import MirrorHealth
     from mirrorlist_snapshot.model import About, Repository, Snapshot
     from mirrorlistd.answering.decider import Decider
 
@@ -45,6 +46,8 @@ class PublicMirror:
     about: About
     urls: Mapping[str, Sequence[str]]
     """Category -> base URLs, https first."""
+    health: MirrorHealth | None
+    """None if it was never observed."""
 
     @property
     def hosts(self) -> list[str]:
@@ -68,6 +71,7 @@ def public_mirrors(snapshot: Snapshot) -> tuple[PublicMirror, ...]:
             also_countries=mirror.also_countries,
             about=mirror.about,
             urls={snapshot.whole(content.category).name: content.urls for content in mirror.contents},
+            health=snapshot.health.get(number),
         )
         for number, mirror in enumerate(snapshot.mirrors)
         if mirror.active and not mirror.private and mirror.contents
