@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mirrorlist_snapshot.architectures import split_by_architecture
 from mirrorlist_snapshot.freshness.observed import Freshness
 from mirrorlist_snapshot.model import CategoryKind
 
@@ -34,6 +35,7 @@ def kept_carriers(
     by_unit: dict[_Key, dict[str, UnitObservation]] = {}
     for row in left_out:
         by_unit.setdefault((row.category, row.unit), {})[row.mirror] = row
+    records = split_by_architecture(records)
     reachable = _reachable(records, {category for category, _ in by_unit}, down)
     listed = {one.name for one in records.categories if one.kind is CategoryKind.LISTED}
     kept: set[UnitObservation] = set()

@@ -21,7 +21,7 @@ from mirrorlist_snapshot.freshness.observed import (
     UrlObservation,
 )
 from mirrorlist_snapshot.model import CategoryKind, FileDetails, FileVersion
-from mirrorlist_snapshot.records import ContentRecord, NetworkRecords
+from mirrorlist_snapshot.records import ContentRecord, NetworkRecords, RepositoryDirectoryRecord, RepositoryRecord
 from support.mirror_records import category, mirror, records
 from support.observed import NOW, seen, unit, url
 
@@ -198,6 +198,14 @@ def test_who_counts_as_another_mirror() -> None:
     listed = {"c": {"x": frozenset({"a"}), "y": frozenset({"b"})}}
     both = (a, mirror("b", content()))
     assert kept(network(*both, kind=CategoryKind.LISTED, directories=listed), stale) == {"a"}
+
+
+def test_a_mirror_without_the_architecture_is_no_other_mirror() -> None:
+    """The last mirror of an architecture stays, although others have the rest of the category."""
+    directories = tuple(RepositoryDirectoryRecord(arch=arch, category="c", path=arch) for arch in ("x", "y"))
+    repository = RepositoryRecord(name="r", disabled=False, directories=directories)
+    both = mirror("a", content()), mirror("b", content(arches=("y",)))
+    assert kept(network(*both, repositories=(repository,)), unit("a", "x/f")) == {"a"}
 
 
 def test_mirrors_for_few_clients_stay_only_where_there_are_no_others() -> None:
