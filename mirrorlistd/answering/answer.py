@@ -127,8 +127,8 @@ def reply(
     order = decision.draw(decider, plan.ranking, random, context.now)
     if not order:
         return _nothing_offered(decider, resolved)
-    public_url = decider.settings.public_url
-    listing = Listing(decider.index, resolved.target, decision.offers, plan.ranking, order, plan.comment, public_url)
+    offers, public_url, parts = decision.offers, decider.settings.public_url, decider.parts
+    listing = Listing(decider.index, resolved.target, offers, plan.ranking, order, plan.comment, public_url, parts)
     status, headers, body = renderer.render(listing)
     return ResponseMeta(status, headers, plan.ranking.first_code, renderer.name), body
 

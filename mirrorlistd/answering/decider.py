@@ -17,6 +17,7 @@ from mirrorlistd.geo.locate import UNKNOWN
 from mirrorlistd.memo import Memo
 from mirrorlistd.presets import Refused
 from mirrorlistd.render import FORMATS, REDIRECT, TEXT, TEXT_HEADERS
+from mirrorlistd.render.parts import Parts
 from mirrorlistd.request.client_address import translated
 from mirrorlistd.request.query import Query, format_of
 from mirrorlistd.selection.batches import BatchedDraw, Items, SeededGenerator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mirrorlistd.answering.plan import AnswerSettings
     from mirrorlistd.geo.locate import Geo, Location
     from mirrorlistd.render import Renderer
+    from mirrorlistd.render.parts import Frame, FrameOf, LineOf, UrlLines
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.selection.index import Index, Networks, Offers, Place, Target
 
@@ -46,6 +48,12 @@ _MIRRORS_IN_TIERS: Final = 3_000_000
 # Tier maps: one byte per mirror for each (country, continent); there are 250 countries.
 _TIER_MAPS: Final = 1_024
 _CANDIDATES: Final = 4_096
+# Lines of metalinks: some 250 bytes for each base URL of a category. 10 MB if clients ask for everything.
+_LINES: Final = 64
+_LEAST_LINES: Final = 8
+_MIRRORS_IN_LINES: Final = 30_000
+# Frames of metalinks: one for each file that is asked for, two kilobytes each.
+_FRAMES: Final = 2_048
 _LONGEST_REMEMBERED: Final = 512
 """Bytes; longer query strings are answered, not remembered."""
 
@@ -58,8 +66,10 @@ class Decider:
         "_candidates",
         "_equal_places",
         "_equal_rankings",
+        "_frames",
         "_generator",
         "_items",
+        "_lines",
         "_mirrors",
         "_number_draws",
         "_offers",
@@ -72,6 +82,7 @@ class Decider:
         "geo",
         "index",
         "limit",
+        "parts",
         "plans",
         "queries",
         "refuse",
@@ -106,6 +117,10 @@ class Decider:
         self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
         self._offers: Memo[tuple[int, tuple[str, ...], bool], Offers] = Memo(_CANDIDATES)
         self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
+        lines = min(_LINES, max(_LEAST_LINES, _MIRRORS_IN_LINES // max(1, len(index.snapshot.mirrors))))
+        self._lines: Memo[tuple[LineOf, Offers], UrlLines] = Memo(lines)
+        self._frames: Memo[tuple[FrameOf, Target], Frame] = Memo(_FRAMES)
+        self.parts: Final = Parts(self._lines, self._frames)
 
     @property
     def memos(self) -> list[Memo[Any, Any]]:

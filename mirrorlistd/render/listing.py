@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mirrorlist_snapshot.model import FileDetails, Mirror
+    from mirrorlistd.render.parts import Parts
     from mirrorlistd.selection.index import Index, Offers, Target
     from mirrorlistd.selection.rank import Ranking
 
@@ -35,16 +36,13 @@ class Listing:
     """Comment lines, each ending in LF; empty where the client wants none."""
     public_url: str
     """Where clients reach this server, without a slash at the end; empty where it is not configured."""
+    parts: Parts
+    """What is remembered between answers from one snapshot."""
 
     @property
     def details(self) -> FileDetails | None:
         """Return the file's details in the snapshot."""
         return self.index.details(self.target)
-
-    @property
-    def file_name(self) -> str:
-        """Return the last segment of the path, with undecodable bytes replaced; empty for a directory."""
-        return "" if self.target.is_directory else self.target.path.rpartition(b"/")[2].decode("utf-8", "replace")
 
     def lines(self) -> Iterator[tuple[Mirror, int, str]]:
         """Yield (mirror, its number, URL) for every URL, best first."""
@@ -52,6 +50,11 @@ class Listing:
         mirrors = self.index.snapshot.mirrors
         urls = self.offers.urls
         return ((mirrors[number], number, (url + suffix).decode()) for number in self.order for url in urls[number])
+
+
+def file_name(target: Target) -> str:
+    """Return the last segment of the path, with undecodable bytes replaced; empty for a directory."""
+    return "" if target.is_directory else target.path.rpartition(b"/")[2].decode("utf-8", "replace")
 
 
 class Rendered(NamedTuple):

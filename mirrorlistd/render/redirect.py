@@ -10,7 +10,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
-from mirrorlistd.render.listing import Listing, Rendered, Renderer
+from mirrorlistd.render.listing import Listing, Rendered, Renderer, file_name
 from mirrorlistd.request.escapes import quoted
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _redirect(listing: Listing) -> Rendered:
         f"<{url}>; rel=duplicate; pri={place}{f'; geo={mirror.country.lower()}' if mirror.country else ''}"
         for place, (mirror, _, url) in enumerate(mirrors, start=1)
     ]
-    if listing.file_name and listing.public_url:
+    if file_name(listing.target) and listing.public_url:
         links += _described_by(listing)
     headers = [*_HEADERS, (b"location", best.encode())]
     headers += [(b"link", link.encode()) for link in links]

@@ -366,9 +366,9 @@ def test_memory_is_bounded() -> None:
             world, b"repo=r&country=%b" % country.encode(), at(f"10.0.{number >> 8}.{number & 255}"), Random(1)
         )
         assert reply.status == 200
-    for query in (f"repo=r&ip={FR}", "repo=r&format=json"):
+    for query in (f"repo=r&ip={FR}", "repo=r&format=json", "repo=r&file=f&format=metalink"):
         assert ask(world, query, DE).status == 200
-    assert len(world.memos) == 14
+    assert len(world.memos) == 16
     assert all(0 < len(memo) <= memo.limit for memo in world.memos)
     assert len(world.queries) < 5_000
     before = len(world.queries)

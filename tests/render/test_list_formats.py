@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from mirrorlist_snapshot.tiers import COUNTRY, FALLBACK, NEIGHBOURS, NETBLOCK
+from mirrorlistd.memo import Memo
 from mirrorlistd.render import FORMATS, TEXT, Listing, tiers_of
+from mirrorlistd.render.parts import Parts
 from mirrorlistd.request.query import parse_query
 from mirrorlistd.selection.draw import Tier
 from mirrorlistd.selection.index import Index
@@ -32,7 +34,7 @@ BOTH = ("https", "http")
 def listing(path: str, protocols: tuple[str, ...], order: list[int], comment: bytes = b"# x\n") -> Listing:
     """A listing of these mirrors in this order."""
     target = INDEX.resolve(parse_query(f"path={path}".encode()))
-    return Listing(INDEX, target, INDEX.offers(0, protocols), CHOICE, order, comment, "")
+    return Listing(INDEX, target, INDEX.offers(0, protocols), CHOICE, order, comment, "", Parts(Memo(2), Memo(2)))
 
 
 def test_text() -> None:
