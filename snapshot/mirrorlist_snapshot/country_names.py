@@ -105,6 +105,11 @@ def country_written(text: str) -> str | None:
     return None if short else next((names[form] for form in _forms(text)[:2] if form in names), None)
 
 
+def english_name(code: str) -> str:
+    """Return the English name of a country (Unicode's CLDR) by its code; the code itself if there is none."""
+    return _english_names().get(code, code)
+
+
 def place_called(text: str) -> str | None:
     """Return the code of a country or continent by exactly one of its names, for requests: the cost is a look-up."""
     name = _plain(text)
@@ -144,6 +149,12 @@ def _forms(text: str) -> list[str]:
 def _country_names() -> dict[str, str]:
     rows = (row.split(" ", 1) for row in _COUNTRIES.split("; "))
     return {_plain(name): code for code, names in rows for name in names.split(", ")}
+
+
+@cache
+def _english_names() -> dict[str, str]:
+    rows = (row.split(" ", 1) for row in _COUNTRIES.split("; "))
+    return {code: names.split(", ")[1] for code, names in rows}
 
 
 @cache

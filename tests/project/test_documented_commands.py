@@ -134,7 +134,7 @@ def test_the_commands_for_sources_work_as_written(tmp_path: Path) -> None:
     example = (ROOT / "snapshot" / "examples" / "pypi.toml").read_text("utf-8")
     (tmp_path / "mirrors.toml").write_text(example)
     commands = [line.strip() for line in page.splitlines() if line.startswith("    mirrorlist-snapshot ")]
-    assert len(commands) == 3
+    assert len(commands) == 6
     for command in commands:
         run(f".venv/bin/{command.partition(' > ')[0]}", tmp_path)
 
@@ -147,7 +147,7 @@ PROGRAMS: Final = {
 }
 VERBS: Final = {
     "mirrorlistd": ("serve", "check", "explain", "pull", "stats", "compare"),
-    "mirrorlist-snapshot": ("compile", "verify", "inspect", "diff", "publish", "rollback", "keygen"),
+    "mirrorlist-snapshot": ("compile", "verify", "inspect", "diff", "export", "publish", "rollback", "keygen"),
     "mirrorlist-fetch": ("",),
 }
 PAGES: Final = [*DOCUMENTS, ROOT / "CHANGELOG.md", ROOT / "ARCHITECTURE.md", ROOT / "deploy" / "mirrorlistd.toml"]

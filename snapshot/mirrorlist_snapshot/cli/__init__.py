@@ -22,6 +22,7 @@ _VERBS: Final[Verbs] = {
         "show serial, age, counts, repositories, mirrors and size per section",
     ),
     "diff": ("mirrorlist_snapshot.cli.cmd_diff", "show the differences between two snapshots"),
+    "export": ("mirrorlist_snapshot.cli.cmd_export", "write the mirrors in formats that other programs read"),
     "publish": ("mirrorlist_snapshot.cli.cmd_publish", "put a snapshot in place for servers, atomically"),
     "rollback": ("mirrorlist_snapshot.cli.cmd_rollback", "publish an earlier snapshot again"),
     "keygen": ("mirrorlist_snapshot.cli.cmd_keygen", "make a pair of keys to sign snapshots with"),
