@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.process
 
-DOCUMENTS: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BUILT_IN: Final = ("debian", "ubuntu", "cran", "pypi")
 READER: Final = "193.0.6.139"
 """An address in the Netherlands, the README's example."""
@@ -147,7 +147,9 @@ PROGRAMS: Final = {
 }
 VERBS: Final = {
     "mirrorlistd": ("serve", "check", "explain", "pull", "stats", "compare"),
-    "mirrorlist-snapshot": ("compile", "verify", "inspect", "diff", "export", "publish", "rollback", "keygen"),
+    "mirrorlist-snapshot": (
+        *("convert", "compile", "verify", "inspect", "diff", "export", "publish", "rollback", "keygen"),
+    ),
     "mirrorlist-fetch": ("",),
 }
 PAGES: Final = [*DOCUMENTS, ROOT / "CHANGELOG.md", ROOT / "ARCHITECTURE.md", ROOT / "deploy" / "mirrorlistd.toml"]
@@ -177,14 +179,14 @@ def commands(text: str) -> Iterator[tuple[str, str, list[str]]]:
             yield found[1], verb, re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", found[3])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_flag_in_a_documented_command_exists(page: Path) -> None:
     """A command in a document has no flag that the command does not know."""
     found = [(program, verb, flag) for program, verb, flags in commands(page.read_text("utf-8")) for flag in flags]
     assert [(program, verb, flag) for program, verb, flag in found if flag not in flags_of(program, verb)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_flag_named_alone_exists(page: Path) -> None:
     """A flag in backticks is one of some command of ours, or of mirrorlist-server or podman."""
     known = {flag for program, verbs in VERBS.items() for verb in verbs for flag in flags_of(program, verb)}

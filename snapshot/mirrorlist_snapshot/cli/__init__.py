@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _VERBS: Final[Verbs] = {
+    "convert": ("mirrorlist_snapshot.cli.cmd_convert", "turn a mirror list that a network has into source files"),
     "compile": ("mirrorlist_snapshot.cli.cmd_compile", "compile sources into a snapshot file"),
     "verify": ("mirrorlist_snapshot.cli.cmd_verify", "check a snapshot file completely"),
     "inspect": (
@@ -29,6 +30,7 @@ _VERBS: Final[Verbs] = {
 }
 _EPILOG: Final = f"""\
 examples:
+  mirrorlist-snapshot convert --from csv mirrors.csv -o mirrors/
   mirrorlist-snapshot compile mirrors/ -o mirrors.mls
   mirrorlist-snapshot diff /srv/mirrors.mls mirrors.mls
   mirrorlist-snapshot publish mirrors.mls /srv/mirrors.mls --signal /run/mirrorlistd/pid

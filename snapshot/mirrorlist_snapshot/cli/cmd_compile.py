@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_snapshot import format as snapshot_format
-from mirrorlist_snapshot.cli import file_details_flags, location_flags, mirrormanager_flags, observations_flag
+from mirrorlist_snapshot.cli import (
+    file_details_flags,
+    import_flags,
+    location_flags,
+    mirrormanager_flags,
+    observations_flag,
+)
 from mirrorlist_snapshot.cli.key_flags import add_sign_key, signing_key
 from mirrorlist_snapshot.cli.shared import (
     STANDARD,
@@ -22,10 +28,11 @@ from mirrorlist_snapshot.cli.shared import (
 from mirrorlist_snapshot.compiler import compile_snapshot
 from mirrorlist_snapshot.console import NOT_REPORTED, RED, REFUSED, YELLOW, report_done, show_bytes, show_json, whole
 from mirrorlist_snapshot.errors import InputFileError, PublishedError, PublishError, SnapshotError, SourceError
+from mirrorlist_snapshot.importers import FORMATS
 from mirrorlist_snapshot.input_file import SNAPSHOT, read_file
 from mirrorlist_snapshot.publishing.file_target import write_snapshot
 from mirrorlist_snapshot.report.text import plural
-from mirrorlist_snapshot.source import json_schema, read_sources
+from mirrorlist_snapshot.source import json_schema, read_documents, read_sources
 
 if TYPE_CHECKING:
     import argparse
@@ -48,6 +55,9 @@ SOURCE_DATE_EPOCH give the same bytes.
 {location_flags.EPILOG}
 {observations_flag.EPILOG}
 {mirrormanager_flags.EPILOG}
+With --from FORMAT, SOURCE is a list of mirrors that a network has, such as Debian's or a CSV file; `convert` makes
+source files of it instead.
+{import_flags.EPILOG}
 With the JSON Schema, editors complete keys and mark mistakes while you write. Attach it in a source's first line:
   TOML  #:schema ./mirrors.schema.json                          (Taplo, Even Better TOML)
   YAML  # yaml-language-server: $schema=./mirrors.schema.json
@@ -64,8 +74,11 @@ examples:
   mirrorlist-snapshot compile --from mirrormanager /var/lib/mirrormanager -o /srv/mirrors.mls
   mirrorlist-snapshot compile --from mirrormanager mirrorlist_cache.proto -o mirrors.mls \\
       --country-continent country_continent.csv --global-netblocks global_netblocks.txt
+  mirrorlist-snapshot compile --from debian Mirrors.masterlist -o /srv/mirrors.mls
   mirrorlist-snapshot compile --json-schema > mirrors.schema.json
 """
+_FILES: Final = "files"
+"""The kind of sources that people write."""
 _NOUNS: Final = {
     "mirrors": ("mirror", None),
     "repositories": ("repository", "repositories"),
@@ -91,8 +104,18 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write the JSON Schema of sources and do nothing else; see below how to attach it in an editor",
     )
+    parser.add_argument(
+        "--from",
+        dest="kind",
+        metavar="FORMAT",
+        choices=(_FILES, mirrormanager_flags.KIND, *FORMATS),
+        default=_FILES,
+        help=f"what SOURCE is: {_FILES} that people write (the default), the cache of {mirrormanager_flags.KIND}, or a"
+        " mirror list in a format of --list-formats",
+    )
     add_sign_key(parser)
     add_json(parser)
+    import_flags.add_flags(parser.add_argument_group("mirror lists of other programs"))
     file_details_flags.add_flags(parser)
     location_flags.add_flags(parser)
     observations_flag.add_flags(parser)
@@ -103,6 +126,9 @@ def run(options: argparse.Namespace) -> int:
     """Compile sources into a snapshot."""
     if options.json_schema:
         show_json(json_schema())
+        return 0
+    if options.list_formats:
+        import_flags.list_formats(as_json=options.json)
         return 0
     _check_usage(options)
     date = _source_date(options.parser)
@@ -170,9 +196,14 @@ def _read(options: argparse.Namespace) -> _Source:
         skipped = {one.file: one.counts for one in found.skips}
         return _Source(records=found.records, complaints=found.complaints, time=found.time, skipped=skipped)
     try:
-        records, complaints = read_sources(options.sources, location_flags.locator(options))
+        locator = location_flags.locator(options)
     except InputFileError as failure:
         raise CommandError(f"--geo {failure}") from failure
+    if options.kind in FORMATS:
+        imported = import_flags.read(options, FORMATS[options.kind], options.sources)
+        records, complaints = read_documents(imported.documents, imported.not_taken, locator)
+    else:
+        records, complaints = read_sources(options.sources, locator)
     return _Source(records=records, complaints=complaints)
 
 
@@ -186,6 +217,7 @@ def _check_usage(options: argparse.Namespace) -> None:
         fail("-o - writes the snapshot itself to standard output: redirect that, and do not use --json")
     file_details_flags.check_usage(options)
     mirrormanager_flags.check_usage(options)
+    import_flags.check_usage(options, FORMATS.get(options.kind))
 
 
 def _source_date(parser: argparse.ArgumentParser) -> int | None:

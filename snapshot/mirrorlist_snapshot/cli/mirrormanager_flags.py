@@ -43,13 +43,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the import to the verb."""
     group = parser.add_argument_group("MirrorManager")
     group.add_argument(
-        "--from",
-        dest="kind",
-        choices=("files", KIND),
-        default="files",
-        help="the kind of SOURCE: files that people write (the default), or MirrorManager's cache",
-    )
-    group.add_argument(
         "--country-continent",
         metavar="FILE.csv",
         type=Path,
