@@ -88,10 +88,15 @@ def doubt(urls: Sequence[AskedUrl]) -> Doubt:
     return Doubt(run=reason)
 
 
+def too_many(failing: int, asked: int) -> bool:
+    """Whether so many of the mirrors that were asked can only fail together by a fault of ours."""
+    return failing >= FEW and failing > MOST_NEW_FAILURES * asked
+
+
 def _too_many(urls: Sequence[AskedUrl], where: str) -> str | None:
     asked = {url.mirror for url in urls}
     failing = {url.mirror for url in urls if url.failed}
-    if len(failing) < FEW or len(failing) <= MOST_NEW_FAILURES * len(asked):
+    if not too_many(len(failing), len(asked)):
         return None
     return f"{len(failing)} of {len(asked)} mirrors that answered before fail {where}at once".replace("  ", " ")
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from support.namespaces import Namespace
+
 _CONFIGURATION = """
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1; {user}
 events {{ worker_connections 8192; }}
@@ -61,8 +63,17 @@ class Asked:
 class NginxMirrors:
     """An nginx that listens on some addresses, on the same port of each."""
 
-    def __init__(self, folder: Path, addresses: Sequence[str], *, port: int | None = None, extra: str = "") -> None:
-        """`extra` goes into the server's configuration."""
+    def __init__(
+        self,
+        folder: Path,
+        addresses: Sequence[str],
+        *,
+        port: int | None = None,
+        extra: str = "",
+        inside: Namespace | None = None,
+    ) -> None:
+        """`extra` goes into the server's configuration; `inside` is where it runs."""
+        self._inside = inside
         self.folder = folder
         self.addresses = addresses
         self.port = port or free_port(addresses[0])
@@ -85,16 +96,17 @@ class NginxMirrors:
         listen = " ".join(f"listen {address}:{self.port};" for address in self.addresses)
         user = "user root;" if os.getuid() == 0 else ""
         settings.write_text(_CONFIGURATION.format(folder=self.folder, listen=listen, extra=self._extra, user=user))
-        self._process = subprocess.Popen(
-            ["nginx", "-c", str(settings), "-p", str(self.folder), "-e", str(self.folder / "error.log")],
-            stdin=subprocess.DEVNULL,
-        )
+        words = ["nginx", "-c", str(settings), "-p", str(self.folder), "-e", str(self.folder / "error.log")]
+        command = words if self._inside is None else self._inside.command(*words)
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         eventually(self._listens, "nginx listens")
         return self
 
     def _listens(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "error.log").read_text()
+        if self._inside is not None:
+            return (self.folder / "nginx.pid").exists()
         with socket.socket() as probe:
             return probe.connect_ex((self.addresses[-1], self.port)) == 0
 

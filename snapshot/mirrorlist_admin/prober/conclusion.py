@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mirrorlist_admin.brake import AskedUrl, Doubt, Removal, doubt, not_alive, within_budget
+from mirrorlist_admin.brake import AskedUrl, Doubt, Removal, doubt, not_alive, too_many, within_budget
 from mirrorlist_admin.prober.happened import Happened
 from mirrorlist_admin.prober.in_force import NOT_OFFERED, InForce, Item, judged_units, url_name
 from mirrorlist_admin.store.rows import HeldRemoval, Subject
@@ -57,7 +57,7 @@ def conclude(seen: Seen, known: Known, now: int, *, confirm: bool = False) -> Co
     happened = Happened(now)
     void, doubts = "", Doubt()
     if not confirm:
-        void = not_alive(list(seen.masters.answered.values()), seen.references) or ""
+        void = not_alive(list(seen.masters.answered.values()), seen.references) or _cannot_ask(seen.runs) or ""
         doubts = Doubt() if void else doubt(_asked(known, seen.runs))
         void = void or doubts.run
     _keep_answers(known, seen.runs)
@@ -96,6 +96,14 @@ def _asked(known: Known, runs: Sequence[MirrorRun]) -> list[AskedUrl]:
         if (before := known.urls.get(run.mirror.name, {}).get(key)) is None
         or (before.state is Reachability.UP and not before.failures)
     ]
+
+
+def _cannot_ask(runs: Sequence[MirrorRun]) -> str | None:
+    """Return why many mirrors could not be asked, by a fault that may be ours; None if few."""
+    unasked = [run for run in runs if run.unsure and not run.asked - run.failed]
+    if not too_many(len(unasked), len(runs)):
+        return None
+    return f"{len(unasked)} of {len(runs)} mirrors could not be asked: {unasked[0].unsure[0].evidence}"
 
 
 def _keep_answers(known: Known, runs: Sequence[MirrorRun]) -> None:

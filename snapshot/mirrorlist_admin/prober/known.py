@@ -113,8 +113,9 @@ class Known:
 
     def put_probe(self, probe: UnitProbe, key: UnitKey) -> None:
         """Take what was seen of a unit on a mirror; `flush` writes it."""
-        self.probes[probe.mirror][key] = probe
-        self._changed_probes[probe.mirror, key] = probe
+        if self.probes[probe.mirror].get(key) is not probe:
+            self.probes[probe.mirror][key] = probe
+            self._changed_probes[probe.mirror, key] = probe
 
     def put_arrivals(self, arrivals: list[Arrival]) -> None:
         """Take first sights of versions."""

@@ -50,8 +50,12 @@ class Table(Generic[Row]):
     def read(self, connection: sqlite3.Connection, condition: str = "", *values: Value) -> Iterator[Row]:
         """Read the rows for which an SQL condition holds (`WHERE`, `ORDER BY`, `LIMIT`), by default all, by key."""
         order = ", ".join(map(_quoted, self.key)) or "rowid"
+        shared: dict[str, str] = {}  # equal texts are one object: names and hashes repeat in thousands of rows
         for found in connection.execute(f"{self._select} {condition or f'ORDER BY {order}'}", values):
-            row = dict(zip(self.columns, found, strict=True))
+            row = {
+                name: shared.setdefault(value, value) if isinstance(value, str) else value
+                for name, value in zip(self.columns, found, strict=True)
+            }
             for column, enum in self._enums.items():
                 row[column] = enum(row[column])
             yield self._row(**row)

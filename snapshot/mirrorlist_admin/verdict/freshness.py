@@ -37,9 +37,8 @@ class Judgement:
     """One line for people; empty if it is fresh."""
 
 
-def is_known(versions: Mapping[str, UnitVersion], probe: UnitProbe) -> bool:
-    """Whether the master was seen with the version that the mirror has."""
-    return probe.sha256 in versions
+CURRENT: Final = Judgement(Freshness.FRESH, 0, "")
+"""The state of a unit in the master's version."""
 
 
 def is_ahead(current: UnitVersion, probe: UnitProbe) -> bool:
@@ -79,7 +78,7 @@ def judge(probe: UnitProbe, versions: Mapping[str, UnitVersion], current: UnitVe
 
 def _by_lag(lag: int, time: int, name: str, fresh: int, max_lag: int) -> Judgement:
     if lag <= fresh:
-        return Judgement(Freshness.FRESH, lag, "")
+        return Judgement(Freshness.FRESH, lag, "") if lag else CURRENT
     version = f"{name} of {_time(time)}" if time else name
     state = Freshness.LATE if lag <= max_lag else Freshness.STALE
     return Judgement(state, lag, f"{version}, superseded {lag // 3600} h ago" if lag >= 3600 else version)  # noqa: PLR2004 - an hour

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from sys import intern
 from typing import TYPE_CHECKING
 
 from mirrorlist_admin.exchange import ABSENT, NOT_MODIFIED
@@ -49,10 +50,10 @@ def after_answer(probe: UnitProbe, kind: str, answer: Answer) -> tuple[UnitProbe
     return replace(
         probe,
         asked=answer.at,
-        etag=answer.etag,
-        modified=answer.modified,
+        etag=intern(answer.etag),  # a thousand mirrors have the same
+        modified=intern(answer.modified),
         conditional=0,
-        sha256=answer.sha256,
+        sha256=intern(answer.sha256),
         size=answer.size,
         stated=parsed.stated,
         absent=0,
