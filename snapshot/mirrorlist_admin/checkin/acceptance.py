@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_admin.checkin.report_form import Refusal
 from mirrorlist_admin.store.checkin_rows import Claim, ClaimKind
+from mirrorlist_snapshot.report.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from random import Random
 
-    from mirrorlist_admin.checkin.report_form import Report
+    from mirrorlist_admin.checkin.report_form import FileReport, Report
     from mirrorlist_admin.store.checkin_rows import CheckIn
 
 UnitName = tuple[str, str]
@@ -41,7 +42,7 @@ class Known:
     private: bool
     expected: frozenset[UnitName]
     seen: Mapping[UnitName, str]
-    """SHA-256 of the version that the mirror was last seen with."""
+    """SHA-256 of the version that the mirror was last seen with; empty if it was missing then."""
     ages: Mapping[UnitName, Mapping[str, int]]
     """SHA-256 of each version of the master -> when it appeared there."""
     start: bytes | None
@@ -83,24 +84,13 @@ def accept_content(report: Report, known: Known, now: int, random: Random) -> Ac
     _check_serial(report, check_in, now)
     said = {(category, unit): file for category, units in (report.units or {}).items() for unit, file in units.items()}
     proved = _proved(report, known, said)
-    claims: list[Claim] = []
-    for name in sorted(said.keys() & known.expected):
-        file = said[name]
-        claimed, size = ("", 0) if file is None else (file.sha256, file.size)
-        if claimed == known.seen.get(name, ""):
-            continue
-        kind = ClaimKind.LOWERS if _lowers(claimed, name, known) else ClaimKind.RAISES
-        claims.append(
-            Claim(
-                mirror=check_in.mirror,
-                category=name[0],
-                unit=name[1],
-                sha256=claimed,
-                size=size,
-                received=now,
-                kind=kind,
-            )
-        )
+    changed = {name for name in said.keys() & known.expected if _claimed(said[name]) != known.seen.get(name, "")}
+    # Nobody looks at a private mirror: what has not changed is judged anew, too, as time passes.
+    names = said.keys() & known.expected if known.private else changed
+    claims = [
+        _claim(check_in.mirror, name, said[name], now, _kind(_claimed(said[name]), name, known))
+        for name in sorted(names)
+    ]
     distrusted = now < check_in.distrusted_until
     if distrusted or (known.private and not proved):
         claims = [claim for claim in claims if claim.kind == ClaimKind.LOWERS]
@@ -112,7 +102,11 @@ def accept_content(report: Report, known: Known, now: int, random: Random) -> Ac
         check_in=_advanced(report, check_in, now, waiting=bool(claims)),
         claims=tuple(claims),
         message=_message(
-            claims, known, proved=proved, distrusted=distrusted, unknown=len(said.keys() - known.expected)
+            [claim for claim in claims if (claim.category, claim.unit) in changed],
+            known,
+            proved=proved,
+            distrusted=distrusted,
+            unknown=len(said.keys() - known.expected),
         ),
     )
 
@@ -143,11 +137,28 @@ def _proved(report: Report, known: Known, said: Mapping[UnitName, object]) -> bo
     return True
 
 
-def _lowers(claimed: str, name: UnitName, known: Known) -> bool:
+def _claimed(file: FileReport | None) -> str:
+    return "" if file is None else file.sha256
+
+
+def _kind(claimed: str, name: UnitName, known: Known) -> ClaimKind:
     """Whether a claim says that the mirror has less than what was seen there."""
     ages = known.ages.get(name, {})
     seen = known.seen.get(name, "")
-    return bool(seen) and (not claimed or (claimed in ages and seen in ages and ages[claimed] < ages[seen]))
+    lowers = not claimed or (claimed in ages and seen in ages and ages[claimed] < ages[seen])
+    return ClaimKind.LOWERS if lowers else ClaimKind.RAISES
+
+
+def _claim(mirror: str, name: UnitName, file: FileReport | None, now: int, kind: ClaimKind) -> Claim:
+    return Claim(
+        mirror=mirror,
+        category=name[0],
+        unit=name[1],
+        sha256=_claimed(file),
+        size=0 if file is None else file.size,
+        received=now,
+        kind=kind,
+    )
 
 
 def _advanced(report: Report, before: CheckIn, now: int, *, waiting: bool) -> CheckIn:
@@ -182,11 +193,11 @@ def _message(claims: list[Claim], known: Known, *, proved: bool, distrusted: boo
     elif known.private and not proved:
         parts = ["the proof could not be checked; what is newer than before does not count"]
     elif count[ClaimKind.SAMPLED]:
-        parts = [f"{raised} changed units; {count[ClaimKind.SAMPLED]} are looked at within a minute"]
+        parts = [f"{plural(raised, 'changed unit')}; {count[ClaimKind.SAMPLED]} to be looked at within a minute"]
     else:
-        parts = [f"{raised} changed units"] if raised else ["nothing is newer than what was seen"]
+        parts = [plural(raised, "changed unit")] if raised else ["nothing is newer than what was seen"]
     if count[ClaimKind.LOWERS]:
-        parts.append(f"{count[ClaimKind.LOWERS]} units count as older or missing")
+        parts.append(f"older or missing: {plural(count[ClaimKind.LOWERS], 'unit')}")
     if unknown:
-        parts.append(f"{unknown} reported files are not expected of this mirror")
+        parts.append(f"not expected of this mirror: {plural(unknown, 'reported file')}")
     return "; ".join(parts)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from mirrorlist_admin.checkin.acceptance import Known, accept_content, accept_notice
+from mirrorlist_admin.checkin.judgement import ABSENT
 from mirrorlist_admin.checkin.report_form import Refusal
 from mirrorlist_admin.checkin.settling import event, versions
 from mirrorlist_admin.checkin.tokens import digest_of, hour, is_token
@@ -54,6 +55,15 @@ def note_use(store: Store, token: Token, now: int) -> None:
         store.write(schema.TOKEN, [replace(token, used=hour(now))])
 
 
+def waiting_task(store: Store, token: Token, now: int) -> dict[str, Any] | None:
+    """Return a mirror's task if it can be given without writing anything: then no other writer is waited for."""
+    row = _standing(store, token.mirror)
+    expected = _expected(store, token.mirror)
+    if token.used != hour(now) or not row.nonce or (row.nonce_category, row.nonce_unit) not in expected:
+        return None
+    return _task(row, expected)
+
+
 def hand_out(store: Store, mirror: str, random: Random) -> dict[str, Any]:
     """Return what a mirror is to report, with a challenge. The same one is given until it is answered."""
     row = _standing(store, mirror)
@@ -63,10 +73,14 @@ def hand_out(store: Store, mirror: str, random: Random) -> dict[str, Any]:
         if challenged != row:
             store.write(schema.CHECK_IN, [challenged])
         row = challenged
+    return _task(row, expected)
+
+
+def _task(row: CheckIn, expected: list[UnitName]) -> dict[str, Any]:
     units: dict[str, list[str]] = {}
     for category, unit in expected:
         units.setdefault(category, []).append(unit)
-    return {"mirror": mirror, "serial": row.serial, "units": units, "challenge": _shown(row)}
+    return {"mirror": row.mirror, "serial": row.serial, "units": units, "challenge": _shown(row)}
 
 
 def receive(store: Store, declared: DeclaredMirror, report: Report, now: int, random: Random) -> dict[str, Any]:
@@ -91,8 +105,10 @@ def receive(store: Store, declared: DeclaredMirror, report: Report, now: int, ra
 
 
 def _known(store: Store, declared: DeclaredMirror, row: CheckIn, expected: list[UnitName], report: Report) -> Known:
-    probes = store.read(schema.UNIT_PROBE, "WHERE mirror = ?", declared.mirror)
-    seen = {(probe.category, probe.unit): probe.sha256 for probe in probes}
+    probes = store.query("SELECT category, unit, sha256, absent FROM unit_probe WHERE mirror = ?", declared.mirror)
+    seen = {
+        (str(category), str(unit)): str(sha256) if absent < ABSENT else "" for category, unit, sha256, absent in probes
+    }
     said = {(category, unit): file for category, units in (report.units or {}).items() for unit, file in units.items()}
     new = [name for name in expected if (file := said.get(name)) is not None and file.sha256 != seen.get(name)]
     file = said.get((row.nonce_category, row.nonce_unit))
@@ -174,7 +190,8 @@ def first_check_in(mirror: str) -> CheckIn:
 
 
 def _expected(store: Store, mirror: str) -> list[UnitName]:
-    return [(row.category, row.unit) for row in store.read(schema.EXPECTED_UNIT, "WHERE mirror = ?", mirror)]
+    # A list: a challenge is drawn from it.
+    return store.query("SELECT category, unit FROM expected_unit WHERE mirror = ? ORDER BY category, unit", mirror)
 
 
 def _challenged(store: Store, row: CheckIn, expected: list[UnitName], random: Random) -> CheckIn:

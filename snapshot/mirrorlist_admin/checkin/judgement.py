@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DISTRUST: Final = 86_400
 """Seconds for which reports do not count after a wrong one."""
-_ABSENT: Final = 2
+ABSENT: Final = 2
 """Answers of 404 in a row that say that a unit is missing; one may be a slip."""
 
 
@@ -63,7 +63,7 @@ class Judged:
 
 def find(claim: Claim, probe: UnitProbe | None, ages: Mapping[str, int]) -> Finding:
     """Compare a claim with what was last seen of the unit; `ages`: version of the master -> when it appeared there."""
-    if probe is None or probe.asked <= claim.received or 0 < probe.absent < _ABSENT:
+    if probe is None or probe.asked <= claim.received or 0 < probe.absent < ABSENT:
         return Finding.OPEN
     if probe.absent:
         return Finding.WRONG if claim.sha256 else Finding.RIGHT

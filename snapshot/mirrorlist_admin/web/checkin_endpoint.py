@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from mirrorlist_admin.checkin.counter import authenticate, hand_out, note_use, receive
+from mirrorlist_admin.checkin.counter import authenticate, hand_out, note_use, receive, waiting_task
 from mirrorlist_admin.checkin.report_form import LARGEST, Refusal, inflate, parse_report, too_large
 from mirrorlist_admin.checkin.tokens import digest_of
 from mirrorlist_admin.errors import AdminError
@@ -70,9 +70,10 @@ class CheckInEndpoint:
             return _refused(429, f"too many requests; come back in {wait} s", wait)
         try:
             if request.method != "POST":
-                return JSONResponse(
-                    await self._database.write(lambda store: self._task(store, header)), headers=_HEADERS
-                )
+                task = await self._database.read(lambda store: self._waiting(store, header))
+                if task is None:
+                    task = await self._database.write(lambda store: self._task(store, header))
+                return JSONResponse(task, headers=_HEADERS)
             # The token before the body: nobody without one makes us read a megabyte.
             await self._database.read(lambda store: authenticate(store, header, int(now)))
             report = await _report(request)
@@ -84,6 +85,10 @@ class CheckInEndpoint:
             return _refused(refusal.status, str(refusal))
         except AdminError:  # the file is locked for long, or the disk is full: neither is the mirror's fault
             return _refused(503, "the store cannot be written; try again later", 60)
+
+    def _waiting(self, store: Store, header: str) -> dict[str, Any] | None:
+        now = int(self._clock())
+        return waiting_task(store, authenticate(store, header, now)[0], now)
 
     def _task(self, store: Store, header: str) -> dict[str, Any]:
         token, mirror = authenticate(store, header, int(self._clock()))

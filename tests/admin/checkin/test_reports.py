@@ -98,7 +98,7 @@ def test_an_honest_report_makes_all_units_count_after_the_samples(tmp_path: Path
     network = observed_network(tmp_path, 150)
     network.add_mirror(PUBLIC)
     message = check_in(network, PUBLIC, network.files(2))["message"]
-    assert message == "150 changed units; 13 are looked at within a minute"
+    assert message == "150 changed units; 13 to be looked at within a minute"
     assert settled(network, NOW + 1).words == ()
     looked = look(network, PUBLIC, 2, NOW + 5)
     assert len(looked) == 13
@@ -127,7 +127,7 @@ def test_a_report_for_a_version_that_the_mirror_does_not_have_is_found_out(netwo
     later = check_in(network, PUBLIC, network.files(2), NOW + DAY - 60)
     assert later["message"].startswith("a report was wrong")
     assert settled(network, NOW + DAY - 50).words == ()
-    assert "are looked at" in check_in(network, PUBLIC, network.files(2), NOW + DAY + 60)["message"]
+    assert "to be looked at" in check_in(network, PUBLIC, network.files(2), NOW + DAY + 60)["message"]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -195,7 +195,7 @@ def test_a_report_may_always_lower(network: Network) -> None:
     network.see(PUBLIC, network.units, 2, NOW - 60)
     files = network.files(2) | {network.units[0]: None} | network.files(1, [network.units[1]])
     answered = check_in(network, PUBLIC, files)
-    assert answered["message"] == "nothing is newer than what was seen; 2 units count as older or missing"
+    assert answered["message"] == "nothing is newer than what was seen; older or missing: 2 units"
     words = {word.unit: word.sha256 for word in settled(network, NOW + 1).words}
     assert words == {network.units[0]: "", network.units[1]: sha(network.units[1], 1)}
     assert due(network, PUBLIC) == {}
@@ -211,13 +211,25 @@ def test_a_private_mirror_is_believed(network: Network) -> None:
     assert due(network, PRIVATE) == {}
 
 
+def test_each_word_of_a_private_mirror_counts_also_if_nothing_has_changed(network: Network) -> None:
+    """Its old version gets older while nobody looks, so every report is judged; missing and back again, too."""
+    check_in(network, PRIVATE, network.files(1), version=1)
+    network.see(PRIVATE, network.units, 1, NOW)  # as the prober stores the words
+    assert len(settled(network, NOW + 1).words) == 6
+    assert check_in(network, PRIVATE, network.files(1), NOW + DAY, version=1)["message"].startswith("nothing is newer")
+    assert {word.at for word in settled(network, NOW + DAY + 1).words} == {NOW + DAY}
+    network.see(PRIVATE, network.units[:1], 1, NOW + DAY, absent=2)
+    answered = check_in(network, PRIVATE, network.files(1), NOW + 2 * DAY, version=1)
+    assert answered["message"] == "1 changed unit"
+
+
 def test_a_private_mirror_without_a_proof_is_not_believed(network: Network) -> None:
-    """If it says that it lacks the file that was asked for, its newer units do not count."""
+    """If it says that it lacks the file that was asked for, only that counts, and nothing that is newer."""
     with network.store() as store:
         unit = hand_out(store, PRIVATE, Random(NOW))["challenge"]["unit"]
     answered = check_in(network, PRIVATE, network.files(2) | {unit: None})
     assert answered["message"].startswith("the proof could not be checked")
-    assert settled(network, NOW + 1).words == ()
+    assert [(word.unit, word.sha256) for word in settled(network, NOW + 1).words] == [(unit, "")]
 
 
 def test_the_word_of_a_private_mirror_expires_after_twice_its_usual_interval(network: Network) -> None:

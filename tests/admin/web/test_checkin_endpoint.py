@@ -85,7 +85,7 @@ def test_a_mirror_gets_its_task_and_reports(network: Network, client: TestClient
     sent = {"content-type": "application/json", "content-encoding": "gzip"} | headers
     answer = client.post("/checkin", content=body, headers=sent)
     assert answer.status_code == 202
-    assert answer.json()["message"] == "6 changed units; 6 are looked at within a minute"
+    assert answer.json()["message"] == "6 changed units; 6 to be looked at within a minute"
     assert answer.json()["challenge"]["nonce"] != task.json()["challenge"]["nonce"]
     with network.store() as store:
         assert len(store.read(schema.DUE)) == 6
