@@ -144,13 +144,16 @@ PROGRAMS: Final = {
     "mirrorlist-snapshot": "mirrorlist_snapshot",
     "mirrorlist-admin": "mirrorlist_admin",
     "mirrorlist-fetch": "mirrorlistd.fetch",
+    "mirrorlist-report": "mirrorlist_admin.mirrorlist_report",
 }
 VERBS: Final = {
     "mirrorlistd": ("serve", "check", "explain", "pull", "stats", "compare"),
     "mirrorlist-snapshot": (
         *("convert", "compile", "verify", "inspect", "diff", "export", "publish", "rollback", "keygen"),
     ),
+    "mirrorlist-admin": ("probe", "serve", "token", "status", "explain", "propagation"),
     "mirrorlist-fetch": ("",),
+    "mirrorlist-report": ("",),
 }
 PAGES: Final = [*DOCUMENTS, ROOT / "CHANGELOG.md", ROOT / "ARCHITECTURE.md", ROOT / "deploy" / "mirrorlistd.toml"]
 
@@ -173,9 +176,9 @@ def commands(text: str) -> Iterator[tuple[str, str, list[str]]]:
         for line in block.splitlines()
     ]
     for line in code:
-        found = re.search(r"(?:^|[\s/])(mirrorlistd|mirrorlist-snapshot|mirrorlist-fetch) +([a-z]*)([^|;#&]*)", line)
-        if found and found[2] in (*VERBS[found[1]], *([found[2]] if found[1] == "mirrorlist-fetch" else [])):
-            verb = "" if found[1] == "mirrorlist-fetch" else found[2]
+        found = re.search(rf"(?:^|[\s/])({'|'.join(VERBS)}) +([a-z]*)([^|;#&]*)", line)
+        if found and (found[2] in VERBS[found[1]] or VERBS[found[1]] == ("",)):
+            verb = found[2] if found[2] in VERBS[found[1]] else ""
             yield found[1], verb, re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", found[3])
 
 
