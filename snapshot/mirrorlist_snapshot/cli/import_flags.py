@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from mirrorlist_snapshot.cli.shared import CommandError, console
@@ -29,8 +30,7 @@ it and its repository are called --category NAME, by default as the network call
 Columns of tables are recognised by their usual names: url, https, http, rsync, country, bandwidth, sponsor and so on.
 --column KEY=COLUMN names others, a key with dots in JSON and YAML (country=geo.code), a number where a table has no
 heading. KEY is one of
-  {", ".join(COLUMN_KEYS[:14])},
-  {", ".join(COLUMN_KEYS[14:])}.
+{textwrap.fill(", ".join(COLUMN_KEYS), 118, initial_indent="  ", subsequent_indent="  ")}.
 What is recognised as nothing is kept in the table `about.extra`.
 """
 

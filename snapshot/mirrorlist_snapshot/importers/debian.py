@@ -68,7 +68,7 @@ def _entry(file: ImportedFile, paragraph: Paragraph, site: str, category: str) -
                 extra[key] = f"{extra[key]}, {value}" if key in extra else value
             continue
         tree = match[1].lower()
-        content = contents.setdefault(f"{category}{_TREES.get(tree, f'-{tree}')}", Content())
+        content = contents.setdefault(_category(tree, category), Content())
         if match[2].lower() == "architecture":
             content.arches += [arch for arch in value.split() if not arch.startswith("!")]
         elif value:
@@ -95,6 +95,11 @@ def _entry(file: ImportedFile, paragraph: Paragraph, site: str, category: str) -
         ),
         comments=paragraph.comments,
     )
+
+
+def _category(tree: str, category: str) -> str:
+    """Return the category of a content: `grml-http` in a list for the category `grml` is that category itself."""
+    return category if tree == category.lower() else f"{category}{_TREES.get(tree, f'-{tree}')}"
 
 
 def _sponsor(text: str) -> tuple[str, str]:
