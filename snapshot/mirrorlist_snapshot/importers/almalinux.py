@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.importers.about import about
 from mirrorlist_snapshot.importers.entries import Content, Entry, Tables, not_taken
+from mirrorlist_snapshot.importers.naming import is_name
 from mirrorlist_snapshot.importers.places import as_continent
 from mirrorlist_snapshot.importers.records import Record, as_list, as_table, as_text, parsed
 from mirrorlist_snapshot.report.text import plural
@@ -70,7 +71,7 @@ def read(files: Sequence[ImportedFile], options: ImportOptions) -> Findings:
 def _entry(file: ImportedFile, record: Record, options: ImportOptions) -> Entry:
     contents = {options.category: Content(_addresses(record.get("address")))}
     for module, addresses in as_table(record.get("address_optional")).items():
-        if name := _name(f"{options.category}-{module}"):
+        if is_name(name := f"{options.category}-{module}"):
             contents[name] = Content(_addresses(addresses))
     nets = _subnets(record)
     settings: dict[str, object] = {
@@ -103,7 +104,7 @@ def _addresses(value: object) -> list[str]:
 def _subnets(record: Record) -> list[str]:
     """Return the networks of a mirror; a text is the address of a list of them, which is not fetched."""
     subnets = record.get("subnets")
-    return [as_text(net) for net in as_list(subnets)] if isinstance(subnets, list) else []
+    return [] if isinstance(subnets, str) else [as_text(net) for net in as_list(subnets)]
 
 
 def _lost(file: ImportedFile, record: Record, lines: Lines) -> Iterator[NotTaken]:
@@ -143,12 +144,12 @@ def _repositories(
             category = f"{options.category}-{modules[version]}" if version in modules else options.category
             if version in full:
                 continue
-            if not _name(f"{name}-{version}") or not _name(category) or not _is_path(f"{version}/{path}"):
+            if not is_name(f"{name}-{version}") or not is_name(category) or not _is_path(f"{version}/{path}"):
                 yield not_taken(file, None, "repos", f"the repository {name!r} with the path {path!r}")
                 continue
             found[f"{name}-{version}"] = {"category": category, "path": f"{version}/{path}"}
         for short, version in full.items():
-            if f"{name}-{version}" in found and _name(f"{name}-{short}") and short != version:
+            if f"{name}-{version}" in found and is_name(f"{name}-{short}") and short != version:
                 found[f"{name}-{short}"] = {"alias": f"{name}-{version}"}
     if vault:
         where = config.text("vault_mirror") or "the vault"
@@ -157,14 +158,6 @@ def _repositories(
     if old := as_list(config.get("vault_versions")):
         reason = f"{plural(len(old), 'version')} that no mirror has, such as {as_text(old[0])}"
         yield not_taken(file, None, "vault_versions", reason)
-
-
-def _name(text: str) -> str:
-    """Return a name if a category or repository can have it, else nothing."""
-    try:
-        return rules.name(text)
-    except rules.RuleError:
-        return ""
 
 
 def _is_path(text: str) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mirrorlist_snapshot.importers.records import Record
 
 USUAL_NAMES: Final[dict[str, tuple[str, ...]]] = {
-    "url": ("url", "urls", "baseurl", "mirrorurl", "address", "link", "href", "mirror", "httpurl"),
+    "url": ("url", "urls", "baseurl", "mirrorurl", "address", "link", "href", "httpurl"),
     "https": ("https", "httpsurl", "httpsmirrorlink"),
     "http": ("http", "httpmirrorlink"),
     "ftp": ("ftp", "ftpurl", "ftpmirrorlink"),
@@ -29,6 +29,7 @@ USUAL_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "protocols": ("protocols",),
     "name": ("hostname", "fqdn", "id", "identifier"),
     "country": ("countrycode", "country", "cc", "ccode", "iso", "countryiso", "location", "geo"),
+    "worldwide": ("worldwide",),
     "continent": ("continent", "continentcode", "region"),
     "also_countries": ("alsocountries", "othercountries"),
     "allowed_countries": ("allowedcountries", "onlycountries"),
@@ -39,6 +40,7 @@ USUAL_NAMES: Final[dict[str, tuple[str, ...]]] = {
     "private": ("private",),
     "fallback": ("fallback",),
     "active": ("active", "enabled"),
+    "category": ("category",),
     "arches": ("arches", "architectures", "arch"),
     "sponsor": (
         "sponsor",
@@ -76,10 +78,13 @@ def guess(records: Sequence[Record], named: dict[str, str]) -> dict[str, str]:
             column = plain.get(name)
             if key not in found and column is not None and column not in found.values():
                 found[key] = column
-    if (column := plain.get("name")) is not None and column not in found.values():
-        # A column of this name has names of mirrors, or those of who runs them.
-        one_word = all(len(record.text(column).split()) == 1 for record in records)
-        found.setdefault("name" if one_word and "name" not in found else "sponsor", column)
+    for word in ("mirror", "name"):
+        # A column of this name has names of mirrors, their URLs, or the names of who runs them.
+        if (column := plain.get(word)) is not None and column not in found.values():
+            texts = [record.text(column) for record in records]
+            one_word = all(len(text.split()) == 1 for text in texts)
+            key = "url" if all("://" in text for text in texts) else "name" if one_word else "sponsor"
+            found.setdefault(key, column)
     if columns and all(column.isdigit() for column in columns):
         for column in columns:
             cells = [text for record in records if (text := record.text(column))]
@@ -117,8 +122,8 @@ def entry_of(
         file=file.name,
         line=record.line,
         name=take.text("name") if "name" in columns else record.name,
-        contents={options.category: Content(take.urls(), take.words("arches"))},
-        places=[take.text("country") or as_continent(take.text("continent")), *take.words("also_countries")],
+        contents={take.text("category") or options.category: Content(take.urls(), take.words("arches"))},
+        places=[take.place(), *take.words("also_countries")],
         settings=settings,
         about=about(
             sponsor={"name": take.text("sponsor"), "url": take.text("sponsor_url"), "logo": take.text("sponsor_logo")},
@@ -165,6 +170,12 @@ class _Taker:
         for key in PROTOCOL_KEYS:
             found += [url if "://" in url or "::" in url else f"{key}://{url}" for url in self._urls_in(key)]
         return list(dict.fromkeys(found))
+
+    def place(self) -> str:
+        """Return where the mirror is: the whole world if it says so, its country, else its continent."""
+        if self.switch("worldwide"):
+            return "worldwide"
+        return self.text("country") or as_continent(self.text("continent"))
 
     def _urls_in(self, key: str) -> list[str]:
         """Return the items of a list; of a text, what blanks divide, if that is several URLs."""

@@ -154,7 +154,7 @@ class Gathering:
         taken = False
         for number, urls in enumerate(_split(usable)):
             # A second URL of the same protocol is a second mirror: a list names more hosts as more mirrors.
-            known = None if entry.name else self._same(urls, values.place)
+            known = self._called(entry, urls, values.place) if entry.name else self._same(urls, values.place)
             if known is None:
                 name = self._name(entry.name if number == 0 else "", urls)
                 self._keep(name, _mirror_of(entry, values, urls, table))
@@ -167,6 +167,12 @@ class Gathering:
         self._mirrors[name] = mirror
         for host in {host_of(url) for found in mirror.urls.values() for url in found.values()}:
             self._by_host.setdefault(host, []).append(mirror)
+
+    def _called(self, entry: Entry, urls: Urls, place: Place) -> _Mirror | None:
+        """Return the mirror of an entry's own name: a table may have a row for each category of a mirror."""
+        known = self._mirrors.get(mirror_name(entry.name))
+        other = known is None or known.urls.keys() & urls.keys() or (known.file, known.place) != (entry.file, place)
+        return None if other else known
 
     def _same(self, urls: Urls, place: Place) -> _Mirror | None:
         """Return the mirror that these URLs belong to: on the same host, with the same path."""
@@ -196,6 +202,8 @@ def _merge(known: _Mirror, urls: Urls, entry: Entry, values: Values) -> bool:
         mine = known.urls.setdefault(category, {})
         news |= not found.keys() <= mine.keys()
         known.urls[category] = {**found, **mine}
+        if not mine:
+            known.details[category] = values.details(entry.contents[category])
     country = values.place.country
     also = cast("list[str]", known.table.get("also_countries", []))
     if country and country not in {known.place.country, *also}:
@@ -221,7 +229,7 @@ def _split(urls: dict[str, list[str]]) -> list[Urls]:
             protocol = url.partition(":")[0]
             part = next((one for one in parts if protocol not in one.get(category, {})), None)
             if part is None:
-                part = {}
+                part = Urls()
                 parts.append(part)
             part.setdefault(category, {})[protocol] = url
     return parts

@@ -21,7 +21,7 @@ from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.importers.about import about
 from mirrorlist_snapshot.importers.entries import Content, Entry, ImportedFile, not_taken
 from mirrorlist_snapshot.importers.one_tree import one_tree
-from mirrorlist_snapshot.importers.records import Record, parsed
+from mirrorlist_snapshot.importers.records import Record, as_table, parsed
 from mirrorlist_snapshot.model import DEFAULT_BANDWIDTH
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _records(file: ImportedFile) -> Iterator[tuple[Record, str]]:
         line = text.count("\n", 0, start)
         # Line breaks keep the numbers of the lines of what follows.
         data = parsed(ImportedFile(file.name, ("\n" * line + part).encode())).data
-        yield Record(line + 1, data if isinstance(data, dict) else {}), " ".join("".join(remark).split())
+        yield Record(line + 1, as_table(data)), " ".join("".join(remark).split())
 
 
 def _entry(file: ImportedFile, record: Record, remark: str, options: ImportOptions) -> Entry:

@@ -31,3 +31,12 @@ def mirror_name(text: str) -> str:
     """Return a text as a mirror's name: what no name may have becomes `-`; empty if nothing is left."""
     name = re.sub(r"[^!-~]+", "-", text.strip())[: rules.MAX_NAME - 8].strip("-")
     return name if re.search(r"[A-Za-z0-9]", name) else ""
+
+
+def is_name(text: str) -> bool:
+    """Whether a category or a repository can have the name."""
+    try:
+        rules.name(text)
+    except rules.RuleError:
+        return False
+    return True

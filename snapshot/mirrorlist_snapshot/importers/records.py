@@ -38,9 +38,7 @@ class Record:
             return self.data[key]
         inner: object = self.data
         for part in key.split("."):
-            if not isinstance(inner, dict):
-                return None
-            inner = cast("dict[str, object]", inner).get(part)
+            inner = as_table(inner).get(part)
         return inner
 
     def text(self, key: str) -> str:
@@ -90,9 +88,8 @@ def structured(file: ImportedFile) -> list[Record]:
     document = parsed(file)
     lines = document.locate()
     found = _tables(document.data, (), lines)
-    if found is None and isinstance(document.data, dict):
-        for key, inner in cast("dict[str, object]", document.data).items():
-            found = found or _tables(inner, (key,), lines)
+    for key, inner in as_table(document.data).items() if found is None else ():
+        found = found or _tables(inner, (key,), lines)
     if found is None:
         refuse(file, "has no list of mirrors in it: a list of tables, or a table of tables")
     return found

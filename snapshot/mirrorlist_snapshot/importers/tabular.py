@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.importers import columns
 from mirrorlist_snapshot.importers.entries import Content, Entry, not_taken, refuse
+from mirrorlist_snapshot.importers.naming import is_name
 from mirrorlist_snapshot.importers.one_tree import one_tree
 from mirrorlist_snapshot.importers.places import place_named
 from mirrorlist_snapshot.importers.records import rows, structured
@@ -32,19 +33,22 @@ _ARCH_STATE: Final = (
 
 def read_csv(files: Sequence[ImportedFile], options: ImportOptions) -> Findings:
     """Yield the mirrors of a CSV file: a comma, semicolon, tab or bar between columns, with or without a heading."""
+    categories: dict[str, None] = {}
     for file in files:
-        yield from _mapped(file, list(rows(file)), options)
-    yield one_tree(files, options)
+        yield from _mapped(file, list(rows(file)), options, categories)
+    yield one_tree(files, options, categories)
 
 
 def read_structured(files: Sequence[ImportedFile], options: ImportOptions) -> Findings:
     """Yield the mirrors of a JSON or YAML file: a list of tables, or a table of tables."""
+    categories: dict[str, None] = {}
     for file in files:
-        yield from _mapped(file, structured(file), options)
-    yield one_tree(files, options)
+        yield from _mapped(file, structured(file), options, categories)
+    yield one_tree(files, options, categories)
 
 
-def _mapped(file: ImportedFile, records: list[Record], options: ImportOptions) -> Findings:
+def _mapped(file: ImportedFile, records: list[Record], options: ImportOptions, categories: dict[str, None]) -> Findings:
+    """Yield the mirrors of a file; add the categories that it names to `categories`."""
     known = {key for record in records for key in record.data}
     for key, column in options.columns.items():
         if column not in known and all(record.get(column) is None for record in records):
@@ -59,6 +63,12 @@ def _mapped(file: ImportedFile, records: list[Record], options: ImportOptions) -
         refuse(file, f"no column has URLs; name it: --column url=COLUMN, one of {', '.join(sorted(known))}")
     for record in records:
         entry, lost = columns.entry_of(file, record, found, options)
+        for name in list(entry.contents):
+            if is_name(name):
+                categories[name] = None
+            else:
+                yield not_taken(file, record.line, entry.name, f"the category {name!r}: no category can have the name")
+                del entry.contents[name]
         yield entry
         yield from lost
 

@@ -9,6 +9,7 @@ from mirrorlist_snapshot.importers.about import checked_about
 from mirrorlist_snapshot.importers.bandwidths import megabits
 from mirrorlist_snapshot.importers.naming import with_protocol
 from mirrorlist_snapshot.importers.places import Place, place_named
+from mirrorlist_snapshot.importers.records import as_table
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE
 from mirrorlist_snapshot.source import rules
 
@@ -124,9 +125,10 @@ class Values:
     def _listed(self, key: str, items: Sequence[object]) -> list[object]:
         found: list[object] = []
         for item in items:
-            table = cast("dict[str, object]", item) if isinstance(item, dict) else {}
+            table = as_table(item)
+            text = str(table["prefix"]) if "prefix" in table else str(item)
             try:
-                checked = _LISTS[key](str(table.get("prefix", item)).strip())
+                checked = _LISTS[key](text.strip())
             except rules.RuleError as error:
                 self.say(str(error))
                 continue
