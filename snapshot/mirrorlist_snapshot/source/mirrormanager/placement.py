@@ -8,7 +8,9 @@ so that no directory offers it to more clients than the cache does.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -69,15 +71,16 @@ def apply_rule(skips: SkippedRows, table: str, reason: str, rule: Callable[[V], 
         return None
 
 
-def place_directories(cache: Cache, skips: SkippedRows) -> Placement:
+def place_directories(cached: Cache, skips: SkippedRows) -> Placement:
     """Assign every directory of a cache to a category."""
     bases: dict[int, str] = {}
-    for number, url in cache.urls.items():
+    for number, url in cached.urls.items():
         if (base := apply_rule(skips, "HCUrlCache", "no base URL that clients could use", rules.url, url)) is not None:
             bases[number] = base
-    names = _names(cache, bases, skips)
-    placing = _DirectoryPlacer(bases, names)
-    for directory, row in cache.directories.items():
+    roles = _Roles(bases)
+    names = _names(cached, bases, roles, skips)
+    placing = _DirectoryPlacer(roles, names)
+    for directory, row in cached.directories.items():
         path = apply_rule(skips, "MirrorListCache", "no path", rules.path, directory)
         below = None if path is None else apply_rule(skips, "MirrorListCache", "no path", rules.path, row.subpath)
         if path is None or below is None:
@@ -90,10 +93,10 @@ def place_directories(cache: Cache, skips: SkippedRows) -> Placement:
 
 
 class _DirectoryPlacer:
-    def __init__(self, bases: dict[int, str], names: dict[HostRole, str]) -> None:
+    def __init__(self, roles: _Roles, names: dict[HostRole, str]) -> None:
         self.categories: list[PlacedCategory] = []
         self.places: dict[str, tuple[str, str]] = {}
-        self._bases = bases
+        self._roles = roles
         self._names = names
         self._by_top: dict[str, list[PlacedCategory]] = {}
         self._chosen: dict[tuple[str, HostSet], PlacedCategory] = {}
@@ -109,7 +112,7 @@ class _DirectoryPlacer:
             category = self._chosen[top, hosts] = self._choose(top, hosts)
         carriers = self._carriers.get(hosts)
         if carriers is None:
-            carriers = frozenset(self._names[role] for role in roles_of(hosts, self._bases))
+            carriers = frozenset(self._names[role] for role in self._roles.of(hosts))
             self._carriers[hosts] = carriers
         category.directories[below] = carriers
         self.places[path] = category.name, below
@@ -127,33 +130,45 @@ class _DirectoryPlacer:
             same.append(category)
             self.categories.append(category)
         category.urls.update(hosts.urls)
-        category.roles.update(roles_of(hosts, self._bases))
+        category.roles.update(self._roles.of(hosts))
         return category
 
 
-def roles_of(hosts: HostSet, bases: dict[int, str]) -> list[HostRole]:
-    """Return the mirrors of those hosts that have a URL."""
-    return [
-        HostRole(host, host in hosts.private)
-        for host, urls in hosts.urls.items()
-        if any(number in bases for number in urls)
-    ]
+class _Roles:
+    """The mirrors of sets of hosts: those hosts that have a URL. Equal ones, of two million, are one object."""
+
+    def __init__(self, bases: dict[int, str]) -> None:
+        self._found: dict[HostSet, list[HostRole]] = {}
+        self._role = cache(HostRole)
+        self._usable = cache(lambda urls: any(number in bases for number in urls))
+
+    def of(self, hosts: HostSet) -> list[HostRole]:
+        """Return the mirrors of a set."""
+        found = self._found.get(hosts)
+        if found is None:
+            role, usable, private = self._role, self._usable, hosts.private
+            found = [role(host, host in private) for host, urls in hosts.urls.items() if usable(urls)]
+            self._found[hosts] = found
+        return found
 
 
-def _names(cache: Cache, bases: dict[int, str], skips: SkippedRows) -> dict[HostRole, str]:
+def _names(cached: Cache, bases: dict[int, str], roles: _Roles, skips: SkippedRows) -> dict[HostRole, str]:
     """Return the name of every mirror: the host in its oldest URL (of the lowest number), and the host's number."""
+    every: set[HostRole] = set()
+    rows: Counter[tuple[int, tuple[int, ...]]] = Counter()
+    for hosts in cached.host_sets():
+        every.update(roles.of(hosts))
+        rows.update(iter(hosts.urls.items()))
     oldest: dict[int, int] = {}
-    roles: set[HostRole] = set()
-    for hosts in cache.host_sets():
-        for host, urls in hosts.urls.items():
-            usable = [number for number in urls if number in bases]
-            if usable:
-                oldest[host] = min(oldest.get(host, usable[0]), *usable)
-            elif not any(number in cache.urls for number in urls):
+    for (host, urls), count in rows.items():
+        usable = [number for number in urls if number in bases]
+        if usable:
+            oldest[host] = min(oldest.get(host, usable[0]), *usable)
+        elif not any(number in cached.urls for number in urls):
+            for _ in range(count):
                 skips.add("MirrorListCache.ByHostId", "the host has no URL in HCUrlCache", str(host))
-        roles.update(roles_of(hosts, bases))
     return {
         role: f"{urlsplit(bases[oldest[role.host]]).netloc}#{role.host}"
-        + (_PRIVATE_MARK if role.private and HostRole(role.host, private=False) in roles else "")
-        for role in roles
+        + (_PRIVATE_MARK if role.private and HostRole(role.host, private=False) in every else "")
+        for role in every
     }
