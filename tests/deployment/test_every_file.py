@@ -18,6 +18,9 @@ TESTED = {
     "nginx/mirrorlistd.conf": "tests/support/deployment/proxies.py",
     "prometheus/alerts.yml": "tests/deployment/test_monitoring.py",
     "prometheus/prometheus.yml": "tests/deployment/test_monitoring.py",
+    "systemd/mirrorlist-admin.service": "tests/deployment/test_systemd_admin.py",
+    "systemd/mirrorlist-admin.sysusers.conf": "tests/deployment/test_systemd_admin.py",
+    "systemd/mirrorlist-probe.service": "tests/deployment/test_systemd_admin.py",
     "systemd/mirrorlistd.service": "tests/deployment/test_systemd.py",
     "systemd/mirrorlistd.socket": "tests/deployment/test_systemd.py",
 }
