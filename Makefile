@@ -78,7 +78,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --n
 lock: $(STAMPS)/dev ## renew requirements*.txt from pyproject.toml
 	$(LOCK) pyproject.toml --group build -o requirements.txt
 	$(LOCK) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
-	$(LOCK) pyproject.toml --group build --extra pull -c requirements-dev.txt -o deploy/container/requirements.txt
+	$(LOCK) pyproject.toml --group build --extra pull --extra admin -c requirements-dev.txt -o deploy/container/requirements.txt
 
 clean: ## remove what all of the above made
 	rm -rf $(VENV) $(VENV)-run build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -12,6 +12,7 @@ TESTED = {
     "container/requirements.txt": "tests/deployment/test_container.py",
     "grafana/mirrorlistd.json": "tests/deployment/test_monitoring.py",
     "haproxy/haproxy.cfg": "tests/support/deployment/proxies.py",
+    "kubernetes/mirrorlist-probe.yaml": "tests/deployment/test_kubernetes_probe.py",
     "kubernetes/mirrorlistd.yaml": "tests/support/deployment/manifests.py",
     "logrotate": "tests/deployment/test_systemd.py",
     "mirrorlistd.toml": "tests/deployment/test_systemd.py",

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 import socket
 import subprocess
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
@@ -21,6 +17,7 @@ from mirrorlist_snapshot import format as snapshot_format
 from support.deployment.manager import booted
 from support.paths import ROOT
 from support.processes import SECONDS, eventually
+from support.web_folder import repository, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,11 +29,6 @@ pytestmark = [pytest.mark.process, pytest.mark.root]
 UNITS = ROOT / "deploy/systemd"
 PROBE, SERVE = "mirrorlist-probe.service", "mirrorlist-admin.service"
 STATE = "/var/lib/mirrorlist-admin"
-REPOMD = """\
-<repomd xmlns="http://linux.duke.edu/metadata/repo"><revision>1790000000</revision><data type="primary">
-<checksum type="sha256">{0}</checksum><location href="repodata/p.xml"/><timestamp>1790000000</timestamp><size>5</size>
-</data></repomd>
-"""
 SOURCE = """\
 [categories.c]
 master = "/srv/master"
@@ -44,24 +36,6 @@ master = "/srv/master"
 category = "c"
 path = "9"
 """ + "".join(f'[mirrors.{name}]\ncountry = "DE"\ncategories.c = "http://127.0.0.1:{{{name}}}/"\n' for name in "ab")
-
-
-@contextlib.contextmanager
-def mirror(folder: Path, port: int = 0) -> Iterator[int]:
-    """A web server for a tree; gives its port."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the library's name
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join(SECONDS)
 
 
 @pytest.fixture(scope="module", name="port")
@@ -76,8 +50,7 @@ def _port() -> int:
 def _tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the master and both mirrors have."""
     tree = tmp_path_factory.mktemp("tree")
-    (tree / "9/repodata").mkdir(parents=True)
-    (tree / "9/repodata/repomd.xml").write_text(REPOMD.format("a" * 64))
+    repository(tree / "9")
     return tree
 
 
@@ -135,8 +108,8 @@ def test_units_are_verified_and_as_secure_as_stated(manager: Manager, unit: str)
 def test_it_probes_and_publishes_and_goes_on_after_a_kill(manager: Manager, tree: Path, port: int) -> None:
     """A snapshot with both mirrors; one stops and is down in the status file; a killed prober goes on; pages show."""
     published, status = manager.root / "srv/mirrorlistd/mirrors.mls", manager.root / STATE.lstrip("/") / "status.toml"
-    with mirror(tree) as a:
-        with mirror(tree) as b:
+    with served(tree) as a:
+        with served(tree) as b:
             source = manager.root / "etc/mirrorlist-admin/sources/mirrors.toml"
             source.write_text(SOURCE.format(a=a, b=b))
             manager.run("systemctl", "start", PROBE, SERVE)
@@ -147,7 +120,7 @@ def test_it_probes_and_publishes_and_goes_on_after_a_kill(manager: Manager, tree
         eventually(lambda: "[b]" in status.read_text(), "mirror b is down in the status file")
         manager.run("systemctl", "kill", "--signal=KILL", PROBE)
         eventually(lambda: manager.show(PROBE, "NRestarts") == "1", "it is started again")
-        with mirror(tree, b):
+        with served(tree, b):
             eventually(lambda: "[b]\nstatus" not in status.read_text(), "mirror b is back")
         page = urlopen(f"http://127.0.0.1:{port}/mirrors?format=json", timeout=SECONDS).read().decode()
         assert '"a"' in page
