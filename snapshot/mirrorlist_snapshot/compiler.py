@@ -147,12 +147,14 @@ def _repository(record: RepositoryRecord, category_numbers: Mapping[str, int]) -
 def _aliases(aliases: Mapping[str, str]) -> dict[str, str]:
     """Return alias -> repository, with aliases of aliases resolved; records have no loops."""
     followed: dict[str, str] = {}
-    for alias in sorted(aliases):
-        target = aliases[alias]
-        while target in aliases:
+    for alias in aliases:
+        chain: list[str] = []
+        target = alias
+        while target in aliases and target not in followed:
+            chain.append(target)
             target = aliases[target]
-        followed[alias] = target
-    return followed
+        followed |= dict.fromkeys(chain, followed.get(target, target))
+    return dict(sorted(followed.items()))
 
 
 def _overrides(overrides: Overrides) -> Overrides:

@@ -155,4 +155,13 @@ class NetworkRecords:
 
 
 def _below_any(directory: str, prefixes: tuple[str, ...]) -> bool:
-    return any(directory == prefix or directory.startswith(f"{prefix}/") for prefix in prefixes)
+    return bool(prefixes) and not with_ancestors(directory).isdisjoint(prefixes)
+
+
+def with_ancestors(path: str) -> set[str]:
+    """Return a path and all directories that it is in, but the top."""
+    found: set[str] = set()
+    while path:
+        found.add(path)
+        path = path.rpartition("/")[0]
+    return found

@@ -12,7 +12,8 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from mirrorlist_snapshot.errors import SnapshotError
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 T = TypeVar("T")
+
+MAX_NESTED: Final = 8_000_000
+"""Netblocks, each counted with those around it. A snapshot holds a million matches of distinct chains."""
 
 _COUNT: Final = struct.Struct("<I")
 MAX_HEAP: Final = (1 << 31) - 1
@@ -249,24 +253,27 @@ class NetTable:
                 raise SnapshotError("ascending netblock ranges", found)
 
 
-def flatten(netblocks: Iterable[tuple[int, int, T]], bits: int) -> list[tuple[int, tuple[tuple[int, T], ...]]]:
+def flatten(
+    netblocks: Iterable[tuple[int, int, T]], bits: int, most: int = MAX_NESTED
+) -> list[tuple[int, tuple[tuple[int, T], ...]]]:
     """Return nested netblocks as disjoint ranges, each with every netblock that holds it, longest prefix first.
 
     `netblocks` are (network address, prefix length, payload); `bits` is 32 or 128. The result's items are
-    (first address of the range, ((prefix length, payload), ...)); equal prefixes keep their input order.
+    (first address of the range, ((prefix length, payload), ...)); equal prefixes keep their input order. Raise
+    SnapshotError if the netblocks, each with those around it, are more than `most`: a hundred equal prefixes around a
+    hundred thousand others would take gigabytes.
     """
     ordered = sorted(netblocks, key=lambda item: item[:2])
-    chains: list[tuple[int, tuple[tuple[int, T], ...]]] = []
-    # (first address past the block, prefix length, payload), outermost first
-    open_blocks: list[tuple[int, int, T]] = []
+    ranges: list[tuple[int, tuple[tuple[int, T], ...]]] = []
+    # (first address past the block, it and the blocks around it), outermost first
+    open_blocks: list[tuple[int, tuple[tuple[int, T], ...]]] = []
+    nested = 0
 
-    def emit(start: int) -> None:
-        # Longest prefix first; the sort is stable, so equal prefixes stay in input order.
-        chain = tuple(sorted(((length, load) for _, length, load in open_blocks), key=lambda pair: -pair[0]))
-        if chains and chains[-1][0] == start:
-            chains.pop()
-        if (chains[-1][1] if chains else ()) != chain:
-            chains.append((start, chain))
+    def emit(start: int, chain: tuple[tuple[int, T], ...]) -> None:
+        if ranges and ranges[-1][0] == start:
+            ranges.pop()
+        if (ranges[-1][1] if ranges else ()) != chain:
+            ranges.append((start, chain))
 
     def close(until: int) -> None:
         while open_blocks and open_blocks[-1][0] <= until:
@@ -274,11 +281,16 @@ def flatten(netblocks: Iterable[tuple[int, int, T]], bits: int) -> list[tuple[in
             while open_blocks and open_blocks[-1][0] == end:
                 open_blocks.pop()
             if end < 1 << bits:
-                emit(end)
+                emit(end, open_blocks[-1][1] if open_blocks else ())
 
-    for network, length, payload in ordered:
+    for (network, length), equal in groupby(ordered, key=itemgetter(0, 1)):
         close(network)
-        open_blocks.append((network + (1 << (bits - length)), length, payload))
-        emit(network)
+        chain = tuple((length, payload) for _, _, payload in equal) + (open_blocks[-1][1] if open_blocks else ())
+        nested += len(chain)
+        if nested > most:
+            fix = "give fewer mirrors a netblock around many others"
+            raise SnapshotError(f"at most {most} netblocks, each counted with those around it", "more", fix)
+        open_blocks.append((network + (1 << (bits - length)), chain))
+        emit(network, chain)
     close(1 << bits)
-    return chains
+    return ranges

@@ -251,18 +251,22 @@ def _details(file: CategoryFile) -> FileDetails:
 
 def nobody_carries(merged: MergedSources, records: NetworkRecords) -> Iterator[Complaint]:
     """Warn about repositories that would answer 404 to everyone."""
-    contents = [(mirror.name, content) for mirror in records.mirrors if mirror.active for content in mirror.contents]
+    rules_of: dict[str, dict[tuple[object, ...], tuple[ContentRecord, set[str]]]] = {}
+    """Category -> what decides whether a mirror carries a directory -> one such content, and the mirrors' names."""
+    for mirror in records.mirrors:
+        for content in mirror.contents if mirror.active else ():
+            key = (content.include, content.exclude, content.arches)
+            rules_of.setdefault(content.category, {}).setdefault(key, (content, set()))[1].add(mirror.name)
     for repository in records.repositories:
         entry = merged.repositories[repository.name]
         for place in repository.directories if not repository.disabled else ():
             directories = records.directories.get(place.category)
             carriers = directories.get(place.path, frozenset[str]()) if directories is not None else None
             if not any(
-                content.category == place.category
-                and (carriers is None or name in carriers)
+                (carriers is None or not carriers.isdisjoint(names))
                 and content.allows(place.path)
                 and (content.arches is None or place.arch in {"", *content.arches})
-                for name, content in contents
+                for content, names in rules_of.get(place.category, {}).values()
             ):
                 where = ("arches", place.arch) if place.arch else ()
                 unlisted = directories is not None and place.path not in directories

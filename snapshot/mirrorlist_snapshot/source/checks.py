@@ -7,18 +7,19 @@ Values that are missing from a flawed record give no complaint, because the remo
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.duration import in_units
 from mirrorlist_snapshot.model import MAX_CATEGORIES, MAX_MIRRORS
-from mirrorlist_snapshot.records import DEFAULT_FRESH, DEFAULT_MAX_LAG
+from mirrorlist_snapshot.records import DEFAULT_FRESH, DEFAULT_MAX_LAG, with_ancestors
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.schema import FileNetblockTable
 from mirrorlist_snapshot.source.validation import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.source.merging import MergedSources, SourceRecord
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 
 _WIDE: Final = {4: 8, 6: 16}
 """Prefix lengths below which a netblock is wider than any single network."""
-_Owners = dict[int, dict[IPv4Network | IPv6Network, list[str]]]
-"""Prefix length -> netblock -> the mirrors for which it is exclusive."""
+_LONGEST_LOOP: Final = 12
+"""Names of a loop of aliases that a complaint shows."""
+_Owners = dict[int, dict[IPv4Network | IPv6Network, dict[str, dict[str, int]]]]
+"""Prefix length -> netblock -> category -> the mirrors for which it is exclusive, with their positions."""
 
 
 def check(merged: MergedSources) -> Iterator[Complaint]:
@@ -56,6 +59,7 @@ def check(merged: MergedSources) -> Iterator[Complaint]:
         yield from _check_alias(name, repository, merged)
         yield from _check_repository(repository, merged, partial)
     yield from _check_arches(merged)
+    yield from _check_loops(merged)
     yield from _check_overrides(merged)
 
 
@@ -171,13 +175,15 @@ def _check_exclusive(merged: MergedSources) -> Iterator[Complaint]:
     """Warn about netblocks whose clients get only the mirrors of an exclusive netblock around them."""
     serving = {name: entry for name, entry in merged.mirrors.items() if entry.value.active and not entry.value.fallback}
     owners: _Owners = {}
-    for name, entry in serving.items():
+    for number, (name, entry) in enumerate(serving.items()):
         for network in (ip_network(netblock.prefix) for netblock in entry.value.netblocks if netblock.exclusive):
-            owners.setdefault(network.prefixlen, {}).setdefault(network, []).append(name)
+            found = owners.setdefault(network.prefixlen, {}).setdefault(network, {})
+            for category in entry.value.categories:
+                found.setdefault(category, {})[name] = number
     for name, entry in serving.items() if owners else ():
         for position, netblock in enumerate(() if entry.flawed else entry.value.netblocks):
-            if not netblock.exclusive and (found := _kept(netblock.prefix, name, owners, serving)):
-                prefix, other = found
+            if not netblock.exclusive and (kept := _kept(netblock.prefix, name, entry.value.categories, owners)):
+                prefix, other = kept
                 yield entry.warning(
                     f"clients in {prefix} get only {rules.shown(other)}, whose netblock is exclusive, and will not be"
                     " offered this mirror; make this one exclusive, too, or that one not",
@@ -185,23 +191,22 @@ def _check_exclusive(merged: MergedSources) -> Iterator[Complaint]:
                 )
 
 
-def _kept(
-    prefix: str, name: str, owners: _Owners, serving: Mapping[str, SourceRecord[MirrorTable]]
-) -> tuple[str, str] | None:
+def _kept(prefix: str, name: str, categories: Iterable[str], owners: _Owners) -> tuple[str, str] | None:
     """Return the exclusive netblock that decides for a mirror's netblock, and its mirror; None if the mirror owns it.
 
     It is the longest exclusive netblock around it, of mirrors with a category in common. None also if there is none.
     """
     network = ip_network(prefix)
-    categories = serving[name].value.categories.keys()
     for length in sorted(owners, reverse=True):
         if length <= network.prefixlen:
             around = network.supernet(new_prefix=length)
-            rivals = [
-                one for one in owners[length].get(around, ()) if categories & serving[one].value.categories.keys()
-            ]
+            by_category = owners[length].get(around, {})
+            rivals = [by_category[category] for category in categories if category in by_category]
             if rivals:
-                return None if name in rivals else (str(around), rivals[0])
+                if any(name in names for names in rivals):
+                    return None
+                first = min((next(iter(names.items())) for names in rivals), key=itemgetter(1))
+                return str(around), first[0]
     return None
 
 
@@ -219,7 +224,8 @@ def _check_content(
             *where,
             "directories",
         )
-    if content.include and all(_is_below(prefix, content.exclude) for prefix in content.include):
+    excluded = set(content.exclude)
+    if content.include and not any(with_ancestors(prefix).isdisjoint(excluded) for prefix in content.include):
         yield entry.warning("excludes everything that it includes", *where, "exclude")
 
 
@@ -245,17 +251,25 @@ def _check_alias(name: str, entry: SourceRecord[RepositoryTable], merged: Merged
     if ("repositories", repository.alias) not in merged.named:
         others = [other for other in merged.repositories if other != name]
         yield entry.error(_unknown("repository", repository.alias, others), "alias")
-        return
-    chain = [name]
-    following = repository
-    while following.alias is not None and following.alias not in chain:
-        chain.append(following.alias)
-        if (after := merged.repositories.get(following.alias)) is None:
-            return
-        following = after.value
-    # Each loop is reported once, at the first of its names, and not at aliases that only lead into it.
-    if following.alias == name == min(chain):
-        yield entry.error(f"the aliases form a loop: {' -> '.join([*chain, name])}", "alias")
+
+
+def _check_loops(merged: MergedSources) -> Iterator[Complaint]:
+    """Complain of each loop of aliases once, at the first of its names; each alias is followed once."""
+    followed: set[str] = set()
+    for name in merged.repositories:
+        chain: dict[str, int] = {}
+        here: str | None = name
+        while here is not None and here in merged.repositories and here not in followed:
+            followed.add(here)
+            chain[here] = len(chain)
+            here = merged.repositories[here].value.alias
+        if here is not None and here in chain:
+            loop = list(chain)[chain[here] :]
+            start = loop.index(min(loop))
+            names = [*loop[start:], *loop[:start], loop[start]]
+            shown = names if len(names) <= _LONGEST_LOOP else [*names[: _LONGEST_LOOP - 1], "...", names[-1]]
+            message = f"the aliases form a loop: {' -> '.join(shown)}"
+            yield merged.repositories[names[0]].error(message, "alias")
 
 
 def _check_arches(merged: MergedSources) -> Iterator[Complaint]:
@@ -375,7 +389,3 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def _is_wide(prefix: str) -> bool:
     network = ip_network(prefix)
     return network.prefixlen < _WIDE[network.version]
-
-
-def _is_below(path: str, prefixes: list[str]) -> bool:
-    return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
