@@ -4,6 +4,9 @@ A source that was read half, a crawler that found everything out of date, or a f
 valid snapshot that serves almost nothing. So the names that clients could get before are compared with those that they
 can get now. A mirror counts if it is active and carries something. A repository counts if its name or an alias is
 answered. A directory counts if such a mirror carries it, directly or by an ancestor's rule.
+
+A mirror that the new snapshot still has, and of which it says that it was seen down or out of date, is not lost: the
+prober's brake bounds how many those are in a run. So a loss is always one of the sources.
 """
 
 from __future__ import annotations
@@ -32,11 +35,20 @@ def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
 
     The time taken is proportional to the number of directories, and less if both snapshots have the same ones.
     """
+    left_out = _left_out(new)
     before, now = _offered(old), _offered(new)
+    mirrors = _mirrors(old, before)
+    # Only what the other mirrors carried can be lost.
+    others = _offered(old, left_out) if left_out else before
+    gone = [
+        f"{old.categories[category].name}:/{path.decode('utf-8', 'replace')}"
+        for category, path in _missing(old, others, new, now)
+    ]
+    directories = sum(count for number, count in _uses(old).items() if before[number])
     return (
-        _loss_between("mirrors", _mirrors(old, before), _mirrors(new, now)),
+        _loss_of_names("mirrors", len(mirrors), list(mirrors - _mirrors(new, now) - left_out)),
         _loss_between("repositories", _repositories(old), _repositories(new) | _aliases(new)),
-        _directories(old, before, new, now),
+        _loss_of_names("directories", directories, gone),
     )
 
 
@@ -56,9 +68,21 @@ def _loss_of_names(kind: str, before: int, gone: list[str]) -> Loss:
     return Loss(kind=kind, before=before, lost=len(gone), names=tuple(sorted(gone)[:NAMES_SHOWN]))
 
 
-def _offered(snapshot: Snapshot) -> list[int]:
-    """Return the active mirrors in each carrier set, by set number; bit m is mirror m."""
-    active = sum(1 << number for number, mirror in enumerate(snapshot.mirrors) if mirror.active)
+def _left_out(snapshot: Snapshot) -> frozenset[str]:
+    """Return the active mirrors of which something is left out because of what was observed."""
+    return frozenset(
+        snapshot.mirrors[number].name
+        for number, health in snapshot.health.items()
+        if snapshot.mirrors[number].active
+        and (any(not url.family for url in health.down) or any(not unit.offered for unit in health.old))
+    )
+
+
+def _offered(snapshot: Snapshot, without: frozenset[str] = frozenset()) -> list[int]:
+    """Return the active mirrors in each carrier set, by set number; bit m is mirror m. Some are left `without`."""
+    active = sum(
+        1 << number for number, mirror in enumerate(snapshot.mirrors) if mirror.active and mirror.name not in without
+    )
     return [snapshot.sets.bits(number) & active for number in range(len(snapshot.sets))]
 
 
@@ -86,14 +110,6 @@ def _aliases(snapshot: Snapshot) -> frozenset[str]:
     """Return the aliases of enabled repositories: a renamed repository that left an alias is not lost."""
     named = _repositories(snapshot)
     return frozenset(alias for alias, name in snapshot.aliases.items() if name in named)
-
-
-def _directories(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) -> Loss:
-    gone = [
-        f"{old.categories[category].name}:/{path.decode('utf-8', 'replace')}"
-        for category, path in _missing(old, before, new, now)
-    ]
-    return _loss_of_names("directories", sum(count for number, count in _uses(old).items() if before[number]), gone)
 
 
 def _missing(old: Snapshot, before: list[int], new: Snapshot, now: list[int]) -> Iterator[tuple[int, bytes]]:

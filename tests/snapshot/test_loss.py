@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from mirrorlist_snapshot.errors import LossError
+from mirrorlist_snapshot.health import DownUrl, Freshness, MirrorHealth, OldUnit, Unit
 from mirrorlist_snapshot.loss import NAMES_SHOWN, check_loss, losses
 from mirrorlist_snapshot.model import Category, CategoryKind, Repository, RepositoryDirectory
 from support.snapshots import carrier_sets, directory_table, mirror, snapshot_of, snapshots
@@ -55,6 +56,15 @@ def table(rows: Mapping[str, int]) -> Any:
     return directory_table({(0, path): number for path, number in rows.items()})
 
 
+DOWN = MirrorHealth(checked=1, down=(DownUrl(category="linux", url="http://m/", family=0, since=1, reason=""),))
+V6_DOWN = MirrorHealth(checked=1, down=(DownUrl(category="linux", url="http://m/", family=6, since=1, reason=""),))
+UNIT = Unit(category="linux", path="d0/repodata/repomd.xml", directories=("d0",))
+STALE, KEPT = (
+    MirrorHealth(
+        checked=1, old=(OldUnit(unit=UNIT, state=Freshness.STALE, offered=offered, since=1, lag=100_000, reason=""),)
+    )
+    for offered in (False, True)
+)
 ALL = {f"d{number}": number for number in range(10)}
 
 
@@ -103,6 +113,28 @@ ALL = {f"d{number}": number for number in range(10)}
             ),
             ["", "", ""],
             id="an open category's directories are covered by its top",
+        ),
+        pytest.param(
+            network(sets=carrier_sets([range(5, MIRRORS)] * 10, MIRRORS), health=dict.fromkeys(range(5), DOWN)),
+            ["", "", ""],
+            id="mirrors that were seen down are not lost",
+        ),
+        pytest.param(
+            network(
+                sets=carrier_sets([range(5, MIRRORS)] * 10, MIRRORS), health={0: DOWN, 1: STALE, 2: KEPT, 3: V6_DOWN}
+            ),
+            ["m2 m3 m4", "", ""],
+            id="nor stale ones; but those of which nothing is left out are",
+        ),
+        pytest.param(
+            network(mirrors=mirrors(inactive=[8, 9]), health={8: DOWN}),
+            ["m8 m9", "", "linux:/d8 linux:/d9"],
+            id="what the sources switch off is lost, although it was down",
+        ),
+        pytest.param(
+            network(sets=carrier_sets([range(number, 8) for number in range(10)], MIRRORS), health={8: DOWN, 9: DOWN}),
+            ["", "", ""],
+            id="a directory whose last mirrors were seen down is not lost",
         ),
         pytest.param(
             network(categories=(Category(name="bsd", kind=CategoryKind.LISTED, top="linux"),)),
