@@ -12,6 +12,7 @@ import tomli_w
 from mirrorlist_admin.checkin.settling import reported_down, reported_limits
 from mirrorlist_admin.errors import AdminError
 from mirrorlist_admin.prober.in_force import is_away
+from mirrorlist_admin.store import schema
 from mirrorlist_snapshot.errors import PublishedError, PublishError
 from mirrorlist_snapshot.publishing.file_target import replace_file
 from mirrorlist_snapshot.toml import parse_toml
@@ -31,10 +32,13 @@ _HEADING: Final = "# Written by mirrorlist-admin; what is changed here is overwr
 def entries(store: Store, known: Known, now: int) -> dict[str, dict[str, Any]]:
     """Return the content: mirror -> its status."""
     found: dict[str, dict[str, Any]] = {}
+    declared = {row.mirror: row.bandwidth for row in store.read(schema.DECLARED_MIRROR)}
     for mirror, limit in reported_limits(store, now).items():
         found[mirror] = {"weight": limit, "reason": "says so itself"}
     for mirror, state in known.mirror_states.items():
-        found[mirror] = {"weight": f"{state.weight}%", "reason": "it was down and comes back"}
+        # In Mbit/s, as the snapshot has a reduced bandwidth, too, of which a percentage would be taken.
+        weight = max(1, declared.get(mirror, 1) * state.weight // 100)
+        found[mirror] = {"weight": weight, "reason": f"it was down and comes back: {state.weight} %"}
     for mirror, (_, reason) in reported_down(store, now).items():
         found[mirror] = {"status": "down", "reason": f"says so itself: {_line(reason)}"[:_LONGEST_REASON]}
     for mirror in known.url_states:

@@ -108,7 +108,7 @@ def test_a_cut_in_the_middle_of_a_run_changes_nothing(lab: Lab) -> None:
     asked = len(lab.mirrors.asked())
     running = lab.start("--rate", "3")
     eventually(lambda: len(lab.mirrors.asked()) > asked + MIRRORS, "the run is in its middle")
-    lab.inside.fault("meta l4proto tcp reject with tcp reset")
+    lab.inside.fault("tcp flags & rst == 0 reject with tcp reset")
     lab.end(running, VOID)
     assert lab.in_force() == before
     assert "of 5 mirrors" in lab.reasons()[-1]
@@ -120,7 +120,7 @@ def test_a_cut_in_the_middle_of_a_run_changes_nothing(lab: Lab) -> None:
 def test_without_ipv6_of_our_own_no_mirror_loses_its_ipv6(lab: Lab) -> None:
     """Only IPv6 fails, and everywhere: that is ours. IPv4 counts, a mirror that fails there too is down."""
     before = lab.in_force()
-    lab.inside.fault("meta nfproto ipv6 meta l4proto tcp reject with tcp reset")
+    lab.inside.fault("meta nfproto ipv6 tcp flags & rst == 0 reject with tcp reset")
     lab.probe("--rate", "1000")
     assert lab.in_force() == before
     assert "over IPv6" in lab.reasons()[-1]

@@ -177,7 +177,7 @@ def test_lists_have_exactly_the_mirrors_that_are_alive_and_in_sync(site: Site) -
     assert verdicts(lines) == {"current": "fresh", "behind": "fresh", "stopped": "down"}
     lines = probe(site.folder, *publish)
     assert verdicts(lines) == {"current": "fresh", "behind": "fresh", "stopped": "fresh"}
-    assert 'weight = "10%"' in (site.folder / "state/status.toml").read_text()
+    assert "weight = 10\n" in (site.folder / "state/status.toml").read_text()
     with site.server() as server:
         assert site.offered(server, "epel") == {"current", "behind", "stopped"}
 
