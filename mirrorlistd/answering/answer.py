@@ -128,7 +128,10 @@ def reply(
     if not order:
         return _nothing_offered(decider, resolved)
     offers, public_url, parts = decision.offers, decider.settings.public_url, decider.parts
-    listing = Listing(decider.index, resolved.target, offers, plan.ranking, order, plan.comment, public_url, parts)
+    layout = decider.settings.pacman_layout
+    listing = Listing(
+        decider.index, resolved.target, offers, plan.ranking, order, plan.comment, public_url, parts, layout
+    )
     status, headers, body = renderer.render(listing)
     return ResponseMeta(status, headers, plan.ranking.first_code, renderer.name), body
 

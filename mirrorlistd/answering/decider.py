@@ -149,6 +149,8 @@ class Decider:
         renderer = FORMATS.get(query.format or (REDIRECT if query.redirect else TEXT).name)
         if renderer is None:
             raise QueryError(f"unknown format; write format={' or format='.join(FORMATS)}")
+        if query.hashed and not query.format and (hashed := self._hashed(query)) is not None:
+            query, renderer = hashed
         query, target = self._one_file(query, renderer) if renderer.file else (query, self.index.resolve(query))
         if query.protocols:
             # Unknown protocols are dropped: otherwise clients could fill a memo with arbitrary words.
@@ -173,6 +175,22 @@ class Decider:
             plain=renderer is TEXT and offers.single and query.ip is None,
         )
 
+    def _hashed(self, query: Query) -> tuple[Query, Renderer] | None:
+        """Return the query of `FILE` for `FILE.sha256`, and its format; None where that hash of it is not known."""
+        renderer = FORMATS.get(query.hashed)
+        suffix = b"." + query.hashed.encode()
+        path = query.path if query.path is not None else query.file
+        if renderer is None or not renderer.hash or path is None or not path.endswith(suffix):
+            return None
+        shorter = path.removesuffix(suffix)
+        query = replace(query, sent=query.sent.removesuffix(suffix), redirect=False)
+        query = replace(query, file=shorter) if query.path is None else replace(query, path=shorter)
+        try:
+            details = self.index.details(self.index.resolve(query))
+        except NotServedError:
+            return None
+        return (query, renderer) if details is not None and getattr(details.current, renderer.hash) else None
+
     def _one_file(self, query: Query, renderer: Renderer) -> tuple[Query, Target]:
         """Resolve the query of a metalink to the one file that it describes."""
         implied = query.path is None and query.file is None
@@ -180,11 +198,16 @@ class Decider:
             query = replace(query, file=self.index.below(self.index.resolve(query), renderer.file), sent=b"")
         target = self.index.resolve(query)
         if target.is_directory:
-            hint = "a metalink is about one file; name it by file= or path=DIRECTORY/FILE"
+            what = f"a {renderer.hash} is" if renderer.hash else "a metalink is"
+            hint = f"{what} about one file; name it by file= or path=DIRECTORY/FILE"
             raise self.index.unseen(query, target) or NotServedError(Reason.NO_METALINK, hint)
         if (implied or not self.settings.preset.bare_metalinks) and self.index.details(target) is None:
             what = renderer.file if implied else "this file"
             hint = f"nothing is known of {what} there; name a file by file= or path="
+            raise self.index.unseen(query, target) or NotServedError(Reason.NO_METALINK, hint)
+        details = self.index.details(target)
+        if renderer.hash and (details is None or not getattr(details.current, renderer.hash)):
+            hint = f"no {renderer.hash} of this file is known"
             raise self.index.unseen(query, target) or NotServedError(Reason.NO_METALINK, hint)
         return query, target
 

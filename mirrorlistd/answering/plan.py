@@ -45,6 +45,8 @@ class AnswerSettings:
     """The operator's NAT64 prefixes: addresses behind them count as IPv4."""
     public_url: str = ""
     """Where clients reach this server, without a slash at the end; empty where it is not configured."""
+    pacman_layout: str = "$repo/os/$arch"
+    """What follows the URL of a directory in lists for pacman; it replaces the variables."""
     routes: Routes = field(default_factory=Routes)
     """Which paths are lists."""
 

@@ -103,6 +103,13 @@ def _template(text: str) -> str:
     return "".join(text.split())
 
 
+def _layout(text: str) -> str:
+    layout = text.strip("/")
+    if not re.fullmatch(r"(?:(?:\$repo|\$arch|[A-Za-z0-9._~+-]+)/?)+", layout) or ".." in layout.split("/"):
+        raise ValueError(text)
+    return layout
+
+
 def _nat64_prefix(text: str) -> str:
     OwnPrefixes.parse([text])
     return _network(text)
@@ -142,6 +149,7 @@ STORE_URL: Final = Kind(
     _store_url,
 )
 MODE: Final = Kind('an octal mode from "000" to "777", such as "660" (in TOML as text)', (str,), _mode)
+LAYOUT: Final = Kind("a path such as $repo/os/$arch or $arch/$repo", (str,), _layout)
 TEMPLATE: Final = Kind("a template such as /{version}/{repo}->repo={repo}-{version}", (str,), _template)
 WORKERS: Final = Kind(f"a whole number from 1 to {MAX_WORKERS}, or auto", (int, str), _workers)
 HEADER: Final = Kind("a header such as x-forwarded-for (but not RFC 7239's forwarded)", (str,), _header)

@@ -16,6 +16,7 @@ from mirrorlistd.config.option_types import (
     FLAG,
     HEADER,
     HOST,
+    LAYOUT,
     LONGEST_PULL,
     MODE,
     NAT64_PREFIX,
@@ -119,6 +120,8 @@ class Config:
         "requests over http: redirect to http where the mirror has it (keep), or to https first; https stays https")
     public_url: str | None = setting(None, _LISTS, "URL", URL,
         "where clients reach this server; with it, redirects name the file's metalinks")
+    pacman_layout: str = setting("$repo/os/$arch", _LISTS, "PATH", LAYOUT,
+        "what follows a mirror's URL in lists for pacman, where the repository's own path has no architecture")
     url_templates: tuple[str, ...] = setting((), _LISTS, "PATH->QUERY", TEMPLATE,
         "a path of your own: /mirrorlist/{version}/{repo}->repo={repo}-{version}", flag="url-template", many=True)
     config: Path | None = setting(None, _RUN, "FILE.toml", PATH,

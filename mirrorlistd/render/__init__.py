@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mirrorlistd.render.hashes import HASH_FORMATS
 from mirrorlistd.render.list_formats import APT, JSON, PACMAN, TEXT
 from mirrorlistd.render.listing import TEXT_HEADERS, Listing, Rendered, Renderer, tiers_of
 from mirrorlistd.render.metalink import METALINK, METALINK4, not_a_metalink
@@ -32,6 +33,6 @@ __all__ = [
 ]
 
 FORMATS: Final[Mapping[str, Renderer]] = {
-    renderer.name: renderer for renderer in (TEXT, JSON, APT, PACMAN, METALINK, METALINK4, REDIRECT)
+    renderer.name: renderer for renderer in (TEXT, JSON, APT, PACMAN, METALINK, METALINK4, REDIRECT, *HASH_FORMATS)
 }
 """Every value of `format=`; the default is `text`."""

@@ -36,9 +36,21 @@ def _apt(listing: Listing) -> Rendered:
 
 
 def _pacman(listing: Listing) -> Rendered:
-    """Render for pacman's `Include`: it fills in `$repo` and `$arch` itself."""
-    lines = [f"Server = {url.rstrip('/')}/$repo/os/$arch\n" for _, _, url in listing.lines()]
-    return Rendered(200, TEXT_HEADERS, listing.comment + "".join(lines).encode())
+    """Render for pacman's `Include`: it fills in `$repo` and `$arch` itself.
+
+    A path with such variables is taken as it is. In the path of a repository the architecture becomes `$arch`. Anything
+    else is where all repositories are, and the layout follows.
+    """
+    path = listing.target.suffix.decode().strip("/").replace("%24repo", "$repo").replace("%24arch", "$arch")
+    segments = path.split("/") if path else []
+    if "$repo" not in segments and "$arch" not in segments:
+        arch = listing.target.arch
+        segments = ["$arch" if segment == arch else segment for segment in segments]
+        if not arch or "$arch" not in segments:
+            segments.append(listing.pacman_layout)
+    tail = "/".join(segments).encode()
+    lines = (b"Server = %b%b\n" % (url, tail) for number in listing.order for url in listing.offers.urls[number])
+    return Rendered(200, TEXT_HEADERS, listing.comment + b"".join(lines))
 
 
 def _json(listing: Listing) -> Rendered:

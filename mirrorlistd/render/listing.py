@@ -38,6 +38,8 @@ class Listing:
     """Where clients reach this server, without a slash at the end; empty where it is not configured."""
     parts: Parts
     """What is remembered between answers from one snapshot."""
+    pacman_layout: str = "$repo/os/$arch"
+    """What follows the URL of a directory for pacman, if its path has no variables."""
 
     @property
     def details(self) -> FileDetails | None:
@@ -79,6 +81,8 @@ class Renderer:
     """Most mirrors where the client names no limit; None: the operator's limit."""
     file: str = ""
     """The file that is meant where the client names none. Set for formats that describe one file."""
+    hash: str = ""
+    """The field of `FileVersion` that must be known of the file."""
 
 
 def tiers_of(ranking: Ranking) -> dict[int, int]:

@@ -55,6 +55,8 @@ PARAMETERS: Final = frozenset(
 """All known parameters."""
 FILE_AS_SENT: Final = b"file-as-sent"
 """What `routes` writes instead of `file` for a path with escapes: the value, decoded once, is the path as sent."""
+HASHED: Final = b"hashed"
+"""The parameter that `routes` adds for a name that ends in `.sha256` or the like."""
 _OFF: Final = frozenset((b"0", b"false", b"no", b"off"))
 _BY_PRESENCE: Final = frozenset((b"netblock", b"redirect", b"time"))
 _DIGITS: Final = len(str(MAX_LIMIT))
@@ -102,6 +104,8 @@ class Query:
     time: bool = False
     """Whether the list states when the snapshot was built."""
     comments: bool = True
+    hashed: str = ""
+    """`sha256` or the like of a file with such a suffix: if that hash is known, it is the answer, and no redirect."""
     format: str = ""
     """Lower-case name, not checked against the formats that exist; empty for the default."""
 
@@ -154,6 +158,7 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
         redirect=_flag(get(b"redirect"), absent=False),
         time=_flag(get(b"time"), absent=False),
         comments=_flag(get(b"comments"), absent=True),
+        hashed=_format(given) if (given := get(HASHED)) else "",
         format=_format(given) if (given := get(b"format")) else "",
     )
 

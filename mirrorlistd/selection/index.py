@@ -31,6 +31,8 @@ DEFAULT_PROTOCOLS: Final = ("https", "http")
 (docs/selection.md, Who may be offered)."""
 PROTOCOLS: Final = frozenset(("https", "http", "ftp", "rsync"))
 """All that a source may name (`mirrorlist_snapshot.source`)."""
+THE_ONLY: Final = "*"
+"""In place of a repository's name: the only one that is not disabled. No repository can have this name."""
 NAMES_SHOWN: Final = 60
 """How many names an error lists: about one screen of them. This also bounds the cost of an error."""
 LONGEST_PATH: Final = 1_024
@@ -96,6 +98,7 @@ class Index:
         "_asns",
         "_base_urls",
         "_known",
+        "_only",
         "_open_directories",
         "_repositories",
         "_tops",
@@ -133,6 +136,8 @@ class Index:
         self._base_urls = _base_urls(snapshot)
         named = {repository.name: repository for repository in snapshot.repositories}
         self._repositories = {**{alias: named[name] for alias, name in snapshot.aliases.items()}, **named}
+        enabled = [repository for repository in snapshot.repositories if not repository.disabled]
+        self._only = enabled[0] if len(enabled) == 1 else None
         self._open_directories = OpenDirectories(snapshot)
         # Longest top first: `pub/epel` before `pub`.
         self._tops = sorted(
@@ -236,7 +241,7 @@ class Index:
         return NotServedError(Reason.NO_PATH, f"no such path; {self._known}")
 
     def _resolve_repository(self, name: str, arch: str | None) -> Target:
-        repository = self._repositories.get(name)
+        repository = self._only if name == THE_ONLY else self._repositories.get(name)
         if repository is None:
             raise NotServedError(Reason.NO_REPOSITORY, f"no such repository; {self._known}")
         if repository.disabled:

@@ -85,6 +85,7 @@ def build(verdict: Verdict, before: State | None) -> State:
         redirect_scheme=config.redirect_scheme,
         own_prefixes=own_prefixes,
         public_url=config.public_url or "",
+        pacman_layout=config.pacman_layout,
         routes=Routes(tuple(Template.parse(text) for text in config.url_templates)),
     )
     _probe(Decider(index, geo, settings))  # a second Decider: its memos get draws of a fixed seed, not to be served

@@ -227,7 +227,8 @@ GOOD = {
     b"protocol": [b"http", b"https", b"http,https", b"rsync"],
     b"limit": [b"1", b"3", b"100"],
     b"ip": [b"198.51.100.1", b"198.51.100.3", b"::1"],
-    b"format": [b"json", b"text", b"JSON", b"apt", b"pacman", b"metalink", b"metalink4", b"redirect"],
+    b"format": [b"json", b"text", b"JSON", b"apt", b"pacman", b"metalink", b"metalink4", b"redirect", b"sha256"],
+    b"hashed": [b"sha256"],
 }
 """Values that mean something, by parameter; b"x" and b"l/z" are nobody's names."""
 SWITCHES = [b"netblock", b"redirect", b"time", b"comments", b"junk", b"REPO"]
@@ -252,7 +253,8 @@ COMMENT = (
 TEXT_LIST = re.compile(rb"(%b)?(%b\n)+" % (COMMENT, URL))
 OTHER_SHAPES = {
     "apt": re.compile(rb"(%b)?(%b\tpriority:[1-9]\n)+" % (COMMENT, URL)),
-    "pacman": re.compile(rb"(%b)?(Server = (?=[^\n]*[^/]/\$repo/os/\$arch\n)%b\n)+" % (COMMENT, URL)),
+    "pacman": re.compile(rb"(%b)?(Server = (?=[^\n]*/\$arch(/[^\n]*)?\n)%b\n)+" % (COMMENT, URL)),
+    **{name: re.compile(rb"[0-9a-f]+  [^\n]+\n") for name in ("md5", "sha1", "sha256", "sha512")},
     "redirect": re.compile(rb"%b\n" % URL),
     "metalink": re.compile(rb"<\?xml [^\r\t]+</metalink>\n"),
     "metalink4": re.compile(rb"<\?xml [^\r\t]+</metalink>\n"),

@@ -61,6 +61,7 @@ SAMPLES: dict[str, tuple[str, str, object]] = {
     "sticky": ("0.5", "0.5", 0.5),
     "redirect_scheme": ("https", '"https"', "https"),
     "public_url": ("https://mirrors.example.org/", '"https://mirrors.example.org"', "https://mirrors.example.org"),
+    "pacman_layout": ("/$arch/$repo/", '"$arch/$repo"', "$arch/$repo"),
     "url_templates": (
         "/{v}/{repo}->repo={repo}-{v}",
         '["/{v}/{repo} -> repo={repo}-{v}"]',

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from mirrorlistd.answering.answer import Answer, RedirectContext, answer
+from mirrorlistd.request.routes import Routes
 from support.distributions import chi_square
 from support.paths import DATA
 from support.worlds import DE, FR, JP, US, ask, at, decider, hosts, mirror, network
@@ -80,6 +81,77 @@ def test_pacman_fills_in_the_rest() -> None:
     """An `Include` file: pacman itself replaces $repo and $arch."""
     reply = ask(world(), "repo=r&format=pacman&limit=1", FR)
     assert reply.body.splitlines()[1:] == [b"Server = https://fr/c/$repo/os/$arch"]
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ("repo=os&arch=x86_64", b"os/$arch"),
+        ("path=c/$repo/os/$arch/", b"$repo/os/$arch"),
+        ("path=c/%24arch/%24repo", b"$arch/$repo"),
+        ("path=c/pub/", b"pub/$arch/$repo"),
+        ("path=c/", b"$arch/$repo"),
+    ],
+)
+def test_pacman_layouts(query: str, line: bytes) -> None:
+    """The architecture in a repository's path, variables in the client's, and the operator's layout everywhere else."""
+    world_of_arches = decider(
+        network(
+            {"de": mirror("DE")}, repositories={"os": {"category": "c", "path": "os/{arch}", "arches": ["x86_64"]}}
+        ),
+        pacman_layout="$arch/$repo",
+    )
+    reply = ask(world_of_arches, f"{query}&format=pacman&comments=0", DE)
+    assert reply.body == b"Server = https://de/c/" + line + b"\n"
+
+
+HASHED = network(
+    {"de": mirror("DE"), "fr": mirror("FR")},
+    categories={
+        "c": {"files": [{"path": "a/x.iso", "timestamp": 1, "size": 3, "sha256": "ab" * 32, "md5": "cd" * 16}]}
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "body"),
+    [
+        ("/r/r/a/x.iso.sha256", 200, b"ab" * 32 + b"  x.iso\n"),
+        ("/r/r/a/x.iso?sha256", 200, b"ab" * 32 + b"  x.iso\n"),
+        ("/r/r/a/x.iso.md5", 200, b"cd" * 16 + b"  x.iso\n"),
+        ("/c/a/x.iso.sha256", 200, b"ab" * 32 + b"  x.iso\n"),
+        ("/c/a/x.iso?md5", 200, b"cd" * 16 + b"  x.iso\n"),
+        ("/mirrorlist?path=c/a/x.iso&format=sha256", 200, b"ab" * 32 + b"  x.iso\n"),
+        ("/r/r/a/x.iso.sha1", 302, b"https://de/c/a/x.iso.sha1\n"),
+        ("/r/r/a/y.iso.sha256", 302, b"https://de/c/a/y.iso.sha256\n"),
+        ("/c/a/y.iso.sha256", 302, b"https://de/c/a/y.iso.sha256\n"),
+        ("/r/r/a/x.iso.sha256?redirect=1&limit=3", 200, b"ab" * 32 + b"  x.iso\n"),
+        ("/r/r/a/x.iso.sha256?mirrorlist", 200, b"ab" * 32 + b"  x.iso\n"),
+        ("/r/r/a/x.iso?sha1", 404, b"no sha1 of this file is known\n"),
+        ("/r/r/a/y.iso?sha256", 404, b"no sha256 of this file is known\n"),
+        ("/r/r/a/?sha256", 404, b"a sha256 is about one file; name it by file= or path=DIRECTORY/FILE\n"),
+    ],
+)
+def test_hashes(target: str, status: int, body: bytes) -> None:
+    """A known hash is one line that `sha256sum --check` reads; if it is not known, the suffix may be a real file's."""
+    path, _, query = target.partition("?")
+    canonical = Routes().query(path.encode(), query.encode())
+    assert canonical is not None
+    reply = ask(decider(HASHED), canonical.decode(), DE)
+    assert (reply.status, reply.body) == (status, body)
+
+
+def test_the_list_of_a_country_by_a_path() -> None:
+    """`/mirrors/DE.txt` is of the only repository; where there are several it asks which one."""
+    canonical = Routes().query(b"/mirrors/DE.txt", b"comments=0&format=text")
+    assert canonical is not None
+    assert ask(decider(HASHED), canonical.decode(), FR).body == b"https://de/c/\n"
+    several = network({"de": mirror("DE")}, repositories={"r": {"category": "c"}, "s": {"category": "c", "path": "s"}})
+    reply = ask(decider(several), canonical.decode(), FR)
+    assert (reply.status, b"known repositories: r s" in reply.body) == (404, True)
+    named = Routes().query(b"/mirrors/s/DE.txt", b"comments=0&format=text")
+    assert named is not None
+    assert ask(decider(several), named.decode(), FR).body == b"https://de/c/s/\n"
 
 
 def test_metalink_3_is_mirrormanagers_document() -> None:

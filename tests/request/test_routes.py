@@ -20,6 +20,19 @@ from mirrorlistd.request.routes import Routes, Template
         ("/metalink?repo=a&format=metalink4", {"repo": "a", "format": "metalink4"}),
         ("/mirrors/a.txt", {"repo": "a", "format": "apt"}),
         ("/mirrors/a/b.txt", {"repo": "a", "arch": "b", "format": "apt"}),
+        ("/mirrors/a/DE.txt", {"repo": "a", "countries": ("DE",), "format": "apt"}),
+        ("/mirrors/a/b/DE.txt?country=FR", {"repo": "a", "arch": "b", "countries": ("DE",), "format": "apt"}),
+        ("/mirrors/DE.txt", {"repo": "*", "countries": ("DE",), "format": "apt"}),
+        ("/mirrors/De.txt", {"repo": "De", "format": "apt"}),
+        ("/r/a/x.iso.sha256", {"repo": "a", "file": b"x.iso.sha256", "redirect": True, "hashed": "sha256"}),
+        ("/r/a/x.iso?md5", {"repo": "a", "file": b"x.iso", "format": "md5"}),
+        ("/pub/x.iso?mirrorlist", {"path": b"pub/x.iso", "format": "text"}),
+        ("/pub/x.iso.mirrorlist?limit=3", {"path": b"pub/x.iso", "format": "text", "limit": 3}),
+        ("/pub/d/?mirrorlist", {"path": b"pub/d", "directory": True, "format": "text"}),
+        ("/pub/d/?mirrorlist&format=json&path=x", {"path": b"pub/d", "directory": True, "format": "json"}),
+        ("/x.iso.meta4", {"path": b"x.iso", "format": "metalink4"}),
+        ("/x.iso.sha1", {"path": b"x.iso.sha1", "redirect": True, "hashed": "sha1"}),
+        ("/a%2Bb&c?mirrorlist", {"path": b"a+b&c", "format": "text", "sent": b"a%2Bb&c"}),
         ("/mirrors/a.txt?format=text&repo=other", {"repo": "a", "format": "text"}),
         ("/r/a/x/y.iso", {"repo": "a", "file": b"x/y.iso", "redirect": True}),
         ("/r/a:b/x/y.iso", {"repo": "a", "arch": "b", "file": b"x/y.iso", "redirect": True}),
@@ -77,6 +90,13 @@ def test_below_a_repository_names_of_lists_are_names_of_files(file: str) -> None
     assert Routes().query(b"/r/mirrorlist", b"") == b"&redirect=1&repo=mirrorlist&arch=&file="
 
 
+@pytest.mark.parametrize("word", ["mirrorlist", "meta4", "sha256"])
+def test_words_leave_pages_alone(word: str) -> None:
+    """A page is a page, whatever its query says, and the top is the front page."""
+    for path in (b"/", b"/repos", b"/repos/debian", b"/repos/a.mirrorlist", b"/mirrors", b"/explain", b"/metrics"):
+        assert Routes().query(path, word.encode()) is None
+
+
 @pytest.mark.parametrize("path", ["/", "/mirrorlist/", "/repos", "/mirrors/", "/mirrors/a", "/rx", "/xmirrorlist2", ""])
 def test_other_paths_are_no_lists(path: str) -> None:
     """What is no list is left to the pages."""
@@ -101,6 +121,16 @@ def test_other_paths_are_no_lists(path: str) -> None:
             "/?infra=stock&repo=os&release=7&arch=x86_64",
             {"repo": "os-7", "arch": "x86_64"},
         ),
+        ("/pub/{file*} -> path={file}&redirect=1", "/pub/a/b/c.iso", {"path": b"a/b/c.iso", "redirect": True}),
+        ("/pub/{file*} -> path={file}&redirect=1", "/pub/a/?mirrorlist", {"path": b"a", "format": "text"}),
+        ("/pub/{file*} -> path={file}&redirect=1", "/pub/a/b.iso.meta4", {"path": b"a/b.iso", "format": "metalink4"}),
+        ("/pub/{file*} -> path={file}&redirect=1", "/pub/b.sha256", {"path": b"b.sha256", "hashed": "sha256"}),
+        ("/pub/{file*} -> path={file}&redirect=1", "/pub/g%2B%2B%26", {"path": b"g++&", "sent": b"g%2B%2B&"}),
+        ("/{repo}/{arch}/{file*} -> repo={repo}&arch={arch}&file={file}", "/r/a/b", {"repo": "r", "file": b"b"}),
+        ("/{file*} -> path={file}&redirect=1", "/a/b.iso", {"path": b"a/b.iso", "redirect": True}),
+        ("/{file*} -> path={file}&redirect=1", "/a/b.iso?mirrorlist", {"path": b"a/b.iso", "format": "text"}),
+        ("/{file*} -> path={file}&redirect=1", "/x/mirrorlist?repo=r", {"repo": "r", "path": None}),
+        ("/{file*} -> path={file}&redirect=1", "/mirrors/r.txt", {"repo": "r", "format": "apt", "path": None}),
         ("/centos/{x} -> path=pub/centos/{x}/&format=json", "/centos/7", {"path": b"pub/centos/7", "format": "json"}),
     ],
 )
@@ -119,6 +149,22 @@ def test_a_template_that_does_not_fit_leaves_the_path_alone() -> None:
     for path, query in ((b"/l/a", b""), (b"/l/a/b/c", b""), (b"/l/a/", b""), (b"/q", b""), (b"/q", b"release=")):
         assert routes.query(path, query) is None
     assert routes.query(b"/mirrorlist", b"repo=a") == b"repo=a"
+
+
+def test_a_template_for_any_path_leaves_the_pages_alone() -> None:
+    """`/{file*}` comes after our own paths, hides no page and takes no empty rest."""
+    routes = Routes((Template.parse("/{file*} -> path={file}&redirect=1"), Template.parse("/p/{x*} -> path={x}")))
+    for path in (b"/", b"/repos", b"/repos/a", b"/mirrors", b"/explain", b"/healthz", b"/readyz", b"/metrics"):
+        assert routes.query(path, b"") is None
+    assert routes.query(b"/p/a/b", b"") == b"&path=a/b"
+    assert Routes((Template.parse("/p/{x*} -> path={x}"),)).query(b"/p/", b"") is None
+
+
+@pytest.mark.parametrize("text", ["/{a*}/x -> path={a}", "/x{a*} -> path={a}", "/{a*}{b} -> path={a}", "/* -> path=x"])
+def test_the_rest_of_a_path_is_a_whole_last_segment(text: str) -> None:
+    """A variable of several segments anywhere else is a configuration error."""
+    with pytest.raises(ConfigError, match=r"last segment|something between"):
+        Template.parse(text)
 
 
 @pytest.mark.parametrize(
