@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 from mirrorlistd.answering.plan import KEEP, ResolvedQuery, ResponseMeta
 from mirrorlistd.errors import NotServedError, Reason
 from mirrorlistd.presets import Refused
-from mirrorlistd.render import METALINK, METALINK4, TEXT, Listing
+from mirrorlistd.render import METALINK, METALINK4, TEXT, TEXT_HEADERS, Listing
 from mirrorlistd.request import accept
 from mirrorlistd.request.client_address import translated
+from mirrorlistd.selection.rank import PLAIN
 
 if TYPE_CHECKING:
     from random import Random
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mirrorlistd.answering.decider import Decider
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.selection.index import Offers, Place
-    from mirrorlistd.selection.rank import Ranking
+    from mirrorlistd.selection.rank import Tiers
 
 _METALINK_TYPES: Final = {"application/metalink4+xml": METALINK4, "application/metalink+xml": METALINK}
 """Media type in `Accept` -> the format that a request for a file gets instead of a redirect."""
@@ -37,12 +38,15 @@ class Client:
     failed: bool
     """Whether the address could not be read; for a counter."""
     place: Place
+    tiers: Tiers
+    """What the place is offered for a plain question."""
 
     @classmethod
     def at(cls, decider: Decider, address: Address | None, *, failed: bool = False) -> Self:
         """Look up the place of an address."""
         address = translated(address, decider.settings.own_prefixes)
-        return cls(address, failed, decider.place(address))
+        place = decider.place(address)
+        return cls(address, failed, place, decider.tiers(place))
 
 
 class RedirectContext(NamedTuple):
@@ -83,12 +87,18 @@ class Decision:
     offers: Offers
     """Base URLs, in the order of the request's scheme where that matters."""
 
-    def draw(self, decider: Decider, ranking: Ranking, random: Random, now: float) -> list[int]:
+    def tiers(self, decider: Decider) -> Tiers:
+        """Return the tiers that apply to the content at the place."""
+        question = self.resolved.question._replace(private=self.private)
+        return decider.tiers(self.place, question).for_content(self.resolved.carriers.mask)
+
+    def draw(self, decider: Decider, tiers: Tiers, random: Random, now: float) -> list[int]:
         """Draw mirror numbers, best first; a stable format gives an address the same order for one period."""
         resolved = self.resolved
         if resolved.renderer.stable and self.address:
-            return ranking.draw(resolved.limit, decider.rendezvous(self.address, now))
-        return decider.number_draw(resolved, ranking).draw(random)
+            rendezvous = decider.rendezvous(self.address, now)
+            return tiers.rank(resolved.carriers.mask).draw(resolved.limit, decider.index.weights, rendezvous)
+        return tiers.draw(resolved.carriers, resolved.limit, random)
 
 
 def answer(
@@ -112,28 +122,31 @@ def reply(
     decider: Decider, query_string: bytes, client: Client, random: Random, context: RedirectContext | None = None
 ) -> tuple[ResponseMeta, bytes]:
     """Answer a client whose place is known; return the status, headers and other metadata, and the body."""
-    resolved = decider.queries.get(query_string) or decider.resolve_query(query_string)
+    resolved = decider.queries.recent(query_string) or decider.resolve_query(query_string)
     if isinstance(resolved, ResolvedQuery) and resolved.plain:
-        place = client.place
-        plan = decider.plans.get((resolved, place)) or decider.plan(resolved, place, private=True)
-        body = plan.body(random)
-        return (plan.meta, body) if body else _nothing_offered(decider, resolved)
+        tiers = client.tiers if resolved.question == PLAIN else decider.tiers(client.place, resolved.question)
+        carriers = resolved.carriers
+        tiers = tiers.for_content(carriers.mask)
+        if not (urls := tiers.urls(carriers, resolved.limit, random)):
+            return _nothing_offered(decider, resolved)
+        separator = resolved.separator
+        body = b"".join((resolved.comment_at(tiers), separator.join(urls), separator))
+        return ResponseMeta(200, TEXT_HEADERS, tiers.first_code(carriers.mask), TEXT.name), body
     context = context or RedirectContext()
     decision = decide(decider, query_string, client, context)
     if isinstance(decision, Refused):
         return _refuse(decider, decision)
     resolved, renderer = decision.resolved, decision.resolved.renderer
-    plan = decider.plan(resolved, decision.place, private=decision.private)
-    order = decision.draw(decider, plan.ranking, random, context.now)
+    tiers = decision.tiers(decider)
+    order = decision.draw(decider, tiers, random, context.now)
     if not order:
         return _nothing_offered(decider, resolved)
+    ranking, comment = tiers.rank(resolved.carriers.mask), resolved.comment_at(tiers)
     offers, public_url, parts = decision.offers, decider.settings.public_url, decider.parts
     layout = decider.settings.pacman_layout
-    listing = Listing(
-        decider.index, resolved.target, offers, plan.ranking, order, plan.comment, public_url, parts, layout
-    )
+    listing = Listing(decider.index, resolved.target, offers, ranking, order, comment, public_url, parts, layout)
     status, headers, body = renderer.render(listing)
-    return ResponseMeta(status, headers, plan.ranking.first_code, renderer.name), body
+    return ResponseMeta(status, headers, tiers.first_code(resolved.carriers.mask), renderer.name), body
 
 
 def decide(decider: Decider, query_string: bytes, client: Client, context: RedirectContext) -> Decision | Refused:
@@ -177,7 +190,7 @@ def _refuse(decider: Decider, refused: Refused) -> tuple[ResponseMeta, bytes]:
 def public_carriers(decider: Decider, resolved: ResolvedQuery) -> list[int]:
     """Return the public mirrors that carry the content: those that every client may learn of."""
     snapshot = decider.index.snapshot
-    members = snapshot.sets.members(resolved.selection_query.carriers)
+    members = snapshot.sets.members(resolved.target.carriers)
     return [mirror for mirror in members if not snapshot.mirrors[mirror].private]
 
 

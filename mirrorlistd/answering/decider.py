@@ -7,47 +7,45 @@ costs a few dictionary lookups and the draw. A request uses one `Decider` from b
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from mirrorlist_snapshot.tiers import tier_map
-from mirrorlistd.answering.plan import Plan, ResolvedQuery, ResponseMeta
+from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.errors import NotServedError, QueryError, Reason
 from mirrorlistd.geo.locate import UNKNOWN
 from mirrorlistd.memo import Memo
 from mirrorlistd.presets import Refused
-from mirrorlistd.render import FORMATS, REDIRECT, TEXT, TEXT_HEADERS
+from mirrorlistd.render import FORMATS, REDIRECT, TEXT
 from mirrorlistd.render.parts import Parts
 from mirrorlistd.request.client_address import translated
 from mirrorlistd.request.query import Query, format_of
-from mirrorlistd.selection.batches import BatchedDraw, Items, SeededGenerator
-from mirrorlistd.selection.draw import Rendezvous, Tier
+from mirrorlistd.selection.draw import Rendezvous
 from mirrorlistd.selection.index import NOWHERE, PROTOCOLS
-from mirrorlistd.selection.rank import Ranking, RankInput, SelectionQuery, candidates, rank
+from mirrorlistd.selection.orders import Chance, Orders, orders_of
+from mirrorlistd.selection.rank import PLAIN, Carriers, Question, Region, TierMaps, TierSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from mirrorlistd.answering.plan import AnswerSettings
     from mirrorlistd.geo.locate import Geo, Location
     from mirrorlistd.render import Renderer
     from mirrorlistd.render.parts import Frame, FrameOf, LineOf, UrlLines
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.selection.index import Index, Networks, Offers, Place, Target
+    from mirrorlistd.selection.rank import Tiers
 
 # Memo sizes, in entries. Queries: a few hundred distinct ones are normal; _LONGEST_REMEMBERED bounds a key.
 _QUERIES: Final = 4_096
-# One per query and place: small, because plans share their tiers.
-_PLANS: Final = 16_384
-# One per content, parameters and place: small, because most rankings share their tiers.
-_RANKINGS: Final = 16_384
-# Tiers: the heaviest entry, some 20 bytes a mirror. The bound is on the mirrors of all tiers together: 60 MB if clients
-# ask for everything, a quarter of that in normal use.
-_TIERS: Final = 16_384
-_MIRRORS_IN_TIERS: Final = 3_000_000
-# Tier maps: one byte per mirror for each (country, continent); there are 250 countries.
-_TIER_MAPS: Final = 1_024
-_CANDIDATES: Final = 4_096
+# Places, and their tiers: some 500 bytes each.
+_PLACES: Final = 16_384
+# Regions: one byte and some bits per mirror for each (country, continent); there are 250 countries.
+_REGIONS: Final = 1_024
+# What grows with the number of mirrors. Orders: up to 60 kB where many ask.
+_ORDERS: Final = 2_048
+_CARRIERS: Final = 2_048
+_MIRRORS_IN_CARRIERS: Final = 2_000_000
+"""Bound of the mirrors of all carriers together, 8 bytes each."""
+_OFFERS: Final = 1_024
 # Lines of metalinks: some 250 bytes for each base URL of a category. 10 MB if clients ask for everything.
 _LINES: Final = 64
 _LEAST_LINES: Final = 8
@@ -63,27 +61,19 @@ class Decider:
 
     __slots__ = (
         "__weakref__",  # the pages cache what they compute from a decider while it exists
-        "_candidates",
-        "_equal_places",
-        "_equal_rankings",
+        "_carriers",
         "_frames",
-        "_generator",
-        "_items",
         "_lines",
-        "_mirrors",
-        "_number_draws",
         "_offers",
+        "_orders",
         "_places",
-        "_plans_for_others",
-        "_rankings",
+        "_regions",
         "_tier_maps",
         "_tiers",
-        "_url_draws",
         "geo",
         "index",
         "limit",
         "parts",
-        "plans",
         "queries",
         "refuse",
         "settings",
@@ -92,31 +82,27 @@ class Decider:
     def __init__(self, index: Index, geo: Geo, settings: AnswerSettings) -> None:
         """Join the parts; everything else is computed on first use."""
         self.index = index
-        self._mirrors = Items(range(len(index.snapshot.mirrors)))
-        self._generator = SeededGenerator()
         self.geo = geo
         self.settings = settings
         self.limit: Final = settings.limit or settings.preset.limit
         """Mirrors in a list, unless the client asks for another number."""
         self.refuse: Final = settings.preset.refusals(index)
         """Renders the error for a query that `resolve_query` refuses."""
-        few = min(_TIERS, max(64, _MIRRORS_IN_TIERS // max(1, len(index.snapshot.mirrors))))
         self.queries: Final[Memo[bytes, ResolvedQuery | Refused]] = Memo(_QUERIES)
-        """Canonical query string -> result of `resolve_query`."""
-        self._places: Memo[tuple[Location, Networks], Place] = Memo(_PLANS)
-        self._equal_places: Memo[Place, Place] = Memo(_PLANS)
-        self._tiers: Memo[tuple[int, tuple[int, ...]], Tier] = Memo(few)
-        self._equal_rankings: Memo[tuple[object, ...], Ranking] = Memo(few)
-        self._rankings: Memo[tuple[SelectionQuery, int, tuple[str, ...], Place], Ranking] = Memo(_RANKINGS)
-        self._number_draws: Memo[tuple[Ranking, int], BatchedDraw[int]] = Memo(few)
-        self._items: Memo[Offers, Items[bytes]] = Memo(_CANDIDATES)
-        self._url_draws: Memo[tuple[Ranking, int, Offers], BatchedDraw[bytes]] = Memo(few)
-        self.plans: Final[Memo[tuple[ResolvedQuery | None, Place], Plan]] = Memo(_PLANS)
-        """Results of `plan` with `private`; the hot paths look here first."""
-        self._plans_for_others: Memo[tuple[ResolvedQuery | None, Place], Plan] = Memo(_PLANS)
-        self._tier_maps: Memo[tuple[str | None, str | None], bytes] = Memo(_TIER_MAPS)
-        self._offers: Memo[tuple[int, tuple[str, ...], bool], Offers] = Memo(_CANDIDATES)
-        self._candidates: Memo[tuple[int, int, tuple[str, ...]], list[int]] = Memo(_CANDIDATES)
+        """Canonical query string -> result of `resolve_query`; the hot paths look here first."""
+        self._places: Memo[tuple[Location, Networks], Place] = Memo(_PLACES)
+        self._tiers: Memo[tuple[Place, Question], Tiers] = Memo(_PLACES)
+        self._regions: Memo[tuple[str | None, str | None], Region] = Memo(_REGIONS)
+        self._orders: Memo[tuple[tuple[int, ...], int], Orders] = Memo(_ORDERS)
+        self._offers: Memo[tuple[int, tuple[str, ...], bool], Offers] = Memo(_OFFERS)
+        few = max(64, _MIRRORS_IN_CARRIERS // max(1, len(index.snapshot.mirrors)))
+        self._carriers: Memo[tuple[int, int, tuple[str, ...]], Carriers] = Memo(min(_CARRIERS, few))
+        # Half as many more than a list needs: one mirror in three may lack the content.
+        length = max(1, self.limit + self.limit // 2)
+        # Not a method: a cycle would keep the decider alive after a reload, because no collector comes.
+        find_orders = partial(orders_of, self._orders, Chance(index.weights))
+        source = TierSource(index=index, minimum=settings.minimum, length=length, find_orders=find_orders)
+        self._tier_maps = TierMaps(source)
         lines = min(_LINES, max(_LEAST_LINES, _MIRRORS_IN_LINES // max(1, len(index.snapshot.mirrors))))
         self._lines: Memo[tuple[LineOf, Offers], UrlLines] = Memo(lines)
         self._frames: Memo[tuple[FrameOf, Target], Frame] = Memo(_FRAMES)
@@ -160,17 +146,17 @@ class Decider:
                 raise self.index.unseen(query, target) or unknown
             query = replace(query, protocols=protocols)
         offers = self.offers(target, query)
-        selection_query = SelectionQuery(
-            target.carriers, query.countries, query.everywhere, own_network=query.netblock, private=query.ip is None
-        )
+        before, after = self.settings.preset.comment(query, target) if query.comments else (b"", b"")
+        times = b"# database creation time: %d\n" % self.index.snapshot.built if query.time and query.comments else b""
         return ResolvedQuery(
             query=query,
             target=target,
-            selection_query=selection_query,
+            question=Question(query.countries, query.everywhere, own_network=query.netblock),
             offers=offers,
+            carriers=self._carriers_of(target, query, offers),
             renderer=renderer,
             limit=query.limit or renderer.longest or self.limit,
-            times=b"# database creation time: %d\n" % self.index.snapshot.built if query.time else b"",
+            comment=(before, after + times),
             separator=target.suffix + b"\n",
             plain=renderer is TEXT and offers.single and query.ip is None,
         )
@@ -216,73 +202,32 @@ class Decider:
         key = (target.category, query.protocols, http_first)
         return self._offers.get(key) or self._offers.remember(key, self.index.offers(*key))
 
+    def _carriers_of(self, target: Target, query: Query, offers: Offers) -> Carriers:
+        key = (target.carriers, target.category, query.protocols)
+        return self._carriers.get(key) or self._carriers.remember(key, Carriers(self.index, target.carriers, offers))
+
     def place(self, address: Address | None) -> Place:
         """Return the place of an address; None is an unknown address."""
         key = (UNKNOWN, NOWHERE) if address is None else (self.geo.locate(address), self.index.networks(address.packed))
-        return self._places.get(key) or self._places.remember(key, self._one_place(self.index.place(*key)))
+        return self._places.recent(key) or self._places.get(key) or self._places.remember(key, self.index.place(*key))
 
-    def _one_place(self, place: Place) -> Place:
-        """Return one object for all equal places: memos compare keys by identity first, which is quicker."""
-        return self._equal_places.get(place) or self._equal_places.remember(place, place)
-
-    def plan(self, resolved: ResolvedQuery, place: Place, *, private: bool) -> Plan:
-        """Decide everything except the draw; `private`: the list is for the client itself, with `ip=` or without."""
-        key = (resolved, place)
-        plans = self.plans if private else self._plans_for_others
-        remembered = plans.get(key)
+    def tiers(self, place: Place, question: Question = PLAIN) -> Tiers:
+        """Return what a place is offered for a question, whatever content is asked for."""
+        key = (place, question)
+        remembered = self._tiers.recent(key) or self._tiers.get(key)
         if remembered is None:
-            ranking = self.ranking(resolved, place, private=private)
-            comment = b""
-            if resolved.query.comments:
-                rank_input = self._rank_input(resolved, place, private=private)
-                comment = (
-                    self.settings.preset.comment(resolved.query, resolved.target, rank_input, ranking) + resolved.times
-                )
-            meta = ResponseMeta(200, TEXT_HEADERS, ranking.first_code, TEXT.name)
-            url_draw = self._url_draw(resolved, ranking)
-            remembered = plans.remember(key, Plan(ranking, comment, meta, url_draw, resolved.separator))
+            remembered = self._tier_maps.tiers(place, self.region(place), question)
+            tiers: Tiers | None = remembered
+            while tiers is not None:
+                tiers.words = self.settings.preset.words(self.index, tiers, question, self.settings.minimum)
+                tiers = tiers.instead
+            self._tiers.remember(key, remembered)
         return remembered
 
-    def _url_draw(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[bytes]:
-        """Return the draw of base URLs; plans share it, because hundreds of directories have the same mirrors."""
-        offers = resolved.offers
-        key = (ranking, resolved.limit, offers)
-        if (remembered := self._url_draws.get(key)) is not None:
-            return remembered
-        items = self._items.get(offers) or self._items.remember(offers, Items(offers.first))
-        return self._url_draws.remember(key, BatchedDraw(ranking, resolved.limit, items, self._generator))
-
-    def number_draw(self, resolved: ResolvedQuery, ranking: Ranking) -> BatchedDraw[int]:
-        """Return the draw of mirror numbers, for every format except plain lists."""
-        key = (ranking, resolved.limit)
-        return self._number_draws.get(key) or self._number_draws.remember(
-            key, BatchedDraw(*key, self._mirrors, self._generator)
-        )
-
-    def ranking(self, resolved: ResolvedQuery, place: Place, *, private: bool = True) -> Ranking:
-        """Return the tiers for a place; `private` as for `plan`."""
-        key = (_selection_query(resolved, private=private), resolved.target.category, resolved.query.protocols, place)
-        remembered = self._rankings.get(key)
-        if remembered is None:
-            remembered = self._rankings.remember(
-                key, self._one_ranking(rank(self._rank_input(resolved, place, private=private)))
-            )
-        return remembered
-
-    def _rank_input(self, resolved: ResolvedQuery, place: Place, *, private: bool) -> RankInput:
-        selection_query = _selection_query(resolved, private=private)
-        carried, minimum = self.candidates(resolved), self.settings.minimum
-        return RankInput(self.index, selection_query, place, self.codes(place), carried, minimum, self._tier)
-
-    def _tier(self, code: int, mirrors: Sequence[int]) -> Tier:
-        """Return the tier of a code and mirrors; equal tiers are one object, because many places share them."""
-        key = (code, tuple(mirrors))
-        return self._tiers.get(key) or self._tiers.remember(key, Tier(code, key[1], self.index.weights))
-
-    def _one_ranking(self, ranking: Ranking) -> Ranking:
-        """Return one object for all equal rankings, so that they share batches of draws."""
-        key = (ranking.tiers, ranking.fallback, ranking.exclusive, ranking.by_country)
-        return self._equal_rankings.get(key) or self._equal_rankings.remember(key, ranking)
+    def region(self, place: Place) -> Region:
+        """Return what the country rules say at a place."""
+        key = (place.country, place.continent)
+        return self._regions.get(key) or self._regions.remember(key, Region.of(self.index, *key))
 
     def rendezvous(self, address: Address | None, now: float) -> Rendezvous:
         """Return the random numbers of an address for one period; the periods of addresses begin at different times."""
@@ -291,23 +236,3 @@ class Decider:
         period = int(now / self.settings.sticky + start / (1 << 64)) if self.settings.sticky else int(now)
         seed = int.from_bytes(blake2b(packed + period.to_bytes(8, "big"), digest_size=8).digest(), "big")
         return Rendezvous(seed, self.index.hashes)
-
-    def codes(self, place: Place) -> bytes:
-        """Return the tier map of a place: a tier code or a reason for each mirror."""
-        key = (place.country, place.continent)
-        return self._tier_maps.get(key) or self._tier_maps.remember(key, tier_map(self.index.snapshot, *key))
-
-    def candidates(self, resolved: ResolvedQuery) -> list[int]:
-        """Return the mirrors that carry the content and have a URL of a wanted protocol."""
-        key = (resolved.selection_query.carriers, resolved.target.category, resolved.query.protocols)
-        remembered = self._candidates.get(key)
-        if remembered is None:
-            remembered = self._candidates.remember(
-                key, candidates(self.index, resolved.selection_query.carriers, resolved.offers)
-            )
-        return remembered
-
-
-def _selection_query(resolved: ResolvedQuery, *, private: bool) -> SelectionQuery:
-    selection_query = resolved.selection_query
-    return selection_query._replace(private=True) if private and not selection_query.private else selection_query

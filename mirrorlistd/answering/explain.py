@@ -29,6 +29,7 @@ from mirrorlistd.geo.locate import UNKNOWN, Location
 from mirrorlistd.presets import UNLIMITED, Refused
 from mirrorlistd.render import tiers_of
 from mirrorlistd.request.escapes import quoted
+from mirrorlistd.selection.draw import members
 from mirrorlistd.selection.index import DEFAULT_PROTOCOLS
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from mirrorlistd.errors import NotServedError
     from mirrorlistd.request.client_address import Address
     from mirrorlistd.request.query import Query
-    from mirrorlistd.selection.draw import Tier
     from mirrorlistd.selection.index import Place
     from mirrorlistd.selection.rank import Ranking
 
@@ -78,7 +78,8 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
         asking = Client.at(decider, address)
         address = asking.address
     elif (code := country_code(country)) in CONTINENT_OF:
-        asking = Client(None, failed=False, place=decider.index.place(Location(code, None, 0)))
+        place = decider.index.place(Location(code, None, 0))
+        asking = Client(None, failed=False, place=place, tiers=decider.tiers(place))
     else:
         meant = place_called(country[:_LONGEST_NAME])
         hint = f"; did you mean from={meant}?" if meant in CONTINENT_OF else ""
@@ -92,8 +93,9 @@ def explain(  # noqa: PLR0913 - what an answer depends on, and who may see how m
     if country is not None:
         decision.address, decision.place = None, asking.place
     resolved, address, place = decision.resolved, decision.address, decision.place
-    ranking = decider.ranking(resolved, place, private=decision.private)
-    order = decision.draw(decider, ranking, random, context.now)
+    tiers = decision.tiers(decider)
+    ranking = tiers.rank(resolved.carriers.mask)
+    order = decision.draw(decider, tiers, random, context.now)
     if not (full or order or public_carriers(decider, resolved)):
         return _refused(decider, no_carrier(decider, resolved), asking.address)
     explanation: dict[str, Any] = {
@@ -154,26 +156,22 @@ def _tier(code: int) -> dict[str, object]:
     return {"tier": name, "group": code - NEIGHBOURS + 1 if name == tier_name(NEIGHBOURS) else None}
 
 
-def _all_tiers(ranking: Ranking) -> tuple[Tier, ...]:
-    return (*ranking.tiers, *((ranking.fallback,) if ranking.fallback else ()))
-
-
 def _tiers(ranking: Ranking, order: list[int], *, full: bool) -> list[dict[str, object]]:
     """Return the tiers, nearest first; for strangers only those of their list, without counts."""
     if full:
-        return [_tier(tier.code) | {"mirrors": len(tier.mirrors)} for tier in _all_tiers(ranking)]
-    codes = tiers_of(ranking)
-    return [_tier(code) for code in dict.fromkeys(codes[mirror] for mirror in order)]
+        return [_tier(code) | {"mirrors": mask.bit_count()} for code, mask in ranking.all_tiers]
+    return [_tier(code) for code in dict.fromkeys(map(ranking.code, order))]
 
 
 def _shares(decider: Decider, ranking: Ranking) -> dict[int, float]:
     """Return for each mirror the percentage of answers in which it comes first within its tier."""
     weights = decider.index.weights
-    return {
-        mirror: round(100 * weights[mirror] / tier.cumulative[-1], 1)
-        for tier in _all_tiers(ranking)
-        for mirror in tier.mirrors
-    }
+    shares: dict[int, float] = {}
+    for _, mask in ranking.all_tiers:
+        mirrors = members(mask)
+        total = sum(weights[mirror] for mirror in mirrors)
+        shares |= {mirror: round(100 * weights[mirror] / total, 1) for mirror in mirrors}
+    return shares
 
 
 def _listed(
@@ -181,11 +179,11 @@ def _listed(
 ) -> Iterator[dict[str, object]]:
     """Yield a row for each mirror of the list; only insiders see the shares."""
     suffix, urls = decision.resolved.target.suffix, decision.offers.urls
-    codes, shares = tiers_of(ranking), _shares(decider, ranking)
+    shares = _shares(decider, ranking)
     for position, number in enumerate(order, start=1):
         mirror = decider.index.snapshot.mirrors[number]
         row: dict[str, object] = {"place": position, "mirror": mirror.name}
-        row |= _tier(codes[number]) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
+        row |= _tier(ranking.code(number)) | {"country": mirror.country, "bandwidth": mirror.bandwidth}
         if full:
             row |= {"share": shares[number], "said": _said(decider, decision.resolved, number)}
         yield row | {"urls": [(url + suffix).decode() for url in urls[number]]}
@@ -271,19 +269,18 @@ def _left_out(
 
 def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: Ranking) -> Iterator[tuple[int, str]]:
     """Yield every mirror with the first reason for which it could be left out of the list."""
-    carrying = frozenset(decider.index.snapshot.sets.members(resolved.selection_query.carriers))
-    carried = frozenset(decider.candidates(resolved))
+    carrying = decider.index.snapshot.sets.bits(resolved.target.carriers)
     ranked = tiers_of(ranking)
-    codes = decider.codes(place)
+    codes = decider.region(place).codes
     own = {match.mirror for match in decider.index.matches(place.chain)} | decider.index.mirrors_of_asn(place.asn)
     for mirror, code in enumerate(codes):
         if mirror in ranked:
             yield mirror, f"beyond the limit of {resolved.limit}: tier {tier_words(_tier(ranked[mirror]))}"
         elif code == INACTIVE:
             yield mirror, _status(decider, mirror) or _REASONS[code]
-        elif mirror not in carrying:
+        elif not carrying >> mirror & 1:
             yield mirror, _not_carrying(decider, resolved, mirror)
-        elif mirror not in carried:
+        elif not resolved.carriers.urls[mirror]:
             yield mirror, _no_url(decider, resolved, mirror)
         elif code == PRIVATE and mirror in own and not ranking.exclusive:
             yield mirror, "private: in its own networks, but not with country=, netblock=0 or another client's ip="

@@ -1,4 +1,4 @@
-"""Values of answering: the settings, a resolved query, the plan of an answer, and what goes with its body."""
+"""Values of answering: the settings, a resolved query, and what goes with the body of an answer."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from mirrorlistd.request.client_address import NO_PREFIXES
 from mirrorlistd.request.routes import Routes
 
 if TYPE_CHECKING:
-    from random import Random
-
     from mirrorlist_snapshot.embedded_ipv4 import OwnPrefixes
     from mirrorlistd.presets import Preset
     from mirrorlistd.render import Renderer
     from mirrorlistd.request.query import Query
-    from mirrorlistd.selection.batches import BatchedDraw
     from mirrorlistd.selection.index import Offers, Target
-    from mirrorlistd.selection.rank import Ranking, SelectionQuery
+    from mirrorlistd.selection.rank import Carriers, Question, Tiers
 
 
 KEEP: Final = "keep"
@@ -57,16 +54,22 @@ class ResolvedQuery:
 
     query: Query
     target: Target
-    selection_query: SelectionQuery
+    question: Question
     offers: Offers
+    carriers: Carriers
     renderer: Renderer
     limit: int
-    times: bytes
-    """The second comment line, with `time=`; else empty."""
+    comment: tuple[bytes, bytes]
+    """What stands in the comment lines before and after the place's words; empty where the client wants none."""
     separator: bytes
     """What follows a base URL in a text list: the path and LF."""
     plain: bool
-    """Whether this is a text list of one URL a mirror, without `ip=`: most requests are. `Plan.body` writes it."""
+    """Whether this is a text list of one URL a mirror, without `ip=`: most requests are."""
+
+    def comment_at(self, tiers: Tiers) -> bytes:
+        """Return the comment lines of a list at a place, each ending in LF."""
+        before, after = self.comment
+        return b"".join((before, tiers.words(self.carriers.mask), after)) if after else b""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,24 +83,3 @@ class ResponseMeta:
     """Tier code of the first mirror (see `mirrorlist_snapshot.tiers`), 0 where there is no list; for statistics."""
     format: str
     """Name of the body's format; errors have the text format's; for statistics."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """The answer to one query at one place, except for the draw."""
-
-    ranking: Ranking
-    comment: bytes
-    """Comment lines, each ending in LF; empty where the client wants none."""
-    meta: ResponseMeta
-    """Of the plain list."""
-    url_draw: BatchedDraw[bytes]
-    """Draws base URLs, the first of each mirror."""
-    separator: bytes
-    """As of `ResolvedQuery`."""
-
-    def body(self, random: Random) -> bytes:
-        """Return the body of a plain list (see `ResolvedQuery.plain`); empty where no mirror is offered."""
-        urls = self.url_draw.draw(random)
-        separator = self.separator
-        return b"".join((self.comment, separator.join(urls), separator)) if urls else b""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.countries import CONTINENT_CODES, CONTINENT_OF
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE
-from mirrorlist_snapshot.tiers import continent_of, serves_continent, serves_country
+from mirrorlist_snapshot.tiers import continent_of
 from mirrorlistd.presets.preset import Preset
 from mirrorlistd.render import TEXT_HEADERS, Rendered
 from mirrorlistd.request.query import parse_query
@@ -17,38 +17,40 @@ if TYPE_CHECKING:
     from mirrorlistd.presets.preset import Refused
     from mirrorlistd.request.query import Query
     from mirrorlistd.selection.index import Index, Target
-    from mirrorlistd.selection.rank import Ranking, RankInput
+    from mirrorlistd.selection.rank import Question, Tiers
 
 
-def _comment(query: Query, target: Target, rank_input: RankInput, ranking: Ranking) -> bytes:
-    """Return the comment line: the content, and the countries and continents that were used, in canonical codes."""
-    words = [target.label]
-    place = rank_input.place
-    if ranking.by_country:
-        words += dict.fromkeys(_used(query, rank_input, ranking))
-    else:
-        words += [b"country = " + place.country.encode()] if place.country else []
-        words += [b"continent = " + place.continent.encode()] if place.continent else []
-    return b" ".join(words) + b"\n"
+def _comment(_: Query, target: Target) -> tuple[bytes, bytes]:
+    return target.label, b"\n"
 
 
-def _used(query: Query, rank_input: RankInput, ranking: Ranking) -> Iterator[bytes]:
-    """Yield what of `country=` the mirrors of the list come from; a code without mirrors is not claimed."""
-    snapshot = rank_input.index.snapshot
-    mirrors = [snapshot.mirrors[number] for tier in ranking.tiers for number in tier.mirrors]
-    countries = {code for code in query.countries if any(serves_country(mirror, code) for mirror in mirrors)}
-    for code in query.countries:
-        continent = code if code in CONTINENT_CODES else continent_of(code, None, snapshot.overrides)
-        if code in countries or (query.everywhere and code in CONTINENT_OF):
-            yield b"country = " + code.encode()
+def _words(index: Index, tiers: Tiers, question: Question, _: int) -> Callable[[int], bytes]:
+    """Write the countries and continents that were used, in canonical codes."""
+    if tiers.by_country:
+        reach = tiers.reach  # the function must not refer to `tiers`, which refers to it
+        return lambda mask: b"".join(dict.fromkeys(_used(index, question, reach & mask)))
+    country, continent = tiers.place[:2]
+    words = (_word("country", country) if country else b"") + (_word("continent", continent) if continent else b"")
+    return lambda _: words
+
+
+def _word(kind: str, code: str) -> bytes:
+    return f" {kind} = {code}".encode()
+
+
+def _used(index: Index, question: Question, mask: int) -> Iterator[bytes]:
+    """Yield what of `country=` the mirrors of a mask are in; a code without mirrors is not claimed."""
+    countries = {code for code in question.countries if index.serving_country(code) & mask}
+    for code in question.countries:
+        continent = code if code in CONTINENT_CODES else continent_of(code, None, index.snapshot.overrides)
+        if code in countries or (question.everywhere and code in CONTINENT_OF):
+            yield _word("country", code)
         elif (
-            continent is not None
-            and (code == continent or not countries)
-            and any(serves_continent(mirror, continent, snapshot.overrides) for mirror in mirrors)
+            continent is not None and (code == continent or not countries) and index.serving_continent(continent) & mask
         ):
-            yield b"continent = " + continent.encode()
-    if query.everywhere:
-        yield b"country = global"
+            yield _word("continent", continent)
+    if question.everywhere:
+        yield _word("country", "global")
 
 
 def _refusals(_: Index) -> Callable[[Refused], Rendered]:
@@ -67,5 +69,6 @@ DEFAULT: Final = Preset(
     bare_metalinks=True,
     read=parse_query,
     comment=_comment,
+    words=_words,
     refusals=_refusals,
 )

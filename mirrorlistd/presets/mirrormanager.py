@@ -10,22 +10,22 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, GLOBAL, NETBLOCK
+from mirrorlist_snapshot.tiers import ASN, NETBLOCK
 from mirrorlistd.errors import Reason
 from mirrorlistd.presets.preset import UNLIMITED, Preset
 from mirrorlistd.render import METALINK, TEXT_HEADERS, Rendered, not_a_metalink
 from mirrorlistd.request.escapes import quoted
 from mirrorlistd.request.query import parse_query
-from mirrorlistd.selection.rank import of_asn
+from mirrorlistd.selection.draw import mask_union
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mirrorlist_snapshot.model import Snapshot
     from mirrorlistd.presets.preset import Refused
     from mirrorlistd.request.query import Query
     from mirrorlistd.selection.index import Index, Target
-    from mirrorlistd.selection.rank import Ranking, RankInput
+    from mirrorlistd.selection.rank import Question, Tiers
 
 _SOURCE: Final = "source"
 """A repository whose name contains this has this architecture, whatever `arch=` is."""
@@ -39,46 +39,33 @@ def _read(raw: bytes) -> Query:
     return replace(query, arch=_SOURCE) if query.repo and _SOURCE in query.repo else query
 
 
-def _comment(query: Query, target: Target, rank_input: RankInput, ranking: Ranking) -> bytes:
-    """Return the comment line: the content, then each network and country that mirrors were found for."""
-    words = [target.label.rstrip(b"/"), *_found_via(query, rank_input, ranking)]
+def _comment(query: Query, target: Target) -> tuple[bytes, bytes]:
     protocols = b"protocol = " + ",".join(query.protocols).encode() if query.protocols else b""
-    return b"".join(word + b" " for word in words) + protocols + b"\n"
+    return target.label.rstrip(b"/") + b" ", protocols + b"\n"
 
 
-def _found_via(query: Query, rank_input: RankInput, ranking: Ranking) -> Iterator[bytes]:
-    """Yield a word for each source of mirrors, also where all of its mirrors are in an earlier tier."""
-    by_country = bool(query.countries or query.everywhere)
-    if ranking.by_country:
-        countries = _countries(rank_input, [mirror for tier in ranking.tiers for mirror in tier.mirrors])
-        yield from (_country(country) for country in countries if country in query.countries or not query.everywhere)
-        if query.everywhere:
-            yield b"country = global"
-        return
-    if any(tier.code == NETBLOCK for tier in ranking.tiers):
-        yield b"Using preferred netblock"
-    if ranking.exclusive:
-        return
-    if rank_input.selection_query.own_network and not by_country and of_asn(rank_input):
-        yield b"Using ASN %d" % rank_input.place.asn
-    codes, carried = rank_input.codes, rank_input.carried
-    for code in sorted({codes[mirror] for mirror in carried}):
-        if COUNTRY <= code <= CONTINENT:
-            yield from map(
-                _country,
-                _countries(rank_input, [mirror for mirror in carried if codes[mirror] == code]),
-            )
-    if sum(len(tier.mirrors) for tier in ranking.tiers if tier.code != GLOBAL) < rank_input.minimum:
-        yield b"country = global"
+def _words(index: Index, tiers: Tiers, question: Question, minimum: int) -> Callable[[int], bytes]:
+    """Write each network and country that mirrors were found for, also where all are in an earlier tier."""
+    found: list[tuple[bytes, int]] = []
+    netblocks = mask_union(mask for code, mask in tiers.near if code == NETBLOCK)
+    found.append((b"Using preferred netblock ", netblocks))
+    for code, tier in tiers.near:
+        if code == ASN:
+            found.append((b"Using ASN %d " % tiers.place.asn, tier))
+        elif code != NETBLOCK:
+            found += [
+                (b"country = %b " % country.encode(), mirrors & tier)
+                for country, mirrors in index.countries.items()
+                if mirrors & tier and (country in question.countries or not (tiers.by_country and question.everywhere))
+            ]
+    reach = tiers.reach  # the function must not refer to `tiers`, which refers to it
+    least = (1 << 30 if question.everywhere else 0) if tiers.by_country else 0 if tiers.exclusive else minimum
 
+    def words(mask: int) -> bytes:
+        enough = (reach & mask).bit_count() >= least
+        return b"".join(word for word, mirrors in found if mirrors & mask) + (b"" if enough else b"country = global ")
 
-def _countries(rank_input: RankInput, mirrors: list[int]) -> list[str]:
-    """Return the countries of some mirrors, sorted."""
-    return sorted({country for number in mirrors if (country := rank_input.index.snapshot.mirrors[number].country)})
-
-
-def _country(country: str) -> bytes:
-    return b"country = " + country.encode()
+    return words
 
 
 class _Refusals:
@@ -140,6 +127,7 @@ MIRRORMANAGER: Final = Preset(
     bare_metalinks=False,
     read=_read,
     comment=_comment,
+    words=_words,
     refusals=_Refusals,
 )
 MIRRORMANAGER_AS_IT_WAS: Final = replace(MIRRORMANAGER, refusals=partial(_Refusals, as_it_was=True))

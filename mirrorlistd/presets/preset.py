@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mirrorlistd.render import Rendered
     from mirrorlistd.request.query import Query
     from mirrorlistd.selection.index import Index, Target
-    from mirrorlistd.selection.rank import Ranking, RankInput
+    from mirrorlistd.selection.rank import Question, Tiers
 
 
 UNLIMITED: Final = MAX_MIRRORS
@@ -45,7 +45,10 @@ class Preset:
     """Whether files without file details in the snapshot have metalinks."""
     read: Callable[[bytes], Query]
     """Parses a canonical query string; raises QueryError."""
-    comment: Callable[[Query, Target, RankInput, Ranking], bytes]
-    """The comment line of a list, ending in LF."""
+    comment: Callable[[Query, Target], tuple[bytes, bytes]]
+    """What a list's comment line says of the content: before the place's words, and after them, ending in LF."""
+    words: Callable[[Index, Tiers, Question, int], Callable[[int], bytes]]
+    """Makes, once per place, the function that writes the place's words for a mask of carriers; the number is the
+    operator's minimum."""
     refusals: Callable[[Index], Callable[[Refused], Rendered]]
     """Makes, once per snapshot, the function that renders errors."""

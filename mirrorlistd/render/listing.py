@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mirrorlist_snapshot.tiers import FALLBACK
+from mirrorlistd.selection.draw import members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,7 +87,4 @@ class Renderer:
 
 def tiers_of(ranking: Ranking) -> dict[int, int]:
     """Return mirror number -> tier code."""
-    codes = {mirror: tier.code for tier in ranking.tiers for mirror in tier.mirrors}
-    if ranking.fallback is not None:
-        codes.update(dict.fromkeys(ranking.fallback.mirrors, FALLBACK))
-    return codes
+    return {mirror: code for code, mask in ranking.all_tiers for mirror in members(mask)}

@@ -1,11 +1,14 @@
-"""One tier as a weighted shuffle: the only part of selection that uses randomness."""
+"""One weighted shuffle: the exact draw, for what `orders` does not draw in batches, and for stable choices.
+
+A set of mirrors is a mask: an integer with bit m for mirror m.
+"""
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect
 from dataclasses import dataclass
-from itertools import accumulate, repeat, starmap
+from functools import reduce
+from math import log
+from operator import or_
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -13,8 +16,6 @@ if TYPE_CHECKING:
     from random import Random
 
 _64_BITS: Final = (1 << 64) - 1
-# Below this many mirrors sorting random keys is quicker than drawing one by one and rejecting repetitions.
-_SORT_BELOW: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,87 +32,42 @@ class Rendezvous:
     """64 bits of each mirror, by mirror number."""
 
     def uniform(self, mirror: int) -> float:
-        """Return the number of a mirror, in [0, 1): both hashes, mixed by the finalizer of SplitMix64."""
+        """Return the number of a mirror, in (0, 1): both hashes, mixed by the finalizer of SplitMix64."""
         mixed = (self.seed ^ self.hashes[mirror]) * 0xBF58476D1CE4E5B9 & _64_BITS
         mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _64_BITS
-        return (mixed ^ mixed >> 31) / (1 << 64)
+        return (2 * (mixed ^ mixed >> 31) + 1) / (1 << 65)
 
 
-class Tier:
-    """Mirrors that are equally near, with their weights."""
+def members(mask: int) -> list[int]:
+    """Return the mirrors of a mask, ascending."""
+    digits = f"{mask:b}"[::-1]
+    found: list[int] = []
+    place = digits.find("1")
+    while place >= 0:
+        found.append(place)
+        place = digits.find("1", place + 1)
+    return found
 
-    __slots__ = ("_cumulative", "_weights", "batch_source", "code", "exponents", "mirrors")
 
-    def __init__(self, code: int, mirrors: Iterable[int], weights: Sequence[int]) -> None:
-        """Prepare `mirrors` (numbers) for drawing by `weights` (Mbit/s, by mirror number)."""
-        self.code = code
-        """Tier code, see `mirrorlist_snapshot.tiers`."""
-        self.mirrors = tuple(mirrors)
-        self._weights = weights
-        own = self.weights
-        lightest = min(own)
-        # A mirror's key is a uniform number to the power of 1 / weight. The keys in descending order are a weighted
-        # shuffle (Efraimidis and Spirakis, 2006). Exponents are scaled into (0, 1], so that no key underflows.
-        # An array takes little memory: a memo may hold thousands of tiers.
-        self.exponents = None if lightest == max(own) else array("d", [lightest / weight for weight in own])
-        self._cumulative: array[int] | None = None
-        self.batch_source: object = None
-        """What `batches` draws this tier from; made once and shared by all rankings with this tier."""
+def mask_of(mirrors: Iterable[int]) -> int:
+    """Return the mask of some mirrors."""
+    return reduce(or_, map((1).__lshift__, mirrors), 0)
 
-    @property
-    def weights(self) -> list[int]:
-        """Return Mbit/s of each mirror."""
-        return [*map(self._weights.__getitem__, self.mirrors)]
 
-    @property
-    def cumulative(self) -> array[int]:
-        """Return the running sums of the weights; made on first use, which only long tiers have."""
-        if self._cumulative is None:
-            self._cumulative = array("Q", [*accumulate(self.weights)])
-        return self._cumulative
+def mask_union(masks: Iterable[int]) -> int:
+    """Return the mask of the mirrors that are in any of some masks."""
+    return reduce(or_, masks, 0)
 
-    def draw(self, count: int, random: Random | Rendezvous) -> Sequence[int]:
-        """Draw the first `count` mirrors of a weighted shuffle without replacement."""
-        mirrors = self.mirrors
-        size = len(mirrors)
-        if size == 1:
-            return mirrors[:count]
-        if isinstance(random, Rendezvous):
-            return self._rendezvous(count, random)
-        if size < _SORT_BELOW or 2 * count > size:
-            return self._sort(count, random)
-        return self._reject(count, random)
 
-    def _rendezvous(self, count: int, rendezvous: Rendezvous) -> list[int]:
-        exponents = (1.0,) * len(self.mirrors) if self.exponents is None else self.exponents
-        keys = {
-            mirror: rendezvous.uniform(mirror) ** exponent
-            for mirror, exponent in zip(self.mirrors, exponents, strict=True)
-        }
-        return sorted(keys, key=keys.__getitem__, reverse=True)[:count]
-
-    def _sort(self, count: int, random: Random) -> list[int]:
-        size = len(self.mirrors)
-        uniform = starmap(random.random, repeat((), size))
-        keys = list(uniform) if self.exponents is None else list(map(pow, uniform, self.exponents))
-        order = sorted(range(size), key=keys.__getitem__, reverse=True)
-        return [self.mirrors[position] for position in order[:count]]
-
-    def _reject(self, count: int, random: Random) -> Sequence[int]:
-        # Drawing from all and rejecting what was drawn before is drawing from the rest: exact. Where a few heavy
-        # mirrors make repetitions frequent, the exact sort takes over from the start.
-        mirrors, cumulative, total = self.mirrors, self.cumulative, self.cumulative[-1]
-        uniform = random.random
-        drawn: dict[int, None] = {}
-        for _ in range(4 * count):
-            drawn[bisect(cumulative, uniform() * total)] = None
-            if len(drawn) == count:
-                return [mirrors[position] for position in drawn]
-        return self._finish(list(drawn), count, random)
-
-    def _finish(self, drawn: Sequence[int], count: int, random: Random) -> list[int]:
-        # A draw that met too many repetitions: the rest is again a weighted shuffle of what is left.
-        size = len(self.mirrors)
-        keys = [random.random() ** (1.0 if self.exponents is None else self.exponents[i]) for i in range(size)]
-        left = sorted(set(range(size)).difference(drawn), key=keys.__getitem__, reverse=True)
-        return [self.mirrors[position] for position in (*drawn, *left[: count - len(drawn)])]
+def shuffled(mask: int, count: int, weights: Sequence[int], random: Random | Rendezvous) -> list[int]:
+    """Draw the first `count` mirrors of a weighted shuffle without replacement; `weights` are Mbit/s by mirror."""
+    mirrors = members(mask)
+    if len(mirrors) == 1:
+        return mirrors[:count]
+    # Each mirror arrives at a random time, exponentially distributed with its weight as the rate: the order of arrival
+    # is a weighted shuffle (Efraimidis and Spirakis, 2006).
+    if isinstance(random, Rendezvous):
+        arrivals = {mirror: -log(random.uniform(mirror)) / weights[mirror] for mirror in mirrors}
+    else:
+        arrivals = {mirror: -log(1.0 - random.random()) / weights[mirror] for mirror in mirrors}
+    return sorted(mirrors, key=arrivals.__getitem__)[:count]

@@ -12,9 +12,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, CategoryKind
-from mirrorlist_snapshot.tiers import continent_of
+from mirrorlist_snapshot.tiers import continent_of, serves_continent, serves_country
 from mirrorlistd.errors import NotServedError, Reason
 from mirrorlistd.request.escapes import quoted
+from mirrorlistd.selection.draw import mask_of
 from mirrorlistd.selection.open_directories import OpenDirectories
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Index:
     __slots__ = (
         "_asns",
         "_base_urls",
+        "_country_masks",
         "_known",
         "_only",
         "_open_directories",
@@ -104,6 +106,7 @@ class Index:
         "_tops",
         "_v4",
         "_v6",
+        "countries",
         "hashes",
         "snapshot",
         "statuses",
@@ -133,6 +136,13 @@ class Index:
             for asn in mirror.asns:
                 asns.setdefault(asn, []).append(number)
         self._asns = {asn: frozenset(mirrors) for asn, mirrors in asns.items()}
+        countries: dict[str, list[int]] = {}
+        for number, mirror in enumerate(snapshot.mirrors):
+            if mirror.country is not None:
+                countries.setdefault(mirror.country, []).append(number)
+        self.countries: Mapping[str, int] = {country: mask_of(countries[country]) for country in sorted(countries)}
+        """Country -> mask of its mirrors."""
+        self._country_masks: dict[str, int] = {}
         self._base_urls = _base_urls(snapshot)
         named = {repository.name: repository for repository in snapshot.repositories}
         self._repositories = {**{alias: named[name] for alias, name in snapshot.aliases.items()}, **named}
@@ -196,6 +206,19 @@ class Index:
     def mirrors_of_asn(self, asn: int) -> frozenset[int]:
         """Return the mirrors that serve an autonomous system; none for 0, which means that it is unknown."""
         return self._asns.get(asn, frozenset()) if asn else frozenset()
+
+    def serving_country(self, country: str) -> int:
+        """Return the mask of the mirrors that stand in a country's own tier."""
+        if (mask := self._country_masks.get(country)) is None:
+            mirrors = enumerate(self.snapshot.mirrors)
+            mask = mask_of(number for number, mirror in mirrors if serves_country(mirror, country))
+            self._country_masks[country] = mask  # there are 676 codes
+        return mask
+
+    def serving_continent(self, continent: str | None) -> int:
+        """Return the mask of the mirrors that stand in a continent's tier."""
+        mirrors, overrides = enumerate(self.snapshot.mirrors), self.snapshot.overrides
+        return mask_of(number for number, mirror in mirrors if serves_continent(mirror, continent, overrides))
 
     def offers(self, category: int, protocols: tuple[str, ...], http_first: bool = False) -> Offers:  # noqa: FBT001, FBT002 - a row of a memo's key
         """Return one base URL per mirror and wanted protocol; () means the first default protocol that a mirror has.

@@ -1,43 +1,42 @@
 """The rules of docs/selection.md: which mirrors are offered, in which tiers.
 
-`rank` sorts the candidates into tiers. It depends on the query and on the client's place, never on randomness, so its
-result can be remembered and explained. `draw` shuffles a tier. The country rules are in `mirrorlist_snapshot.tiers`,
-because the admin side's `diff` needs them too.
+A `Tiers` belongs to a place: what clients there may be offered, whatever they ask for. A `Carriers` belongs to a
+content: which mirrors carry it. Both hold masks (see `draw`), so an answer combines them with a few `&`. The country
+rules are in `mirrorlist_snapshot.tiers`, because the admin side's `diff` needs them too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlist_snapshot.countries import CONTINENT_CODES
-from mirrorlist_snapshot.tiers import (
-    ASN,
-    CONTINENT,
-    COUNTRY,
-    FALLBACK,
-    FIRST_REASON,
-    GLOBAL,
-    NETBLOCK,
-    PRIVATE,
-    continent_of,
-    serves_continent,
-    serves_country,
-)
+from mirrorlist_snapshot.tiers import ASN, CONTINENT, COUNTRY, FALLBACK, GLOBAL, NETBLOCK, PRIVATE, continent_of
+from mirrorlist_snapshot.tiers import tier_map as codes_of
+from mirrorlistd.selection.draw import mask_of, mask_union, shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from random import Random
 
-    from mirrorlistd.selection.draw import Rendezvous, Tier
+    from mirrorlistd.selection.draw import Rendezvous
     from mirrorlistd.selection.index import Index, Offers, Place
+    from mirrorlistd.selection.orders import Orders
+
+    FindOrders = Callable[[tuple[int, ...], int], Orders]
+    """Masks of tiers and the wanted mirrors of the last one -> their orders, the same for equal masks."""
+
+TierMask = tuple[int, int]
+"""A tier code (see `mirrorlist_snapshot.tiers`) and the mask of the tier's mirrors."""
+
+_LONGER: Final = 3
+"""How many times longer the orders are that lists are continued with: where few mirrors carry the content."""
 
 
-class SelectionQuery(NamedTuple):
-    """The part of a query that ranking depends on."""
+class Question(NamedTuple):
+    """The part of a query that decides which tiers a client gets."""
 
-    carriers: int
-    """Carrier set number of the content."""
     countries: tuple[str, ...] = ()
     """The codes in `country=`: only mirrors in these are offered."""
     everywhere: bool = False
@@ -47,160 +46,334 @@ class SelectionQuery(NamedTuple):
     private: bool = True
     """Whether private mirrors may be offered; false if the list is for an address other than the client's."""
 
+    @property
+    def by_country(self) -> bool:
+        """Whether `country=` selects mirrors."""
+        return bool(self.countries) or self.everywhere
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+PLAIN: Final = Question()
+"""What almost all queries ask."""
+
+
+class Carriers:
+    """The mirrors that carry some content and have a URL of a wanted protocol."""
+
+    __slots__ = ("mask", "urls")
+
+    def __init__(self, index: Index, carriers: int, offers: Offers) -> None:
+        """Take a carrier set's number, and the base URLs of the content's category."""
+        first = offers.first
+        numbers = [mirror for mirror in index.snapshot.sets.members(carriers) if first[mirror]]
+        self.mask: Final = mask_of(numbers)
+        self.urls: Final = [b""] * (len(first) + 1)
+        """The first base URL of each mirror; empty where it is no carrier, and for the number of no mirror."""
+        for mirror in numbers:
+            self.urls[mirror] = first[mirror]
+
+
+class Region(NamedTuple):
+    """Masks of the country rules: what clients in a country on a continent may be offered."""
+
+    codes: bytes
+    """A tier code or a reason for each mirror."""
+    near: tuple[TierMask, ...]
+    """Tiers 3 to 5, nearest first."""
+    far: int
+    """Tier 6."""
+    last: int
+    """Tier 7."""
+    offered: int
+    """Tiers 3 to 6."""
+    private: int
+    """Private mirrors that the country rules do not bar."""
+
+    @classmethod
+    def of(cls, index: Index, country: str | None, continent: str | None) -> Region:
+        """Sort the mirrors of a network into tiers."""
+        codes = codes_of(index.snapshot, country, continent)
+        masks = {code: _mask_of_code(codes, code) for code in sorted(set(codes))}
+        offered = mask_of(mirror for mirror, code in enumerate(codes) if code < FALLBACK)
+        near = tuple((code, mask) for code, mask in masks.items() if code <= CONTINENT)
+        return cls(codes, near, masks.get(GLOBAL, 0), masks.get(FALLBACK, 0), offered, masks.get(PRIVATE, 0))
+
+
+def _mask_of_code(codes: bytes, code: int) -> int:
+    digits = bytes(48 + (value == code) for value in range(256))
+    return int(codes[::-1].translate(digits), 2)
+
+
 class Ranking:
-    """The candidates of an answer, by tier. `draw` decides the order within each tier. Compared by identity."""
+    """The candidates of an answer, by tier."""
 
-    tiers: tuple[Tier, ...]
-    """Nearest first. The global tier is included only where the nearer tiers hold fewer mirrors than the minimum."""
-    fallback: Tier | None
-    """Mirrors of last resort."""
-    exclusive: bool = False
-    """Whether an exclusive netblock applies: then no other mirror is offered."""
-    by_country: bool = False
-    """Whether `country=` selected the mirrors: then no mirror of other countries (or continents) is offered."""
-    first_code: int = field(init=False)
-    """Tier code of the first mirror; 0 where there is none."""
+    __slots__ = ("by_country", "exclusive", "fallback", "tiers")
 
-    def __post_init__(self) -> None:
-        """Set the code under which answers are counted."""
-        first = self.tiers[0] if self.tiers else self.fallback
-        object.__setattr__(self, "first_code", first.code if first else 0)
+    def __init__(
+        self, tiers: Sequence[TierMask], fallback: int = 0, *, exclusive: bool = False, by_country: bool = False
+    ) -> None:
+        self.tiers: Final = tiers
+        """Nearest first, none empty, each mirror once. The global tier is among them only if it is needed."""
+        self.fallback: Final = fallback
+        """The mask of the mirrors of last resort."""
+        self.exclusive: Final = exclusive
+        """Whether an exclusive netblock applies: then no other mirror is offered."""
+        self.by_country: Final = by_country
+        """Whether `country=` selected the mirrors: then no mirror of other countries (or continents) is offered."""
 
-    def shares(self, limit: int) -> Iterator[tuple[Tier, int]]:
-        """Yield each tier with the number of its mirrors in a list of `limit`, nearest tier first, fallback last.
+    @property
+    def all_tiers(self) -> tuple[TierMask, ...]:
+        """Return the tiers and the fallback."""
+        return (*self.tiers, *(((FALLBACK, self.fallback),) if self.fallback else ()))
+
+    def code(self, mirror: int) -> int:
+        """Return the code of the tier that has a mirror; 0 where none has it."""
+        return next((code for code, mask in self.all_tiers if mask >> mirror & 1), 0)
+
+    def shares(self, limit: int) -> Iterator[tuple[int, int]]:
+        """Yield the mask of each tier with the number of its mirrors in a list, nearest tier first, fallback last.
 
         Fallback mirrors take the last lines of a list, but never the first.
         """
-        reserved = 0 if self.fallback is None else len(self.fallback.mirrors)
+        reserved = self.fallback.bit_count()
         free = max(1, limit - reserved) if self.tiers else 0
-        for tier in self.tiers:
+        for _, mask in self.tiers:
             if free:
-                count = min(free, len(tier.mirrors))
+                count = min(free, mask.bit_count())
                 free -= count
                 limit -= count
-                yield tier, count
-        if self.fallback is not None and limit:
+                yield mask, count
+        if reserved and limit:
             yield self.fallback, min(limit, reserved)
 
-    def draw(self, limit: int, random: Random | Rendezvous) -> list[int]:
-        """Draw up to `limit` mirror numbers, best first."""
+    def draw(self, limit: int, weights: Sequence[int], random: Random | Rendezvous) -> list[int]:
+        """Draw up to `limit` mirrors, best first, one weighted shuffle for each tier: exact, and slow."""
         order: list[int] = []
-        for tier, count in self.shares(limit):
-            order += tier.draw(count, random)
+        for mask, count in self.shares(limit):
+            order += shuffled(mask, count, weights, random)
         return order
 
 
-def candidates(index: Index, carriers: int, offers: Offers) -> list[int]:
-    """Return the mirrors that carry the content and have a URL of a wanted protocol, ascending."""
-    first = offers.first
-    return [mirror for mirror in index.snapshot.sets.members(carriers) if first[mirror]]
-
-
-@dataclass(frozen=True, slots=True)
-class RankInput:
-    """All that a ranking depends on."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierSource:
+    """What every `Tiers` of a network is made with."""
 
     index: Index
-    selection_query: SelectionQuery
-    place: Place
-    codes: bytes
-    """The tier map of the client's country and continent: a tier code or a reason for each mirror."""
-    carried: Sequence[int]
-    """The `candidates` of the content, ascending."""
     minimum: int
     """The global tier is left out where the nearer tiers hold at least this many mirrors."""
-    make_tier: Callable[[int, Sequence[int]], Tier]
-    """Makes a tier of a code and at least one mirror; equal tiers may be one object."""
+    length: int
+    """Mirrors that an order should have, so that most lists are drawn from one order."""
+    find_orders: FindOrders
 
 
-def rank(rank_input: RankInput) -> Ranking:
-    """Sort the candidates for a client into tiers (docs/selection.md, Tiers)."""
-    make_tier = rank_input.make_tier
-    by_country = bool(rank_input.selection_query.countries) or rank_input.selection_query.everywhere
-    if by_country and (chosen := _by_country(rank_input)) is not None:
-        return Ranking(tiers=(chosen,), fallback=None, by_country=True)
-    near: list[tuple[int, list[int]]] = []
-    if rank_input.selection_query.own_network and not by_country:
-        exclusive, near = _by_netblock(rank_input)
-        if exclusive:
-            return Ranking(tiers=(make_tier(NETBLOCK, exclusive),), fallback=None, exclusive=True)
-        already = {mirror for _, mirrors in near for mirror in mirrors}
-        serving = [mirror for mirror in of_asn(rank_input) if mirror not in already]
-        near += [(ASN, serving)] if serving else []
-    taken = {mirror for _, mirrors in near for mirror in mirrors}
-    buckets: dict[int, list[int]] = {}
-    for mirror in rank_input.carried:
-        if rank_input.codes[mirror] < FIRST_REASON and mirror not in taken:
-            buckets.setdefault(rank_input.codes[mirror], []).append(mirror)
-    last = buckets.pop(FALLBACK, None)
-    far = buckets.pop(GLOBAL, None)
-    near += sorted(buckets.items())
-    if far and sum(len(mirrors) for _, mirrors in near) < rank_input.minimum:
-        near.append((GLOBAL, far))
-    return Ranking(
-        tiers=tuple(make_tier(code, mirrors) for code, mirrors in near),
-        fallback=make_tier(FALLBACK, last) if last else None,
+class Tiers:
+    """What clients at a place may be offered, whatever they ask for: masks of tiers, and orders of their mirrors."""
+
+    __slots__ = (
+        "_deep",
+        "_levels",
+        "_minimum",
+        "_own",
+        "_weights",
+        "by_country",
+        "enough",
+        "exclusive",
+        "far",
+        "instead",
+        "last",
+        "near",
+        "nearest",
+        "needed",
+        "orders",
+        "place",
+        "reach",
+        "words",
     )
 
+    def __init__(  # noqa: PLR0913 - all that a list may have, by the names of the rules
+        self,
+        source: TierSource,
+        place: Place,
+        near: tuple[TierMask, ...],
+        *,
+        own: tuple[TierMask, ...] = (),
+        far: int = 0,
+        last: int = 0,
+        exclusive: bool = False,
+        by_country: bool = False,
+        needed: int = 0,
+        instead: Tiers | None = None,
+    ) -> None:
+        """Take tiers 1 and 2 (`own`), 3 to 5 (`near`), 6 (`far`) and 7 (`last`). A mirror counts where it is first.
 
-def _by_country(rank_input: RankInput) -> Tier | None:
-    """Return the one tier of `country=`: mirrors of the countries (or continents), else of the countries' continents.
+        `instead` applies to content that no mirror in `needed` (0: in tiers 1 to 5) carries; None: these always apply.
+        """
+        self._minimum: Final = source.minimum
+        self._weights: Final = source.index.weights
+        self._own: Final = tuple(mask for _, mask in own)
+        self.place: Final = place
+        self.near: Final = own + near
+        """Tiers 1 to 5, nearest first."""
+        self.far: Final = far
+        self.last: Final = last
+        self.exclusive: Final = exclusive
+        self.by_country: Final = by_country
+        self.instead: Final = instead
+        self.words: Callable[[int], bytes] = lambda _: b""
+        """The place's part of the comment line, for a mask of carriers; the preset's."""
+        self.reach: Final = mask_union(mask for _, mask in self.near)
+        """The mirrors in tiers 1 to 5."""
+        self.needed: Final = needed or self.reach
+        masks = tuple(mask for _, mask in near)
+        poor = self.reach.bit_count() < source.minimum
+        """Whether all lists need the global tier."""
+        if poor and far:
+            masks, far = (*masks, far), 0
+        self._levels = [
+            source.find_orders(*_beginning(masks, source.length * times)) for times in (1, _LONGER) if masks
+        ]
+        self._deep = source.find_orders(*_beginning((*masks, far), source.length * _LONGER)) if far else None
+        self.nearest: Final[TierMask] = self.near[0] if self.near else (GLOBAL, self.far)
+        self.orders: Final[Orders | None] = None if own or last or instead or not masks else self._levels[0]
+        """Orders from which lists can be taken without anything else; None where there are none."""
+        complete = bool(masks) and self._levels[0].mask == mask_union(masks) and self._levels[0].complete
+        self.enough: Final = (source.minimum if far else 1) if complete else 1 << 30
+        """A list taken from one of the `orders` is right if it has so many mirrors, or as many as the client wants."""
 
-    None if there are none of either kind: then the client's own tiers apply.
-    """
-    offered = [mirror for mirror in rank_input.carried if rank_input.codes[mirror] < FALLBACK]
-    if rank_input.selection_query.everywhere:
-        return rank_input.make_tier(GLOBAL, offered) if offered else None
-    mirrors, overrides = rank_input.index.snapshot.mirrors, rank_input.index.snapshot.overrides
-    codes = rank_input.selection_query.countries
-    named = CONTINENT_CODES.intersection(codes)
-    in_country = [mirror for mirror in offered if any(serves_country(mirrors[mirror], code) for code in codes)]
-    there = [mirror for mirror in offered if any(serves_continent(mirrors[mirror], code, overrides) for code in named)]
-    if in_country or there:
-        return rank_input.make_tier(COUNTRY if in_country else CONTINENT, sorted({*in_country, *there}))
-    continents = {continent_of(code, None, overrides) for code in codes} - {None}
-    near = [
-        mirror for mirror in offered if any(serves_continent(mirrors[mirror], code, overrides) for code in continents)
-    ]
-    return rank_input.make_tier(CONTINENT, near) if near else None
+    def for_content(self, mask: int) -> Tiers:
+        """Return the tiers that apply to content with these carriers."""
+        tiers = self
+        while tiers.instead is not None and not tiers.needed & mask:
+            tiers = tiers.instead
+        return tiers
+
+    def rank(self, mask: int) -> Ranking:
+        """Return the candidates for content with these carriers; for `for_content`'s result."""
+        ranked: list[TierMask] = []
+        left = mask
+        for code, tier in self.near:
+            if candidates := tier & left:
+                ranked.append((code, candidates))
+                left &= ~tier
+        if self.far & left and (self.reach & mask).bit_count() < self._minimum:
+            ranked.append((GLOBAL, self.far & left))
+        return Ranking(ranked, self.last & mask, exclusive=self.exclusive, by_country=self.by_country)
+
+    def first_code(self, mask: int) -> int:
+        """Return the tier code of the first mirror in a list of these carriers; 0 where the list is empty."""
+        if self.nearest[1] & mask:
+            return self.nearest[0]
+        for code, tier in self.near:
+            if tier & mask:
+                return code
+        return GLOBAL if self.far & mask else FALLBACK if self.last & mask else 0
+
+    def urls(self, carriers: Carriers, limit: int, random: Random) -> list[bytes]:
+        """Draw a list of base URLs, best first, one for each mirror; for `for_content`'s result."""
+        urls = carriers.urls
+        order = None
+        if (orders := self.orders) is not None:
+            order = orders.ready.pop() if orders.ready else orders.draw(random)
+            found = [*islice(filter(None, map(urls.__getitem__, order)), limit)]
+            if len(found) >= self.enough or len(found) == limit:
+                return found
+        return [*map(urls.__getitem__, self.draw(carriers, limit, random, order))]
+
+    def draw(self, carriers: Carriers, limit: int, random: Random, order: list[int] | None = None) -> list[int]:
+        """Draw the mirrors of a list, best first; `order` is one of the `orders` that this list begins with.
+
+        An order that was looked at must be used: orders that are too short for a list are not like the others.
+        """
+        mask, carried = carriers.mask, carriers.urls.__getitem__
+        count = (self.reach & mask).bit_count()
+        far = self.far & mask & ~self.reach if count < self._minimum else 0
+        wanted = min(count + far.bit_count(), max(1, limit - (self.last & mask).bit_count()))
+        found: dict[int, None] = {}
+        met = 0
+        for own in self._own:
+            found.update(dict.fromkeys(shuffled(own & mask & ~met, limit, self._weights, random)))
+            met |= own
+        for orders in (*self._levels, self._deep) if far and self._deep else self._levels:
+            if len(found) < wanted:
+                found.update(dict.fromkeys(filter(carried, order or orders.draw(random))))
+                order = None
+        if len(found) < wanted:
+            found.update(dict.fromkeys(self._finish(found, mask, wanted, random)))
+        drawn = [*islice(found, wanted)]
+        if self.last & mask and len(drawn) < limit:
+            drawn += shuffled(self.last & mask, limit - len(drawn), self._weights, random)
+        return drawn
+
+    def _finish(self, found: dict[int, None], mask: int, wanted: int, random: Random) -> Iterator[int]:
+        """Yield what a list lacks: the rest of a tier is again a weighted shuffle of what is left."""
+        left = mask & ~mask_of(found)
+        missing = wanted - len(found)
+        for _, tier in self.rank(mask).tiers:
+            if missing > 0 and tier & left:
+                rest = shuffled(tier & left, missing, self._weights, random)
+                missing -= len(rest)
+                yield from rest
 
 
-def _by_netblock(rank_input: RankInput) -> tuple[list[int], list[tuple[int, list[int]]]]:
-    """Return the exclusive mirrors of the longest exclusive prefix, and the netblock tiers, longest prefix first."""
-    mirrors = rank_input.index.snapshot.mirrors
-    carrying = frozenset(rank_input.carried) if rank_input.place.chain else frozenset[int]()
-    taken: set[int] = set()
-    by_length: dict[int, list[int]] = {}
-    exclusive: dict[int, list[int]] = {}
-    for match in rank_input.index.matches(rank_input.place.chain):
-        mirror = mirrors[match.mirror]
-        # Country rules do not apply: a netblock that the mirror itself lists takes precedence.
-        barred = not mirror.active or mirror.fallback or (mirror.private and not rank_input.selection_query.private)
-        if barred or match.mirror not in carrying:
-            continue
-        if match.exclusive:
-            exclusive.setdefault(match.length, []).append(match.mirror)
-        if match.mirror not in taken:
-            taken.add(match.mirror)
-            by_length.setdefault(match.length, []).append(match.mirror)
-    longest = next(iter(exclusive.values())) if exclusive else []
-    return longest, [(NETBLOCK, block) for block in by_length.values()]
+def _beginning(masks: tuple[int, ...], length: int) -> tuple[tuple[int, ...], int]:
+    """Return the nearest tiers that have so many mirrors together, and how many of the last one are needed for that."""
+    taken: list[int] = []
+    missing = last = length
+    for mask in masks:
+        if missing > 0:
+            taken.append(mask)
+            last, missing = missing, missing - mask.bit_count()
+    return tuple(taken), last
 
 
-def of_asn(rank_input: RankInput) -> list[int]:
-    """Return the candidates that serve the client's autonomous system.
+class TierMaps:
+    """Makes the `Tiers` of places (docs/selection.md, Tiers)."""
 
-    Private mirrors are included; the country rules still apply.
-    """
-    private = rank_input.selection_query.private
-    serving = rank_input.index.mirrors_of_asn(rank_input.place.asn)
-    if not serving:
-        return []
-    codes = rank_input.codes
-    return [
-        mirror
-        for mirror in rank_input.carried
-        if mirror in serving and (codes[mirror] < FALLBACK or (codes[mirror] == PRIVATE and private))
-    ]
+    def __init__(self, source: TierSource) -> None:
+        self._source = source
+
+    def tiers(self, place: Place, region: Region, question: Question) -> Tiers:
+        """Return what a place is offered for a question; `region` is that of its country and continent."""
+        own, exclusive = (
+            ((), {}) if question.by_country or not question.own_network else self._own(place, region, question.private)
+        )
+        tiers = Tiers(self._source, place, region.near, own=own, far=region.far, last=region.last)
+        if question.by_country:
+            for tier, needed in reversed([*self._by_country(region, question)]):
+                tiers = Tiers(self._source, place, (tier,), by_country=True, needed=needed, instead=tiers)
+        for mask in reversed(exclusive.values()):  # the shortest prefix first
+            tiers = Tiers(self._source, place, ((NETBLOCK, mask),), exclusive=True, instead=tiers)
+        return tiers
+
+    def _own(self, place: Place, region: Region, private: bool) -> tuple[tuple[TierMask, ...], dict[int, int]]:  # noqa: FBT001 - one caller
+        """Return tiers 1 and 2, longest prefix first, and prefix length -> mask of its exclusive mirrors."""
+        index = self._source.index
+        by_length: dict[int, int] = {}
+        exclusive: dict[int, int] = {}
+        for match in index.matches(place.chain):
+            mirror = index.snapshot.mirrors[match.mirror]
+            # Country rules do not apply: a netblock that the mirror itself lists takes precedence.
+            if mirror.active and not mirror.fallback and (private or not mirror.private):
+                for masks in (by_length, exclusive) if match.exclusive else (by_length,):
+                    masks[match.length] = masks.get(match.length, 0) | 1 << match.mirror
+        allowed = region.offered | (region.private if private else 0)
+        serving = mask_of(index.mirrors_of_asn(place.asn)) & allowed
+        own = tuple((NETBLOCK, mask) for mask in by_length.values())
+        return (*own, (ASN, serving)) if serving else own, exclusive
+
+    def _by_country(self, region: Region, question: Question) -> Iterator[tuple[TierMask, int]]:
+        """Yield the one tier of `country=`: of the countries (or continents), then of the countries' continents.
+
+        With each tier come the mirrors of which one must carry the content; else the next applies, in the end the
+        client's own tiers.
+        """
+        if question.everywhere:
+            yield (GLOBAL, region.offered), region.offered
+            return
+        index, codes = self._source.index, question.countries
+        there = mask_union(map(index.serving_country, codes)) & region.offered
+        named = mask_union(map(index.serving_continent, CONTINENT_CODES.intersection(codes))) & region.offered
+        continents = {continent_of(code, None, index.snapshot.overrides) for code in codes} - {None}
+        near = mask_union(map(index.serving_continent, continents)) & region.offered
+        for code, mask, needed in ((COUNTRY, there | named, there), (CONTINENT, named, named), (CONTINENT, near, near)):
+            if needed:
+                yield (code, mask), needed

@@ -10,7 +10,6 @@ import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.state.state import Renewal
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from random import Random
 
     from mirrorlistd.memo import Memo
-    from mirrorlistd.selection.index import Place
     from mirrorlistd.state.state import State
 
 SLICE: Final = 0.000_2
@@ -51,24 +49,11 @@ async def warm(
 def _renewals(state: State, before: State, random: Random) -> Iterator[None]:
     renewal = Renewal(state.decider)
     yield from state.renew(before, renewal)
-    yield from _plans(state, before, renewal.places, random)
-
-
-def _plans(state: State, before: State, places: dict[Place, Place], random: Random) -> Iterator[None]:
-    """Plan anew for the renewed places; a plan whose lists were drawn in batches gets its batches at once."""
-    decider, old = state.decider, before.decider
-    texts = {resolved: text for text, resolved in old.queries.items() if isinstance(resolved, ResolvedQuery)}
-    for (resolved, place), plan in [*old.plans.items()]:
-        text, new_place = texts.get(resolved) if resolved else None, places.get(place)
-        if text is None or new_place is None:
-            continue
-        fresh = decider.resolve_query(text)
-        if isinstance(fresh, ResolvedQuery):
-            url_draw = decider.plan(fresh, new_place, private=True).url_draw
+    for place in {*renewal.places.values()}:
+        orders = state.decider.tiers(place).orders
+        if orders is not None and not orders.ready:
+            orders.ready.append(orders.draw(random))
             yield
-            if plan.url_draw.hot and not url_draw.hot:
-                url_draw.heat(random)
-                yield
 
 
 class RetiredState:
@@ -88,9 +73,9 @@ class RetiredState:
     async def free(self) -> None:
         """Free all of them, some in each turn of the loop."""
         for memo in self._memos:
-            while memo:
-                for _ in range(min(_FREED_AT_ONCE, len(memo))):
-                    memo.popitem()
+            left = len(memo)
+            while left:
+                left = memo.free(_FREED_AT_ONCE)
                 await asyncio.sleep(_PAUSE)
         self._memos.clear()
         while self._values:

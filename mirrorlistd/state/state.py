@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from mirrorlistd.answering.answer import Client
 from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.memo import Memo
+from mirrorlistd.selection.rank import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,8 +29,6 @@ _CLOCK_SKEW: Final = 300
 # Memo sizes, in entries. Heads: clients of one kind send the same bytes for a repository; up to 2 kB each.
 _HEADS: Final = 4_096
 _TARGETS: Final = 4_096
-# As many as the decider has plans: some 300 bytes each.
-_FAST_PLANS: Final = 16_384
 # Clients: some 400 bytes each.
 _CLIENTS: Final = 16_384
 
@@ -43,7 +42,7 @@ class CachedHead:
 
     head: RequestHead
     plain_query: ResolvedQuery | None
-    """The query, if it asks for a plain list (see `ResolvedQuery`) with its body; None for everything else."""
+    """The query, if it asks a plain question for a plain list (see `ResolvedQuery`) with its body; else None."""
     connection_close: bytes
     """CONNECTION_CLOSE if the client asks for that, else empty."""
 
@@ -51,7 +50,9 @@ class CachedHead:
     def of(cls, decider: Decider, head: RequestHead) -> Self:
         """Resolve the query of a head."""
         resolved = decider.resolve_query(head.list_request.query)
-        plain_query = resolved if head.wants_body and isinstance(resolved, ResolvedQuery) and resolved.plain else None
+        plain_query = None
+        if head.wants_body and isinstance(resolved, ResolvedQuery) and resolved.plain and resolved.question == PLAIN:
+            plain_query = resolved
         return cls(head, plain_query, b"" if head.keep_alive else CONNECTION_CLOSE)
 
 
@@ -95,13 +96,12 @@ class Renewal:
         return list_request
 
 
-# How the entries of a memo are carried over to the next State: `renew` computes a value (None: they are not carried
-# over), `by_route`: the entries depend on the routes.
+# How the entries of a memo are carried over to the next State: `renew` computes a value, `by_route`: the entries
+# depend on the routes.
 _HEAD: Final[dict[str, Any]] = {"renew": Renewal.head, "by_route": True}
 _LIST_REQUEST: Final[dict[str, Any]] = {"renew": Renewal.list_request, "by_route": True}
 _PEER: Final[dict[str, Any]] = {"renew": Renewal.peer, "by_route": False}
 _CLIENT: Final[dict[str, Any]] = {"renew": Renewal.client, "by_route": False}
-_NOT_CARRIED_OVER: Final[dict[str, Any]] = {"renew": None, "by_route": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,10 +147,6 @@ class State:
     proxied_heads: Memo[bytes, CachedHead] = field(default_factory=lambda: Memo(_HEADS), metadata=_HEAD)
     """For the fast lane: raw head with NUL in place of the forwarded address -> the parsed head. A client may send NUL
     in bytes that only look like a head. Because the memos are separate, these never match a key of the other memo."""
-    fast_plans: Memo[tuple[ResolvedQuery | None, Place], Any] = field(
-        default_factory=lambda: Memo(_FAST_PLANS), metadata=_NOT_CARRIED_OVER
-    )
-    """For the fast lane: plain query and place -> `lanes.fast.plan.FastPlan`."""
     list_requests: Memo[tuple[bytes, bytes], ListRequest] = field(
         default_factory=lambda: Memo(_TARGETS), metadata=_LIST_REQUEST
     )
@@ -179,7 +175,7 @@ class State:
             renew: Callable[[Renewal, Any], object] | None = each.metadata.get("renew")
             if renew is not None and (same_routes or not each.metadata["by_route"]):
                 memo: Memo[Any, Any] = getattr(self, each.name)
-                for question, value in [*getattr(before, each.name).items()]:
+                for question, value in getattr(before, each.name).entries():
                     memo.remember(question, renew(renewal, value))
                     yield
 

@@ -304,7 +304,7 @@ def test_what_is_remembered(raw: bytes, remembered: bool) -> None:
     serving = service(PROXY)
     converse("fast", [[(raw, True)]], serving)
     assert serving.state is not None
-    keys = [*serving.state.heads, *serving.state.proxied_heads]
+    keys = [key for memo in (serving.state.heads, serving.state.proxied_heads) for key, _ in memo.entries()]
     assert len(keys) == remembered
     assert all(DE.encode() not in key for key in keys)
 
@@ -332,7 +332,7 @@ def test_no_client_can_write_what_a_head_is_remembered_by(behind: list[str], pee
         converse(lane, [[(head, True)] * 2], serving)
     converse("fast", [[(request("/mirrorlist?repo=r"), True)]], serving, peer=(peer, 5))  # his list is known, too
     assert serving.state is not None
-    (key,) = serving.state.proxied_heads
+    ((key, _),) = serving.state.proxied_heads.entries()
     assert key.count(b"\0") == 1
     said = [converse(lane, [[(key, True)]], serving, peer=(peer, 5)) for lane in ("fast", "asgi")]
     assert said[0] == said[1]
@@ -450,11 +450,11 @@ def test_a_defect_is_the_other_lanes_to_tell(caplog: pytest.LogCaptureFixture) -
 
 
 def unusable_plan(serving: Service) -> None:
-    """Break what only the fast lane reads: every plan that it has laid out."""
+    """Break what only the fast lane reads: the queries of all heads that it has cached."""
     assert serving.state is not None
-    assert serving.state.fast_plans
-    for key in serving.state.fast_plans:
-        serving.state.fast_plans[key] = object()
+    assert len(serving.state.heads)
+    for _, cached in serving.state.heads.entries():
+        object.__setattr__(cached, "plain_query", object())
 
 
 @pytest.mark.slow

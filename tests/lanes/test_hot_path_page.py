@@ -12,12 +12,12 @@ from mirrorlistd.answering.decider import Decider
 from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.lanes.connection import Guard
 from mirrorlistd.lanes.fast.cached_heads import read_head
-from mirrorlistd.lanes.fast.fast_plan import FastPlan
 from mirrorlistd.lanes.fast.lane import FastLane
 from mirrorlistd.lanes.respond import client_of
 from mirrorlistd.memo import Memo
 from mirrorlistd.request.http_head import RequestHead
-from mirrorlistd.selection.batches import BatchedDraw
+from mirrorlistd.selection.orders import Orders
+from mirrorlistd.selection.rank import Carriers, Tiers
 from mirrorlistd.state.service import Service
 from mirrorlistd.state.state import CachedHead, State
 from support.paths import ROOT
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = (ROOT / "docs/hot-path.md").read_text()
-NAMES = (Decider, ResolvedQuery, Guard, FastLane, FastPlan, RequestHead, BatchedDraw, Service, CachedHead, State)
+NAMES = (Decider, ResolvedQuery, Guard, FastLane, RequestHead, Orders, Carriers, Tiers, Service, CachedHead, State)
 
 
 def documented(heading: str) -> dict[str, int]:

@@ -43,7 +43,7 @@ INDEX = Index(
         )
     )
 )
-NOBODY = Ranking((), None)
+NOBODY = Ranking(())
 PARTS = Parts(Memo(2), Memo(2))
 """Shared by all examples, as the answers of a server share them; small, so that they overflow."""
 

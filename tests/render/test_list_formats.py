@@ -9,7 +9,6 @@ from mirrorlistd.memo import Memo
 from mirrorlistd.render import FORMATS, TEXT, Listing, tiers_of
 from mirrorlistd.render.parts import Parts
 from mirrorlistd.request.query import parse_query
-from mirrorlistd.selection.draw import Tier
 from mirrorlistd.selection.index import Index
 from mirrorlistd.selection.rank import Ranking
 from support.worlds import compiled, mirror, network
@@ -25,8 +24,7 @@ INDEX = Index(
         )
     )
 )
-WEIGHTS = [100, 100, 100]
-CHOICE = Ranking((Tier(NETBLOCK, [0], WEIGHTS), Tier(NEIGHBOURS + 3, [1], WEIGHTS)), Tier(FALLBACK, [2], WEIGHTS))
+CHOICE = Ranking([(NETBLOCK, 1), (NEIGHBOURS + 3, 2)], 4)
 PLAIN = ((b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"private, no-store"))
 BOTH = ("https", "http")
 
@@ -70,8 +68,8 @@ def test_json() -> None:
 def test_tiers_of_a_choice() -> None:
     """Every mirror of a choice has its tier's code, the last resort's too, drawn or not."""
     assert tiers_of(CHOICE) == {0: NETBLOCK, 1: NEIGHBOURS + 3, 2: FALLBACK}
-    assert tiers_of(Ranking((Tier(COUNTRY, [0, 2], WEIGHTS),), None)) == {0: COUNTRY, 2: COUNTRY}
-    assert tiers_of(Ranking((), None)) == {}
+    assert tiers_of(Ranking([(COUNTRY, 5)])) == {0: COUNTRY, 2: COUNTRY}
+    assert tiers_of(Ranking([])) == {}
 
 
 def test_every_format() -> None:

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK, GLOBAL, NETBLOCK
-from mirrorlistd.selection.draw import Tier
+from mirrorlistd.selection.draw import mask_of, shuffled
 from mirrorlistd.selection.rank import Ranking
 from oracles.rules import CONTINENT as CONTINENT_OF
 from oracles.rules import Asked, Expected, fits, tiers
-from support.distributions import chi_square
+from support.distributions import chi_square, unlikely
 from support.mirror_networks import COUNTRIES, networks
 from support.worlds import DE, FR, JP, NOWHERE, US, ask, decider, hosts, mirror, network
 
@@ -180,28 +180,13 @@ def test_unknown_place() -> None:
         assert set(hosts(ask(decider(source), "repo=r", client))) == {"anyone", "not-fr"}
 
 
-CHI_SQUARE_999 = {1: 10.83, 3: 16.27, 9: 27.88, 99: 148.23}
-"""Upper 0.1 % point of the chi-square distribution, by degrees of freedom."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("weights", "count"),
-    [
-        ([1, 1], 2),
-        ([100, 1000, 10_000, 500], 4),
-        ([100] * 10, 3),
-        ([*range(1, 101)], 5),  # drawn one by one: longer than the list needs
-        ([100] * 100, 20),
-    ],
-)
+@pytest.mark.parametrize(("weights", "count"), [([1, 1], 2), ([100, 1000, 10_000, 500], 4), ([*range(1, 101)], 5)])
 def test_first_places_follow_the_weights(weights: list[int], count: int) -> None:
-    """Over many answers the share of first places equals the weights, whichever way a tier is drawn."""
-    tier = Tier(COUNTRY, range(len(weights)), weights)
-    random = Random(20261122)
-    draws = 20_000
-    first = Counter(tier.draw(count, random)[0] for _ in range(draws))
-    assert chi_square(first, dict(enumerate(weights)), draws) < CHI_SQUARE_999[len(weights) - 1]
+    """Over many exact draws the share of first places equals the weights."""
+    random, draws = Random(20261122), 20_000
+    first = Counter(shuffled((1 << len(weights)) - 1, count, weights, random)[0] for _ in range(draws))
+    assert not unlikely(chi_square(first, dict(enumerate(weights)), draws), len(weights) - 1)
 
 
 @pytest.mark.slow
@@ -209,41 +194,35 @@ def test_first_places_follow_the_weights(weights: list[int], count: int) -> None
 def test_later_places_are_drawn_from_the_rest(size: int) -> None:
     """The second place, given the first, is again proportional to weight: a shuffle without replacement."""
     weights = [1000 if number == 0 else 1 + number % 7 for number in range(size)]
-    tier = Tier(COUNTRY, range(size), weights)
     random = Random(1)
     seconds: Counter[int] = Counter()
-    draws = 0
-    while draws < 20_000:
-        first, second, *_ = tier.draw(2, random)
+    while seconds.total() < 20_000:
+        first, second = shuffled((1 << size) - 1, 2, weights, random)
         if first == 0:
-            draws += 1
             seconds[second] += 1
     rest = {number: weight for number, weight in enumerate(weights) if number != 0}
-    assert chi_square(seconds, rest, draws) < {3: 13.82, 99: 147.0}[size - 1]
+    assert not unlikely(chi_square(seconds, rest, seconds.total()), size - 2)
 
 
-@pytest.mark.slow
-def test_a_few_heavy_mirrors_do_not_stall_the_draw() -> None:
-    """One mirror a million times heavier than 99 others: repetitions are abandoned, the rest is still complete."""
-    tier = Tier(COUNTRY, range(100), [1_000_000] + [1] * 99)
-    random = Random(5)
-    rests: Counter[int] = Counter()
-    for _ in range(3000):
-        drawn = tier.draw(20, random)
-        assert len(set(drawn)) == 20
-        rests[drawn[1] if drawn[0] == 0 else drawn[0]] += 1
-    assert chi_square(rests, dict.fromkeys(range(1, 100), 1), rests.total()) < 148.23
+def ranking(*tiers: tuple[int, int], fallback: int = 0) -> Ranking:
+    """The candidates of an answer: codes and masks."""
+    return Ranking(tiers, fallback)
 
 
 def test_equal_seeds_equal_lists() -> None:
     """The random source is the only chance there is."""
-    choice = Ranking((Tier(COUNTRY, range(60), [100] * 60), Tier(CONTINENT, range(60, 80), [7] * 80)), None)
-    assert choice.draw(70, Random(3)) == choice.draw(70, Random(3))
-    assert choice.draw(70, Random(3)) != choice.draw(70, Random(4))
+    weights = [100] * 60 + [7] * 20
+    choice = ranking((COUNTRY, mask_of(range(60))), (CONTINENT, mask_of(range(60, 80))))
+    assert choice.draw(70, weights, Random(3)) == choice.draw(70, weights, Random(3))
+    assert choice.draw(70, weights, Random(3)) != choice.draw(70, weights, Random(4))
 
 
-def test_first_code_names_the_tier_of_the_first_mirror() -> None:
+def test_the_tier_of_the_first_mirror_is_counted() -> None:
     """Statistics say which tier answered: the first that has mirrors, else the last resort, else none."""
-    assert Ranking((Tier(NETBLOCK, [0], [1]), Tier(GLOBAL, [1], [1, 1])), None).first_code == NETBLOCK
-    assert Ranking((), Tier(FALLBACK, [0], [1])).first_code == FALLBACK
-    assert Ranking((), None).first_code == 0
+    world = decider(network({"own": mirror("JP", netblocks=[f"{DE}/32"]), "far": mirror("US")}))
+    assert ask(world, "repo=r", DE).tier == NETBLOCK
+    assert ask(world, "repo=r&netblock=0", DE).tier == ask(world, "repo=r", FR).tier == GLOBAL
+    assert ask(world, "repo=r&country=US", FR).tier == COUNTRY
+    assert ask(decider(network({"last": mirror("US", fallback=True)})), "repo=r", DE).tier == FALLBACK
+    assert ask(decider(network({"none": mirror("US", denied_countries=["DE"])})), "repo=r", DE).tier == 0
+    assert ranking().code(0) == 0

@@ -5,30 +5,34 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+from random import Random
 
 import pytest
 
-from mirrorlistd.answering.plan import Plan
 from mirrorlistd.config import Config
 from mirrorlistd.lanes.respond import client_of
-from mirrorlistd.selection.batches import HOT
-from mirrorlistd.selection.draw import Tier
+from mirrorlistd.selection.orders import Orders
+from mirrorlistd.selection.rank import Tiers
 from mirrorlistd.state.handover import RetiredState
 from mirrorlistd.state.loading import load
 from mirrorlistd.state.service import Service
 from mirrorlistd.state.state import State
 
 ASKED = 1_000
+COUNTRIES = (b"", b"DE", b"global")
 
 
 def worked() -> Service:
     """A service whose state has answered a thousand clients."""
-    state = load(Config())
+    state, random = load(Config()), Random(1)
     for number in range(ASKED):
         asker = client_of(state, f"193.0.{number >> 8}.{number & 255}", ())
-        prepared = state.decider.resolve_query(b"repo=debian&limit=%d" % (1 + number % 100))
+        prepared = state.decider.resolve_query(
+            b"repo=debian&limit=%d&country=%b" % (1 + number % 100, COUNTRIES[number % 3])
+        )
         assert not isinstance(prepared, tuple)
-        state.decider.plan(prepared, asker.place, private=True)
+        tiers = state.decider.tiers(asker.place, prepared.question).for_content(prepared.carriers.mask)
+        assert tiers.urls(prepared.carriers, prepared.limit, random)
     return Service(state=state)
 
 
@@ -56,20 +60,14 @@ def test_a_replaced_state_is_freed_in_small_parts() -> None:
 
 @pytest.mark.slow
 def test_nothing_of_a_replaced_state_stays() -> None:
-    """When its remains are gone no plan, tier, mirror or state of the old network is alive: no collector is needed.
+    """When its remains are gone no tiers, orders or state of the old network is alive: no collector is needed.
 
     Nobody would notice a cycle but by its memory: what a State is made of is kept from the collector (`steady`).
     """
     service = worked()
     assert service.state is not None
-    plans = service.state.decider.plans.values()
-    for plan in plans:
-        for _ in range(HOT + 2):
-            assert plan.body(service.random)
-    tiers = {tier for plan in plans for tier in plan.ranking.tiers}
-    assert any(tier.batch_source for tier in tiers)
-    old = [id(service.state), *map(id, plans), *map(id, tiers)]
-    del plan, plans, tiers
+    old = {id(thing): type(thing) for thing in gc.get_objects() if isinstance(thing, State | Tiers | Orders)}
+    assert {*old.values()} == {State, Tiers, Orders}
 
     async def reload() -> None:
         await service.adopt(load(Config())).free()
@@ -78,7 +76,7 @@ def test_nothing_of_a_replaced_state_stays() -> None:
     gc.disable()
     try:
         asyncio.run(reload())
-        alive = {id(thing) for thing in gc.get_objects() if isinstance(thing, State | Plan | Tier)}
+        alive = {id(thing) for thing in gc.get_objects() if isinstance(thing, State | Tiers | Orders)}
     finally:
         gc.enable()
     assert len(alive.intersection(old)) < len(old) // 10  # an address may be taken again

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Mapping
+
+T = TypeVar("T")
 
 
-def chi_square(observed: Counter[int], weights: dict[int, int], draws: int) -> float:
+def chi_square(observed: Counter[T], weights: Mapping[T, float], draws: int) -> float:
     """How far counts lie from the shares of the weights."""
     total = sum(weights.values())
     return sum(
-        (observed[number] - draws * weight / total) ** 2 / (draws * weight / total)
-        for number, weight in weights.items()
+        (observed[thing] - draws * weight / total) ** 2 / (draws * weight / total) for thing, weight in weights.items()
     )
+
+
+def unlikely(statistic: float, degrees: int) -> bool:
+    """Whether a chi-square statistic is above the upper 0.1 % point of its distribution (Wilson and Hilferty, 1931)."""
+    spread = 2 / (9 * degrees) if degrees else 0
+    highest: float = degrees * (1 - spread + 3.09 * spread**0.5) ** 3
+    return statistic > highest

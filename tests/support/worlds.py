@@ -96,6 +96,11 @@ def decider(
     return Decider(Index(compiled(source, seen=seen), wanted.preset.heaviest), geo, wanted)
 
 
+def again(world: Decider) -> Decider:
+    """The same network with nothing remembered: equal seeds draw equal lists from it."""
+    return Decider(world.index, world.geo, world.settings)
+
+
 def built_in_geo() -> Geo:
     """The geo data that the server has of its own."""
     return Geo.open(None, None)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from mirrorlistd.lanes.respond import client_of
 from mirrorlistd.request.http_head import parse_head
 from mirrorlistd.state.state import CachedHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from mirrorlistd.answering.answer import Client
     from mirrorlistd.request.http_head import RequestHead
     from mirrorlistd.state.state import State
 
@@ -39,6 +41,17 @@ class SplitHead(NamedTuple):
         if self.address is None:
             return state.heads.get(self.key)
         return state.proxied_heads.get(self.key) if _LEGAL_ADDRESSES.fullmatch(self.address) else None
+
+
+def new_client(state: State, peer: str | None, forwarded: bytes) -> Client | None:
+    """Return the client that a trusted proxy at `peer` names for the first time; None where an answer may need more.
+
+    `forwarded` is what stands in place of the address of a cached head.
+    """
+    if _LEGAL_ADDRESSES.fullmatch(forwarded) is None:
+        return None
+    client = client_of(state, peer, (forwarded,))
+    return None if client.failed else client
 
 
 def split_head(raw_head: bytes, prefixes: Iterable[bytes]) -> SplitHead:

@@ -1,9 +1,9 @@
 """The fast lane: plain requests for lists are answered inside the event loop's callback, in one write.
 
 For each request uvicorn makes a task, an event, a dictionary and two writes; Starlette adds more. A list needs none of
-these: the raw head is looked up among the heads already parsed (`heads`), and either its `FastPlan` or `respond` gives
-the answer. Every other request goes, unconsumed, to the ASGI lane (see `connection`). So does a request on which this
-lane raises an exception: the client still gets an answer.
+these: the raw head is looked up among the heads already parsed, and the tiers of the client's place give the answer.
+Every other request goes, unconsumed, to the ASGI lane (see `connection`). So does a request on which this lane raises
+an exception: the client still gets an answer.
 
 docs/hot-path.md lists the facts that decide whether this lane answers, and the memos that it reads.
 """
@@ -16,10 +16,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mirrorlistd.lanes.connection import Guard
-from mirrorlistd.lanes.fast.cached_heads import read_head, split_head
-from mirrorlistd.lanes.fast.fast_plan import FastPlan
+from mirrorlistd.lanes.fast.cached_heads import new_client, read_head, split_head
 from mirrorlistd.lanes.fast.shared import Shared
-from mirrorlistd.lanes.respond import client_of, needs_recording, peer_at, respond
+from mirrorlistd.lanes.respond import client_of, peer_at, record_use, records_use, respond
 from mirrorlistd.logs import get_logger
 from mirrorlistd.request.http_head import over_https
 from mirrorlistd.state.state import CONNECTION_CLOSE
@@ -57,7 +56,7 @@ def fast_lane(serving: Service) -> type[FastLane]:
 class FastLane(Guard):
     """One connection whose plain requests for lists are answered here."""
 
-    __slots__ = ("_address", "_client", "_hot", "_peer", "_prefix", "_scheme", "_trust")
+    __slots__ = ("_address", "_client", "_hot", "_peer", "_prefix", "_recorded", "_scheme", "_trust")
 
     shared: ClassVar[Shared]
 
@@ -80,12 +79,15 @@ class FastLane(Guard):
         self._client: Client | None = None
         """The client where the peer is no proxy; None where its address cannot be parsed."""
         self._hot = False
-        """A plain list only has to be counted: no log line, no statistics, no `Connection: close`."""
+        """A plain list may be answered without `_answer`: no log line, no `Connection: close`."""
+        self._recorded = False
+        """Lists are recorded for the statistics, or counted by country."""
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:  # noqa: C901 - each call would cost up to 5 % of an answer
         """Answer a buffer that is exactly one cached head for a plain list.
 
-        Almost all requests end here, so this repeats `_answer` without its calls: each costs up to 5 % of the time.
+        Almost all requests end here, also those of new clients, so this repeats `_answer` without its calls: each costs
+        up to 5 % of the time.
         """
         started = perf_counter()
         shared = self.shared
@@ -93,42 +95,47 @@ class FastLane(Guard):
         state = service.state
         if state is not None and self.idle:
             answer = connection_close = b""
-            plan: FastPlan | None
             try:
                 if state.trust is not self._trust:
                     self._inspect_peer(state)
                 if prefix := self._prefix:
                     before, _, after = data.partition(prefix)
                     address, _, rest = after.partition(b"\r\n")
-                    cached = state.proxied_heads.get(b"\0".join((before, rest)))
-                    client = state.forwarded_clients.get(address)
+                    cached = state.proxied_heads.recent(b"\0".join((before, rest)))
+                    client = state.forwarded_clients.recent(address) or new_client(state, self._address, address)
                 else:
-                    cached, client = state.heads.get(data), self._client
+                    cached, client = state.heads.recent(data), self._client
                 if (
                     cached is not None
                     and client is not None
                     and self._hot
-                    and (plan := state.fast_plans.get((cached.plain_query, client.place))) is not None
-                    and (urls := plan.ready.pop() if plan.ready else plan.draw(service.random))
+                    and (query := cached.plain_query) is not None
                 ):
-                    lines = plan.separator.join(urls)
-                    length = plan.fixed_length + len(lines)
-                    defaults = self.server_state.default_headers
-                    connection_close = cached.connection_close
-                    answer = b"".join(
-                        (
-                            shared.list_top if defaults is shared.defaults else shared.renew(defaults),
-                            _LENGTHS[length] if length < _SHORT else b"%d" % length,
-                            connection_close,
-                            plan.opening,
-                            lines,
-                            plan.separator,
+                    carriers, separator = query.carriers, query.separator
+                    tiers = client.tiers.for_content(carriers.mask)
+                    if urls := tiers.urls(carriers, query.limit, service.random):
+                        comment, lines = query.comment_at(tiers), separator.join(urls)
+                        length = len(comment) + len(lines) + len(separator)
+                        defaults = self.server_state.default_headers
+                        connection_close = cached.connection_close
+                        answer = b"".join(
+                            (
+                                shared.list_top if defaults is shared.defaults else shared.renew(defaults),
+                                _LENGTHS[length] if length < _SHORT else b"%d" % length,
+                                connection_close,
+                                b"\r\n\r\n",
+                                comment,
+                                lines,
+                                separator,
+                            )
                         )
-                    )
-                    counters = service.counters
-                    elapsed = perf_counter() - started
-                    counters.plain_fast[plan.tier][bisect_left(BUCKETS, elapsed) if elapsed > _FIRST_BUCKET else 0] += 1
-                    counters.seconds += elapsed
+                        counters, tier = service.counters, tiers.first_code(carriers.mask)
+                        elapsed = perf_counter() - started
+                        bucket = bisect_left(BUCKETS, elapsed) if elapsed > _FIRST_BUCKET else 0
+                        counters.plain_fast[tier][bucket] += 1
+                        counters.seconds += elapsed
+                        if self._recorded:
+                            record_use(service, state, cached.head.list_request.query, client, tier)
             except Exception:  # noqa: BLE001 - a defect: the ASGI lane answers instead
                 self._count_error(service)
                 answer = b""
@@ -168,8 +175,6 @@ class FastLane(Guard):
             if list_request.redirect and over_https(head.scheme if self._peer.trusted else b"", self._scheme):
                 list_request = replace(list_request, https=True)
             meta, body = respond(service, state, list_request, client, started)
-            if self._hot and cached.plain_query is not None:
-                self._lay_out(state, cached, client)
             keep_alive = head.keep_alive and self.seconds > 0
             length = len(body)
             answer = b"".join(
@@ -215,14 +220,6 @@ class FastLane(Guard):
             return cached, client_of(state, self._address, cached.head.forwarded)
         return None
 
-    @staticmethod
-    def _lay_out(state: State, cached: CachedHead, client: Client) -> None:
-        """Make the FastPlan that answers the next request of this kind."""
-        query = cached.plain_query
-        if query is not None and (query, client.place) not in state.fast_plans:
-            plan = state.decider.plan(query, client.place, private=True)
-            state.fast_plans.remember((query, client.place), FastPlan(plan))
-
     def _inspect_peer(self, state: State) -> None:
         """Look up how this State treats the peer."""
         # uvicorn's `get_remote_addr` makes the loop create a socket object: a tenth of the cost of a connection.
@@ -233,4 +230,5 @@ class FastLane(Guard):
         self._prefix = self.shared.prefixes(state.trust)[0] if self._peer.trusted else b""
         self._trust = state.trust
         self._client = None if self._peer.client.failed or self._peer.trusted else self._peer.client
-        self._hot = self.seconds > 0 and not needs_recording(self.shared.service, state)
+        self._hot = self.seconds > 0 and not state.access_log
+        self._recorded = records_use(self.shared.service, state)

@@ -13,6 +13,7 @@ from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FIRST_REASON
 from mirrorlistd.answering.explain import describe_place, explain
 from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.render import tiers_of
+from mirrorlistd.selection.draw import members
 from mirrorlistd.web.pages import world_map
 from mirrorlistd.web.pages.html import html
 from mirrorlistd.web.pages.world_map import Shade
@@ -139,11 +140,13 @@ def _rows(
 
 def _levels(decider: Decider, resolved: ResolvedQuery, place: Place) -> dict[int, int]:
     """Return the level of each mirror in the requested carrier set, by the ranking that lists are drawn from."""
-    ranked = tiers_of(decider.ranking(resolved, place, private=False))
-    barred = decider.codes(place)
+    carriers = resolved.carriers.mask
+    tiers = decider.tiers(place, resolved.question._replace(private=False))
+    ranked = tiers_of(tiers.for_content(carriers).rank(carriers))
+    barred = decider.region(place).codes
     return {
         mirror: _level(ranked[mirror]) if mirror in ranked else _KEPT_AWAY if barred[mirror] >= FIRST_REASON else _FAR
-        for mirror in decider.candidates(resolved)
+        for mirror in members(carriers)
     }
 
 

@@ -103,7 +103,7 @@ def carried(decider: Decider, repository: Repository, mirrors: Sequence[PublicMi
     for directory in repository.directories:
         resolved = decider.resolve_query(list_query(repository.name, directory.arch).encode())
         if isinstance(resolved, ResolvedQuery):
-            for number in snapshot.sets.members(resolved.selection_query.carriers):
+            for number in snapshot.sets.members(resolved.target.carriers):
                 carriers.setdefault(number, []).append(directory.arch)
     whole = len(repository.directories)
     categories = {snapshot.whole(directory.category).name for directory in repository.directories}
