@@ -6,12 +6,11 @@ that raise, min(n, 5 + ceil(log2 n)) are handed to the prober; the others count 
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from mirrorlist_admin.checkin.proof import Proof, answers
 from mirrorlist_admin.checkin.report_form import Refusal
 from mirrorlist_admin.store.checkin_rows import Claim, ClaimKind
 from mirrorlist_snapshot.report.text import plural
@@ -83,7 +82,7 @@ def accept_content(report: Report, known: Known, now: int, random: Random) -> Ac
     check_in = known.check_in
     _check_serial(report, check_in, now)
     said = {(category, unit): file for category, units in (report.units or {}).items() for unit, file in units.items()}
-    proved = _proved(report, known, said)
+    proof = _proof(report, known, said)
     changed = {name for name in said.keys() & known.expected if _claimed(said[name]) != known.seen.get(name, "")}
     # Nobody looks at a private mirror: what has not changed is judged anew, too, as time passes.
     names = said.keys() & known.expected if known.private else changed
@@ -92,19 +91,22 @@ def accept_content(report: Report, known: Known, now: int, random: Random) -> Ac
         for name in sorted(names)
     ]
     distrusted = now < check_in.distrusted_until
-    if distrusted or (known.private and not proved):
+    if distrusted or (known.private and proof is Proof.LACKING):
         claims = [claim for claim in claims if claim.kind == ClaimKind.LOWERS]
     elif not known.private:
         raising = [claim for claim in claims if claim.kind == ClaimKind.RAISES]
         sampled = set(random.sample(raising, sample_size(len(raising))))
         claims = [replace(claim, kind=ClaimKind.SAMPLED) if claim in sampled else claim for claim in claims]
+    after = _advanced(report, check_in, now, waiting=bool(claims))
+    if known.private and proof is Proof.OPEN and report.proof is not None:
+        after = replace(after, nonce=check_in.nonce, pending=report.proof.hmac)
     return Accepted(
-        check_in=_advanced(report, check_in, now, waiting=bool(claims)),
+        check_in=after,
         claims=tuple(claims),
         message=_message(
             [claim for claim in claims if (claim.category, claim.unit) in changed],
             known,
-            proved=proved,
+            proof=proof,
             distrusted=distrusted,
             unknown=len(said.keys() - known.expected),
         ),
@@ -118,23 +120,23 @@ def _check_serial(report: Report, check_in: CheckIn, now: int) -> None:
         raise Refusal(400, "the mirror's clock is more than a day ahead")
 
 
-def _proved(report: Report, known: Known, said: Mapping[UnitName, object]) -> bool:
-    """Whether the challenge is answered, or nothing was asked; raise Refusal for a wrong answer."""
+def _proof(report: Report, known: Known, said: Mapping[UnitName, object]) -> Proof:
+    """Check the answer to the challenge; raise Refusal for a wrong one."""
     check_in = known.check_in
     asked = (check_in.nonce_category, check_in.nonce_unit)
     if report.proof is not None and report.proof.nonce != check_in.nonce:
         raise Refusal(409, "the nonce is not the one that was given, or was used already: ask again")
     if not check_in.nonce:
-        return True
-    if known.start is None or said.get(asked) is None:  # a version whose bytes nobody has kept, or no file at all
-        return False
+        return Proof.GOOD
+    if said.get(asked) is None:
+        return Proof.LACKING
     if report.proof is None:
         raise Refusal(422, f"the proof for {'/'.join(asked)} is missing")
-    part = known.start[check_in.nonce_offset : check_in.nonce_offset + check_in.nonce_length]
-    expected = hmac.new(check_in.nonce.encode(), part, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected, report.proof.hmac):
+    if known.start is None:
+        return Proof.OPEN
+    if not answers(check_in, known.start, report.proof.hmac):
         raise Refusal(422, f"the proof does not fit the reported version of {'/'.join(asked)}")
-    return True
+    return Proof.GOOD
 
 
 def _claimed(file: FileReport | None) -> str:
@@ -175,6 +177,7 @@ def _advanced(report: Report, before: CheckIn, now: int, *, waiting: bool) -> Ch
         received=now,
         interval=interval,
         nonce="",
+        pending="",
         waiting=int(waiting),
         silent=0,
         syncing=0,
@@ -184,14 +187,16 @@ def _advanced(report: Report, before: CheckIn, now: int, *, waiting: bool) -> Ch
     )
 
 
-def _message(claims: list[Claim], known: Known, *, proved: bool, distrusted: bool, unknown: int) -> str:
+def _message(claims: list[Claim], known: Known, *, proof: Proof, distrusted: bool, unknown: int) -> str:
     """Say to the mirror's admin what happens next."""
     count = {kind: sum(claim.kind == kind for claim in claims) for kind in ClaimKind}
     raised = count[ClaimKind.RAISES] + count[ClaimKind.SAMPLED]
     if distrusted:
         parts = ["a report was wrong; reports that raise do not count for a day, see the mirror's page"]
-    elif known.private and not proved:
+    elif known.private and proof is Proof.LACKING:
         parts = ["the proof could not be checked; what is newer than before does not count"]
+    elif known.private and proof is Proof.OPEN:
+        parts = [f"{plural(raised, 'changed unit')}, to count when this network has seen the new version itself"]
     elif count[ClaimKind.SAMPLED]:
         parts = [f"{plural(raised, 'changed unit')}; {count[ClaimKind.SAMPLED]} to be looked at within a minute"]
     else:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from mirrorlist_admin.checkin import report_events
 from mirrorlist_admin.checkin.acceptance import Known, accept_content, accept_notice
 from mirrorlist_admin.checkin.judgement import ABSENT
 from mirrorlist_admin.checkin.report_form import Refusal
-from mirrorlist_admin.checkin.settling import event, versions
+from mirrorlist_admin.checkin.settling import start_of, versions
 from mirrorlist_admin.checkin.tokens import digest_of, hour, is_token
 from mirrorlist_admin.store import schema
 from mirrorlist_admin.store.checkin_rows import CheckIn, ClaimKind
 from mirrorlist_admin.store.rows import DueUnit
-from mirrorlist_snapshot.report.text import moment
 
 if TYPE_CHECKING:
     from random import Random
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mirrorlist_admin.checkin.report_form import Report
     from mirrorlist_admin.store import Store
     from mirrorlist_admin.store.checkin_rows import Token
-    from mirrorlist_admin.store.rows import DeclaredMirror, UnitStart
+    from mirrorlist_admin.store.rows import DeclaredMirror
 
 _CHALLENGED: Final = 4096
 """Bytes of a unit that a challenge covers at most."""
@@ -89,11 +89,13 @@ def receive(store: Store, declared: DeclaredMirror, report: Report, now: int, ra
     expected = _expected(store, declared.mirror)
     if report.units is None:
         accepted = accept_notice(report, row, now)
-        _note_maintenance(store, row, accepted.check_in, now)
+        happened = report_events.maintenance(row, accepted.check_in, now)
+        store.add_events([happened] if happened else [])
     else:
         known = _known(store, declared, row, expected, report)
         accepted = accept_content(report, known, now, random)
-        accepted = replace(accepted, check_in=_challenged(store, accepted.check_in, expected, random))
+        if not accepted.check_in.nonce:
+            accepted = replace(accepted, check_in=_challenged(store, accepted.check_in, expected, random))
         _store_claims(store, accepted, now)
     store.write(schema.CHECK_IN, [accepted.check_in])
     return {
@@ -114,8 +116,7 @@ def _known(store: Store, declared: DeclaredMirror, row: CheckIn, expected: list[
     file = said.get((row.nonce_category, row.nonce_unit))
     start = None
     if row.nonce and file is not None:
-        kept = _start(store, row.nonce_category, row.nonce_unit, file.sha256)
-        start = kept[0].data if kept else None
+        start = start_of(store, row.nonce_category, row.nonce_unit, file.sha256)
     return Known(
         check_in=row,
         private=bool(declared.private),
@@ -140,26 +141,6 @@ def _store_claims(store: Store, accepted: Accepted, now: int) -> None:
     store.write(schema.DUE, due)
 
 
-def _note_maintenance(store: Store, before: CheckIn, after: CheckIn, now: int) -> None:
-    """Add an event if a maintenance begins, changes or ends."""
-    was = before.down_until if before.down_until > now else 0
-    if was == after.down_until:
-        return
-    until = f"down until {moment(after.down_until)}"
-    store.add_events(
-        [
-            event(
-                after.mirror,
-                now,
-                before=f"down until {moment(was)}" if was else "up",
-                after=until if after.down_until else "up",
-                cause="the mirror says so",
-                evidence=after.reason,
-            )
-        ]
-    )
-
-
 def _standing(store: Store, mirror: str) -> CheckIn:
     found = store.read(schema.CHECK_IN, "WHERE mirror = ?", mirror)
     return found[0] if found else first_check_in(mirror)
@@ -177,6 +158,7 @@ def first_check_in(mirror: str) -> CheckIn:
         nonce_unit="",
         nonce_offset=0,
         nonce_length=0,
+        pending="",
         waiting=0,
         distrusted_until=0,
         silent=0,
@@ -198,9 +180,9 @@ def _challenged(store: Store, row: CheckIn, expected: list[UnitName], random: Ra
     """Return a row with a new challenge over bytes of one of the units, or with none if no bytes are kept."""
     for category, unit in random.sample(expected, min(_TRIES, len(expected))):
         watched = store.read(schema.UNIT, "WHERE category = ? AND unit = ?", category, unit)
-        kept = _start(store, category, unit, watched[0].current) if watched else []
-        if kept and kept[0].data:
-            size = len(kept[0].data)
+        start = start_of(store, category, unit, watched[0].current) if watched else None
+        if start:
+            size = len(start)
             offset = random.randrange(max(1, size - _CHALLENGED + 1))
             return replace(
                 row,
@@ -211,10 +193,6 @@ def _challenged(store: Store, row: CheckIn, expected: list[UnitName], random: Ra
                 nonce_length=min(_CHALLENGED, size - offset),
             )
     return replace(row, nonce="")
-
-
-def _start(store: Store, category: str, unit: str, sha256: str) -> list[UnitStart]:
-    return store.read(schema.UNIT_START, "WHERE category = ? AND unit = ? AND sha256 = ?", category, unit, sha256)
 
 
 def _shown(row: CheckIn) -> dict[str, Any] | None:

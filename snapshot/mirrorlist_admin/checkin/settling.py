@@ -8,24 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from mirrorlist_admin.checkin.judgement import DISTRUST, judge
+from mirrorlist_admin.checkin import report_events
+from mirrorlist_admin.checkin.judgement import ABSENT, DISTRUST, judge
+from mirrorlist_admin.checkin.proof import answers
 from mirrorlist_admin.store import schema
-from mirrorlist_admin.store.rows import DueUnit, Event, Subject
+from mirrorlist_admin.store.checkin_rows import ClaimKind
+from mirrorlist_admin.store.rows import DueUnit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mirrorlist_admin.checkin.acceptance import UnitName
-    from mirrorlist_admin.checkin.judgement import Judged, Word
+    from mirrorlist_admin.checkin.judgement import Word
     from mirrorlist_admin.store import Store
     from mirrorlist_admin.store.checkin_rows import CheckIn, Claim
+    from mirrorlist_admin.store.rows import UnitProbe
 
-BY: Final = "check-in"
-"""Whose events these are."""
 _FIRST_INTERVAL: Final = 86_400
 """Seconds: the usual interval of a mirror that has reported once."""
-_SHOWN: Final = 12
-"""Characters of a hash that people are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +49,19 @@ def settle(store: Store, now: int) -> Settled:
     for claim in store.read(schema.CLAIM):
         claims.setdefault(claim.mirror, []).append(claim)
     for mirror, open_claims in claims.items():
-        row = rows[mirror]
-        probes = store.read(schema.UNIT_PROBE, "WHERE mirror = ?", mirror)
-        judged = judge(
-            open_claims,
-            {(probe.category, probe.unit): probe for probe in probes},
-            versions(store, [(claim.category, claim.unit) for claim in open_claims]),
-            private=mirror in private,
-            waiting=bool(row.waiting),
-        )
-        words += judged.words
-        rows[mirror] = _write(store, row, judged, now)
-    silent = {mirror for mirror in rows.keys() & private if _expired(rows[mirror], now)}
-    _note_silence(store, [rows[mirror] for mirror in sorted(silent)], now)
+        words += _settle_mirror(store, rows[mirror], open_claims, now, private=mirror in private)
+    silent: set[str] = set()
+    for row in store.read(schema.CHECK_IN):  # anew: some have changed
+        after = row
+        if 0 < row.down_until <= now:
+            after = replace(after, down_until=0, reason="")
+            store.add_events([report_events.maintenance_over(row)])
+        if row.mirror in private and _expired(row, now):
+            silent.add(row.mirror)
+            after = replace(after, silent=1)
+            store.add_events([] if row.silent else [report_events.silence(row, now)])
+        if after != row:
+            store.write(schema.CHECK_IN, [after])
     return Settled(words=tuple(words), silent=frozenset(silent))
 
 
@@ -87,85 +87,69 @@ def versions(store: Store, units: Sequence[UnitName]) -> dict[UnitName, dict[str
     return found
 
 
+def start_of(store: Store, category: str, unit: str, sha256: str) -> bytes | None:
+    """Return the first bytes of a version of the master, None if they are not kept."""
+    condition = "WHERE category = ? AND unit = ? AND sha256 = ?"
+    kept = store.read(schema.UNIT_START, condition, category, unit, sha256)
+    return kept[0].data if kept else None
+
+
 def _expired(row: CheckIn, now: int) -> bool:
     """Whether a mirror has been silent for twice its usual interval."""
     return now > row.received + 2 * (row.interval or _FIRST_INTERVAL)
 
 
-def _write(store: Store, row: CheckIn, judged: Judged, now: int) -> CheckIn:
-    """Store what follows for one mirror; return where its reports stand."""
+def _settle_mirror(store: Store, row: CheckIn, claims: list[Claim], now: int, *, private: bool) -> tuple[Word, ...]:
+    """Judge the claims of one mirror, store what follows, and return what counts."""
+    before = row
+    if row.pending:
+        row, claims = _check_pending(store, row, claims, now)
+    probes = store.read(schema.UNIT_PROBE, "WHERE mirror = ?", row.mirror)
+    judged = judge(
+        claims,
+        {(probe.category, probe.unit): probe for probe in probes},
+        versions(store, [(claim.category, claim.unit) for claim in claims]),
+        private=private,
+        waiting=bool(row.waiting),
+    )
     store.remove(schema.CLAIM, [(claim.mirror, claim.category, claim.unit) for claim in judged.done])
-    changed = replace(row, waiting=int(judged.waiting))
+    news = _news(judged.words, probes)
     if judged.wrong is not None:
-        changed = replace(changed, distrusted_until=now + DISTRUST)
-        expected = store.read(schema.EXPECTED_UNIT, "WHERE mirror = ?", row.mirror)
-        due = (DueUnit(mirror=u.mirror, category=u.category, unit=u.unit, due=now, reason="sweep") for u in expected)
-        store.write(schema.DUE, due)
-        store.add_events([_wrong(judged.wrong, len(expected), now)])
-    elif row.waiting and not judged.waiting:
-        count = len({(word.category, word.unit) for word in judged.words})
-        store.add_events(
-            [
-                event(
-                    row.mirror,
-                    now,
-                    before="reported",
-                    after="counts",
-                    cause="every sample was right" if judged.done else "nothing had to be looked at",
-                    evidence=f"{len(judged.done)} units seen, {count} more by the mirror's word",
-                )
-            ]
-        )
-    if changed != row:
-        store.write(schema.CHECK_IN, [changed])
-    return changed
+        row = _distrust(store, row, judged.wrong, now)
+    elif news if private else row.waiting and not judged.waiting:
+        store.add_events([report_events.counts(row, claims, news, now, private=private)])
+    after = replace(row, waiting=int(judged.waiting))
+    if after != before:
+        store.write(schema.CHECK_IN, [after])
+    return judged.words
 
 
-def _wrong(claim: Claim, units: int, now: int) -> Event:
-    return Event(
-        at=now,
-        mirror=claim.mirror,
-        category=claim.category,
-        subject=Subject.REPORT,
-        name=claim.unit,
-        before="reported",
-        after="wrong",
-        cause=f"a report was wrong: reports do not count for a day, all {units} units are looked at",
-        evidence=f"version {claim.sha256[:_SHOWN]} was reported; the mirror does not have it",
-        by=BY,
+def _check_pending(store: Store, row: CheckIn, claims: list[Claim], now: int) -> tuple[CheckIn, list[Claim]]:
+    """Check a private mirror's answer as soon as the master was seen with that version; return which claims count."""
+    asked = next((one for one in claims if (one.category, one.unit) == (row.nonce_category, row.nonce_unit)), None)
+    start = start_of(store, asked.category, asked.unit, asked.sha256) if asked is not None else None
+    if start is None:
+        return row, [claim for claim in claims if claim.kind == ClaimKind.LOWERS]
+    settled = replace(row, pending="", nonce="")
+    if answers(row, start, row.pending):
+        return settled, claims
+    store.remove(schema.CLAIM, [(claim.mirror, claim.category, claim.unit) for claim in claims])
+    store.add_events([report_events.wrong_proof(row, now)])
+    return settled, []
+
+
+def _news(words: Sequence[Word], probes: Sequence[UnitProbe]) -> int:
+    """Return how many words say something else than what is known."""
+    known = {(probe.category, probe.unit): probe.sha256 if probe.absent < ABSENT else "" for probe in probes}
+    return sum(word.sha256 != known.get((word.category, word.unit), "") for word in words)
+
+
+def _distrust(store: Store, row: CheckIn, wrong: Claim, now: int) -> CheckIn:
+    """Let reports not raise for a day, and all units of the mirror be looked at."""
+    expected = store.read(schema.EXPECTED_UNIT, "WHERE mirror = ?", row.mirror)
+    due = (
+        DueUnit(mirror=one.mirror, category=one.category, unit=one.unit, due=now, reason="sweep") for one in expected
     )
-
-
-def event(mirror: str, at: int, *, before: str, after: str, cause: str, evidence: str) -> Event:  # noqa: PLR0913 - a row
-    """Make an event about the reports of a mirror."""
-    return Event(
-        at=at,
-        mirror=mirror,
-        category="",
-        subject=Subject.REPORT,
-        name="report",
-        before=before,
-        after=after,
-        cause=cause,
-        evidence=evidence,
-        by=BY,
-    )
-
-
-def _note_silence(store: Store, silent: Sequence[CheckIn], now: int) -> None:
-    """Say once of each mirror that its word has expired."""
-    fresh = [row for row in silent if not row.silent]
-    store.write(schema.CHECK_IN, [replace(row, silent=1) for row in fresh])
-    store.add_events(
-        [
-            event(
-                row.mirror,
-                now,
-                before="reports",
-                after="silent",
-                cause="no report for twice the usual interval: what was concluded last stays",
-                evidence=f"the last report came {(now - row.received) // 3600} h ago",
-            )
-            for row in fresh
-        ]
-    )
+    store.write(schema.DUE, due)
+    store.add_events([report_events.wrong_claim(wrong, len(expected), now)])
+    return replace(row, distrusted_until=now + DISTRUST)

@@ -38,6 +38,8 @@ class CheckIn:
     nonce_offset: int
     nonce_length: int
     """Bytes of the unit that the answer covers."""
+    pending: str
+    """A private mirror's answer over a version that the master was not seen with yet; empty if there is none."""
     waiting: int
     """1 while the last report of content is still to be judged."""
     distrusted_until: int

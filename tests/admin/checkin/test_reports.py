@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -232,6 +233,36 @@ def test_a_private_mirror_without_a_proof_is_not_believed(network: Network) -> N
     assert [(word.unit, word.sha256) for word in settled(network, NOW + 1).words] == [(unit, "")]
 
 
+def test_a_private_mirror_that_is_ahead_of_our_watcher_counts_as_soon_as_we_see_the_version(network: Network) -> None:
+    """It has synchronised before we have looked at the master: its answer is checked when the version is known."""
+    answered = check_in(network, PRIVATE, network.files(5), version=5)
+    assert answered["message"] == "6 changed units, to count when this network has seen the new version itself"
+    assert settled(network, NOW + 1).words == ()
+    assert events(network) == []
+    know(network, 5)
+    assert {word.sha256 for word in settled(network, NOW + 300).words} == {sha(unit, 5) for unit in network.units}
+    assert events(network) == ["counts"]
+    assert settled(network, NOW + 301).words == ()
+
+
+def test_a_private_mirror_that_only_knows_a_hash_is_found_out_when_the_version_is_known(network: Network) -> None:
+    """The answer over other bytes is wrong: nothing counts, and an event says so."""
+    check_in(network, PRIVATE, network.files(5), version=1)
+    know(network, 5)
+    assert settled(network, NOW + 300).words == ()
+    assert events(network) == ["wrong"]
+    with network.store() as store:
+        assert store.read(schema.CLAIM) == []
+
+
+def know(network: Network, version: int) -> None:
+    """Let the prober have seen a version of everything on the master."""
+    with network.store() as store:
+        for row in store.read(schema.UNIT_START):
+            made = replace(row, sha256=sha(row.unit, version), data=content(row.unit, version))
+            store.write(schema.UNIT_START, [made])
+
+
 def test_the_word_of_a_private_mirror_expires_after_twice_its_usual_interval(network: Network) -> None:
     """With reports every 6 hours it is silent after 12: nothing more is concluded, and one event says so."""
     for number in range(4):
@@ -257,6 +288,14 @@ def test_maintenance_counts_at_once_and_ends_by_itself(network: Network) -> None
     assert events(network) == ["down until 2026-11-29 11:00:00 UTC", "up"]
     with pytest.raises(Refusal, match="30 days"):
         check_in(network, PUBLIC, None, NOW + 90, down_until=NOW + 40 * DAY)
+    check_in(network, PUBLIC, None, NOW + 120, down_until=NOW + 3600)
+    for later in (3599, 3700, 3800):
+        settled(network, NOW + later)
+    with network.store() as store:
+        assert [(event.at, event.after) for event in store.read(schema.EVENT)][2:] == [
+            (NOW + 120, "down until 2026-11-29 11:00:00 UTC"),
+            (NOW + 3600, "up"),
+        ]
 
 
 def test_a_limit_counts_only_downwards(network: Network) -> None:
