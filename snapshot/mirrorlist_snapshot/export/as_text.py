@@ -59,7 +59,10 @@ def mirmon(selected: Selected) -> str:
 
 
 def debian_masterlist(selected: Selected) -> str:
-    """Return a paragraph for each host of a mirror, in the form of Debian's Mirrors.masterlist."""
+    """Return a paragraph for each host of a mirror, in the form of Debian's Mirrors.masterlist.
+
+    A worldwide mirror has the type GeoDNS and no country, as deb.debian.org has there.
+    """
     paragraphs = [paragraph for mirror in selected.mirrors for paragraph in _paragraphs(mirror)]
     return "\n".join("".join(f"{name}: {value}\n" for name, value in paragraph) for paragraph in paragraphs)
 
@@ -72,11 +75,11 @@ def _paragraphs(mirror: ExportedMirror) -> Iterator[list[tuple[str, str]]]:
         hosts.setdefault(host, []).append((f"Archive-{protocol}", slash + path))
     about = mirror.about
     for host, archives in hosts.items():
-        fields = [("Site", host), ("Type", "leaf")]
+        fields = [("Site", host), ("Type", "GeoDNS" if mirror.worldwide else "leaf")]
         if mirror.only.arches:
             fields.append(("Archive-architecture", " ".join(mirror.only.arches)))
         fields += archives
-        if mirror.country:
+        if mirror.country and not mirror.worldwide:
             fields.append(("Country", f"{mirror.country} {english_name(mirror.country)}"))
         if about.city:
             fields.append(("Location", about.city))

@@ -34,7 +34,7 @@ PLACES = {
         {"DE": "EU", "FR": "EU", "US": "NA", "JP": "AS", "BR": "SA", "ZA": "AF"}.items()
     )
 }
-LOST = {"mirmon": {"cdn.example", "BR"}, "debian": {"cdn.example", "BR"}, "pacman": {"BR"}, "arch-status": {"BR"}}
+LOST = {"mirmon": {"cdn.example", "BR"}, "debian": {"BR"}, "pacman": {"BR"}, "arch-status": {"BR"}}
 """What a format has no word for: the whole world, and other countries."""
 
 

@@ -175,7 +175,7 @@ def test_one_top_with_different_urls_is_two_categories(folder: Path) -> None:
             "more than 256 versions",
         ),
         ((caches.DISABLED, pair("no-such", 1)), "DisabledRepositoryCache", "no such repository"),
-        ((caches.CONTINENT, pair("TR ", "EU")), "CountryContinentRedirectCache", "no country"),
+        ((caches.CONTINENT, pair("T R", "EU")), "CountryContinentRedirectCache", "no country"),
         ((caches.CONTINENT, pair("IL", "XX")), "CountryContinentRedirectCache", "no continent"),
         ((caches.REDIRECT, pair("a", "nothing")), "RepositoryRedirectCache", "no such repository"),
         ((caches.REDIRECT, pair("a", "a")), "RepositoryRedirectCache", "leads back"),
@@ -232,7 +232,7 @@ def test_skips_are_summed_up() -> None:
 
 def test_a_list_of_no_valid_country_allows_nobody(folder: Path) -> None:
     """Whose allowed countries are all unusable is not thereby offered to everyone, but only to its own networks."""
-    for countries in ((), ("N/A",), ("Germany", "?")):
+    for countries in ((), ("N/A",), ("Germny", "?")):
         found = imported(folder, with_rows((caches.ALLOWED, pair(1, *countries))))
         assert {one.name for one in found.records.mirrors if one.private} == {"one.example#1", "two.example#2"}
 
