@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
 
 import pytest
 from ruamel.yaml import YAML
@@ -13,6 +15,7 @@ from ruamel.yaml import YAML
 from support.geo_databases import COUNTRY_TEST
 from support.paths import DATA, ROOT
 from support.processes import SECONDS, Server, eventually, stamped, write_snapshot
+from support.web_folder import repository, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +69,9 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 def names(expression: str) -> set[str]:
     """The metrics that an expression asks for."""
-    return set(re.findall(r"\b(?:mirrorlistd|process)_\w+", expression)) | set(re.findall(r"\bup\b", expression))
+    return set(re.findall(r"\b(?:mirrorlistd|mirrorlist_probe|process)_\w+", expression)) | set(
+        re.findall(r"\bup\b", expression)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +90,29 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             if flags[: len(several)] == several:  # the worker that is asked may not know yet what the other has counted
                 eventually(lambda: "mirrorlistd_country_answers_total" in server.get("/metrics").text, "it is told")
             texts.append(server.get("/metrics").text)
-    return texts
+    return [*texts, metrics_of_the_prober(folder)]
+
+
+def metrics_of_the_prober(folder: Path) -> str:
+    """What /metrics of `mirrorlist-admin probe` gave after its first run."""
+    repository(folder / "tree")
+    with served(folder / "tree") as mirror:
+        address = f"http://127.0.0.1:{mirror}/"
+        (folder / "mirrors.toml").write_text(
+            f'[categories.c]\nmaster = "{folder}/tree"\n[repositories.r]\ncategory = "c"\n'
+            f'[mirrors.m]\ncountry = "DE"\ncategories.c = "{address}"\n'
+        )
+        command = [sys.executable, "-m", "mirrorlist_admin", "probe", str(folder / "mirrors.toml"), "--every", "1s"]
+        more = ["--state", str(folder / "state"), "--allow-network", "127.0.0.0/8", "--metrics", "0"]
+        with subprocess.Popen([*command, *more], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                port = next(json.loads(line)["port"] for line in process.stdout if '"metrics"' in line)
+                next(line for line in process.stdout if '"status file written"' in line)
+                answer: bytes = urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS).read()
+            finally:
+                process.terminate()
+    return answer.decode()
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +182,8 @@ def test_the_dashboard_asks_for_what_exists(exposed: set[str], tmp_path: Path) -
 def test_every_metric_of_ours_is_on_the_dashboard(exposed: set[str]) -> None:
     """What is worth counting is worth seeing; a new metric needs a panel."""
     shown = {name for _, expression in expressions() for name in names(expression)}
-    ours = {name for name in exposed if name.startswith("mirrorlistd_")}
+    ours = {name for name in exposed if name.startswith(("mirrorlistd_", "mirrorlist_probe_"))}
+    ours -= {name for name in ours if name.endswith("_created")}  # when a counter began, by Prometheus' own library
     beside = {
         "mirrorlistd_answer_seconds_count",
         "mirrorlistd_answer_seconds_sum",
