@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_QUERY: Final = 8 * 1024
 """Bytes; the limit of common servers (nginx `large_client_header_buffers`, Apache `LimitRequestLine`)."""
+MAX_PARAMETERS: Final = 100
+"""Clients send three or four; each costs a microsecond."""
 MAX_ESCAPES: Final = 2_048
 """Percent-escapes in a query; this bounds the cost of decoding, and is twice what the longest path can need."""
 MAX_LIMIT: Final = 100
@@ -118,6 +120,8 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
     """
     if len(raw) > MAX_QUERY:
         raise QueryError(f"the query is too long: at most {MAX_QUERY} bytes, as in ?repo=debian&arch=amd64")
+    if raw.count(b"&") >= MAX_PARAMETERS:
+        raise QueryError(f"the query has too many parameters: at most {MAX_PARAMETERS}, as in ?repo=debian&arch=amd64")
     if raw.count(b"%") > MAX_ESCAPES:
         raise QueryError(f"the query has too many percent-escapes: at most {MAX_ESCAPES}")
     values: dict[bytes, bytes] = {}
@@ -165,7 +169,8 @@ def parse_query(raw: bytes, *, flags_by_presence: bool = False) -> Query:
 
 def format_of(raw: bytes) -> str:
     """Return the format that a malformed query names; empty where it names none."""
-    values = [part.removeprefix(b"format=") for part in raw.split(b"&") if part.startswith(b"format=")]
+    parts = raw.split(b"&", MAX_PARAMETERS)
+    values = [part.removeprefix(b"format=") for part in parts if part.startswith(b"format=")]
     return next((value.decode("latin-1").lower() for value in reversed(values) if value), "")
 
 

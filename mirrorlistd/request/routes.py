@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlistd.errors import ConfigError
-from mirrorlistd.request.query import FILE_AS_SENT, MAX_QUERY, PARAMETERS
+from mirrorlistd.request.query import FILE_AS_SENT, MAX_PARAMETERS, MAX_QUERY, PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -176,7 +176,8 @@ class Template:
             return None
         values = {name: _escape(value) for name, value in values.items()}
         if self._names:
-            given = {name: value for name, _, value in (part.partition(b"=") for part in query.split(b"&"))}
+            parts = query.split(b"&", MAX_PARAMETERS)  # more are refused by the parser
+            given = {name: value for name, _, value in (part.partition(b"=") for part in parts)}
             for name, variable in self._names:
                 if not given.get(name):
                     return None
@@ -271,7 +272,7 @@ def _asked(path: bytes, query: bytes) -> _Asked:
     before, dot, name = path.rpartition(b".")
     if dot and name in _FORMAT_NAMES and before and not before.endswith(b"/"):
         return _Asked(path, hashed=name) if name in _HASHES else _Asked(before, _FORMAT_NAMES[name])
-    words = {part.partition(b"=")[0] for part in query.split(b"&")} if query else frozenset[bytes]()
+    words = {part.partition(b"=")[0] for part in query.split(b"&", MAX_PARAMETERS)} if query else frozenset[bytes]()
     return _Asked(path, next((name for word, name in _FORMAT_NAMES.items() if word in words), b""))
 
 

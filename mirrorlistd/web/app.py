@@ -24,6 +24,7 @@ from mirrorlistd.errors import StateError
 from mirrorlistd.lanes.respond import respond
 from mirrorlistd.render import Rendered
 from mirrorlistd.request.http_head import ListRequest, is_redirect
+from mirrorlistd.request.query import MAX_PARAMETERS
 from mirrorlistd.request.routes import Routes
 from mirrorlistd.request.target import SERVER
 from mirrorlistd.state.loading import load
@@ -50,6 +51,7 @@ _LONGEST_REMEMBERED: Final = 512
 """Bytes; longer targets are parsed every time."""
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 _NOT_LOADED: Final = b"the first snapshot is not loaded yet\n"
+_TOO_MANY: Final = Rendered(400, (_TEXT,), b"the query has too many parameters: at most %d\n" % MAX_PARAMETERS)
 _ALLOWED: Final = Rendered(200, ((b"allow", b"GET, HEAD, OPTIONS"),), b"")
 """The answer to OPTIONS for the server as a whole."""
 _WRONG_METHOD: Final = b"only GET and HEAD; write /mirrorlist?repo=NAME\n"
@@ -87,6 +89,9 @@ class App:
             list_request = (state.list_requests.get(target) if state else None) or _read(state, *target)
             if list_request is not None:
                 await _send(send, scope, self._list(scope, state, list_request))
+                return
+            if target[1].count(b"&") >= MAX_PARAMETERS:
+                await _send(send, scope, _TOO_MANY)
                 return
             if target[0] == SERVER:
                 await _send(send, scope, _ALLOWED)

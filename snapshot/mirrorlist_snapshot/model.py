@@ -257,6 +257,18 @@ class CarrierSets:
         return int.from_bytes(self.data[number * self.width : (number + 1) * self.width], "little")
 
 
+def _shared(left: bytes, right: bytes) -> int:
+    """Return how many bytes two byte strings have in common at their beginnings."""
+    low, high = 0, min(len(left), len(right))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if left[:middle] == right[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 @dataclass(frozen=True, slots=True)
 class DirectoryTable:
     """(category, path) -> carrier set, over a key table whose keys are u16 big-endian category + path in UTF-8.
@@ -276,9 +288,14 @@ class DirectoryTable:
 
     def nearest(self, category: int, path: bytes) -> int | None:
         """Set number of the directory or its nearest listed ancestor, on path boundaries; None where there is none."""
-        while (found := self.find(category, path)) is None and path:
-            path = path.rpartition(b"/")[0]
-        return found
+        head = category.to_bytes(2, "big")
+        while (row := self.keys.find(head + path)) < 0 and path:
+            # A listed ancestor is the beginning of every key from itself to the path: of the key before the path, too.
+            # So a path of 500 segments takes two searches and not 500, where nothing of it is listed.
+            shared = _shared(self.keys.before(head + path), head + path) - len(head)
+            cut = path.rfind(b"/", 0, max(0, min(shared, len(path) - 1) + 1))
+            path = path[:cut] if cut > 0 else b""
+        return self.sets[row] if row >= 0 else None
 
     def has_below(self, category: int, path: bytes) -> bool:
         """Whether there is a row below a path."""

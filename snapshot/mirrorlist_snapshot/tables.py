@@ -161,6 +161,11 @@ class KeyTable:
         row = self._first_from(key)
         return row if row < len(self) and self[row] == key else -1
 
+    def before(self, key: bytes) -> bytes:
+        """Return the last key that is before `key`; empty where there is none."""
+        row = self._first_from(key)
+        return self[row - 1] if row else b""
+
     def has_prefix(self, prefix: bytes) -> bool:
         """Whether a key begins with `prefix`."""
         row = self._first_from(prefix)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mirrorlistd.errors import QueryError
 from mirrorlistd.request.client_address import parse_address
 from mirrorlistd.request.query import MAX_COUNTRIES, MAX_QUERY, Query, format_of, parse_query
+from mirrorlistd.request.routes import Routes, Template
 
 
 @pytest.mark.parametrize(
@@ -129,6 +130,19 @@ def test_a_country_by_its_name_is_answered_with_its_code(value: bytes, meant: st
     """What people write, and what they meant; only exact names, because a guess is too dear for a request."""
     with pytest.raises(QueryError, match=f"; did you mean country={meant}\\?$" if meant else "as in country=DE,FR$"):
         parse_query(b"country=" + value)
+
+
+def test_a_query_of_many_parameters_is_refused() -> None:
+    """Each is paid for: their number is bounded, unknown and empty ones included."""
+    assert parse_query(b"a=1&" * 99 + b"repo=r").repo == "r"
+    for query in (b"a=1&" * 100 + b"repo=r", b"&" * 8_000, b"a&" * 4_000):
+        with pytest.raises(QueryError, match="too many parameters: at most 100"):
+            parse_query(query)
+        for path in (b"/mirrorlist", b"/r/r/x", b"/metalink"):
+            canonical = Routes((Template.parse("/t/{v}?x={repo} -> repo={repo}"),)).query(path, query)
+            assert canonical is not None
+            with pytest.raises(QueryError, match="too many parameters"):
+                parse_query(canonical)
 
 
 def test_a_query_of_percent_signs_is_refused() -> None:

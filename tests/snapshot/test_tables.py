@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.errors import SnapshotError
+from mirrorlist_snapshot.model import DirectoryTable
 from mirrorlist_snapshot.tables import (
     MAX_KEY,
     KeyTable,
@@ -127,6 +128,44 @@ def probes(networks: list[Network], bits: int) -> set[int]:
         first, last = int(network.network_address), int(network.broadcast_address)
         addresses |= {first - 1, first, last, last + 1}
     return {address for address in addresses if 0 <= address < 1 << bits}
+
+
+SEGMENTS = st.lists(st.sampled_from([b"a", b"b", b"a.", b"a-", b"ab", b"\xff"]), max_size=5).map(b"/".join)
+
+
+@given(
+    rows=st.sets(st.tuples(st.sampled_from([0, 1, 256]), SEGMENTS), max_size=10),
+    category=st.sampled_from([0, 1, 2, 256]),
+    path=SEGMENTS,
+)
+def test_the_nearest_directory_is_the_longest_listed_ancestor(
+    rows: set[tuple[int, bytes]], category: int, path: bytes
+) -> None:
+    """As a walk up the path, one segment after the other, finds it."""
+    keys = sorted(number.to_bytes(2, "big") + row for number, row in rows)
+    table = DirectoryTable(keys=KeyTable.build(keys), sets=list(range(len(keys))))
+    walk = path
+    while (category, walk) not in rows and walk:
+        walk = walk.rpartition(b"/")[0]
+    expected = keys.index(category.to_bytes(2, "big") + walk) if (category, walk) in rows else None
+    assert table.nearest(category, path) == expected
+
+
+def test_a_path_of_hundreds_of_segments_takes_few_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger's path costs no search for each of its segments."""
+    keys = [b"\0\0", *sorted(b"\0\0d/%d" % number for number in range(1_000)), b"\0\1"]
+    table = DirectoryTable(keys=KeyTable.build(keys), sets=[7] * len(keys))
+    searches: list[bytes] = []
+    find = KeyTable._first_from
+
+    def counted(self: KeyTable, key: bytes) -> int:
+        searches.append(key)
+        return find(self, key)
+
+    monkeypatch.setattr(KeyTable, "_first_from", counted)
+    for path in (b"a/" * 511 + b"a", b"d/" * 511 + b"d", b"d/5/" * 200 + b"x", b"z/" * 511 + b"z"):
+        assert table.nearest(0, path) == 7
+    assert len(searches) <= 4 * 6
 
 
 @given(found=st.lists(NETWORKS, max_size=8), version=st.sampled_from([4, 6]))

@@ -330,6 +330,13 @@ def test_html_of_an_unknown_client() -> None:
     assert "No mirror is offered to you for this." in page.text
 
 
+@pytest.mark.parametrize("path", ["/", "/repos", "/mirrors", "/explain", "/readyz", "/mirrorlist", "/r/r/x"])
+def test_a_query_of_many_parameters_is_refused_on_every_path(path: str) -> None:
+    """Splitting it would cost milliseconds."""
+    reply = browser().get(f"{path}?{'a=1&' * 100}repo=r")
+    assert (reply.status_code, reply.text[:40]) == (400, "the query has too many parameters: at mo")
+
+
 @pytest.mark.parametrize(
     ("path", "accept", "is_json"),
     [
