@@ -16,6 +16,7 @@ TESTED = {
     "kubernetes/mirrorlistd.yaml": "tests/support/deployment/manifests.py",
     "logrotate": "tests/deployment/test_systemd.py",
     "mirrorlistd.toml": "tests/deployment/test_systemd.py",
+    "nginx/mirrorlist-admin.conf": "tests/support/deployment/proxies.py",
     "nginx/mirrorlistd.conf": "tests/support/deployment/proxies.py",
     "prometheus/alerts.yml": "tests/deployment/test_monitoring.py",
     "prometheus/prometheus.yml": "tests/deployment/test_monitoring.py",

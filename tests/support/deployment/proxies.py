@@ -30,6 +30,15 @@ PLACES = {
         "/etc/ssl/private/mirrors.example.org.key": "{folder}/key.pem",
         "/run/mirrorlistd.sock": "{folder}/http",
     },
+    "nginx-admin": {
+        "listen 80;": "listen 127.0.0.1:{http};",
+        "listen [::]:80;": "listen [::1]:{http};",
+        "listen 443 ssl": "listen 127.0.0.1:{https} ssl",
+        "listen [::]:443 ssl": "listen [::1]:{https} ssl",
+        "/etc/ssl/mirrors.example.org.pem": "{folder}/cert.pem",
+        "/etc/ssl/private/mirrors.example.org.key": "{folder}/key.pem",
+        "127.0.0.1:8090": "127.0.0.1:{behind}",
+    },
     "haproxy": {
         "bind :80\n": "bind 127.0.0.1:{http}\n",
         "bind :::80 v6only": "bind ::1:{http} v6only",
@@ -41,6 +50,11 @@ PLACES = {
     },
 }
 """What a configuration says -> what it says here; the rest is run as it is."""
+FILES = {
+    "nginx": "nginx/mirrorlistd.conf",
+    "nginx-admin": "nginx/mirrorlist-admin.conf",
+    "haproxy": "haproxy/haproxy.cfg",
+}
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log stderr; user www-data; events {{ }}
 http {{
@@ -62,18 +76,20 @@ class Proxy:
     http: int
     https: int
     places: Mapping[str, str]
+    behind: int = 0
+    """The port of what it passes on to, where that is no Unix socket."""
 
     @property
     def command(self) -> list[str]:
         """Runs it in the foreground."""
-        if self.kind == "nginx":
+        if self.kind != "haproxy":
             return ["nginx", "-c", f"{self.folder}/nginx.conf"]
         return ["haproxy", "-W", "-f", f"{self.folder}/proxy.conf"]
 
     def write(self) -> None:
         """Write the configuration, with its places changed."""
-        text = (DEPLOY / ("nginx/mirrorlistd.conf" if self.kind == "nginx" else "haproxy/haproxy.cfg")).read_text()
-        values = {"folder": self.folder, "http": self.http, "https": self.https}
+        text = (DEPLOY / FILES[self.kind]).read_text()
+        values = {"folder": self.folder, "http": self.http, "https": self.https, "behind": self.behind}
         for place, here in self.places.items():
             assert place in text, f"{place!r} is not in the configuration any more"
             text = text.replace(place, here.format(**values))
@@ -82,7 +98,7 @@ class Proxy:
 
     def check(self) -> subprocess.CompletedProcess[str]:
         """Have the real program judge the configuration."""
-        flag = "-t" if self.kind == "nginx" else "-c"
+        flag = "-c" if self.kind == "haproxy" else "-t"
         return subprocess.run(
             [*self.command, flag],
             capture_output=True,
@@ -120,7 +136,7 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy(kind: str) -> Iterator[Proxy]:
+def proxy(kind: str, behind: int = 0) -> Iterator[Proxy]:
     """A proxy in a folder of its own, with a throw-away certificate; not started."""
     with tempfile.TemporaryDirectory(prefix="mirrorlistd-proxy-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
@@ -131,6 +147,6 @@ def proxy(kind: str) -> Iterator[Proxy]:
         probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
         http, https = (probe.getsockname()[1] for probe in probes)
         stack.close()
-        made = Proxy(kind, folder, http, https, PLACES[kind])
+        made = Proxy(kind, folder, http, https, PLACES[kind], behind)
         made.write()
         yield made
