@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Purpose(StrEnum):
@@ -67,6 +70,17 @@ class Answer:
     modified: str = ""
     requests: int = 1
     """How many were sent to get it: redirects, other addresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What an rsync daemon says of some files."""
+
+    at: int
+    """When, seconds since 1970 UTC."""
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Name -> bytes, of those that are there."""
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

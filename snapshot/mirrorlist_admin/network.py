@@ -1,6 +1,6 @@
 """What can be asked of whom: the mirrors, URLs and units of the sources, as far as the prober asks them. Pure.
 
-Private mirrors are not asked, nor those that the sources take out; nor URLs of other protocols than HTTP.
+Private mirrors are not asked, nor those that the sources take out; nor URLs of other protocols than HTTP and rsync.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mirrorlist_snapshot.records import ContentRecord, MirrorRecord, NetworkRecords, RepositoryDirectoryRecord
 
-ASKED_SCHEMES: Final = ("http://", "https://")
+ASKED_SCHEMES: Final = ("http://", "https://", "rsync://")
 
 
 @dataclass(frozen=True, slots=True)

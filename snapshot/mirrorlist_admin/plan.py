@@ -112,7 +112,17 @@ def conditional(unit: Unit | None, probe: UnitProbe | None) -> tuple[str, str]:
     return probe.etag, probe.modified
 
 
+def is_rsync(url: str) -> bool:
+    """Whether a URL is asked by the program rsync: rarely."""
+    return url.startswith("rsync:")
+
+
+def rsync_is_due(probe: UrlProbe, now: int) -> bool:
+    """Whether a URL of rsync is asked in a run: once a week, and in each run while it fails or comes back."""
+    return bool(probe.failures or probe.answering_since) or now - probe.asked >= WEEK
+
+
 def good_urls(content: MirrorContent, urls: Mapping[tuple[str, str, int], UrlProbe]) -> Iterator[UrlProbe]:
     """Yield the URLs and families of a category by which units can be asked for: those without failures first."""
-    found = [probe for probe in urls.values() if probe.category == content.category]
+    found = [probe for probe in urls.values() if probe.category == content.category and not is_rsync(probe.url)]
     yield from sorted(found, key=lambda probe: (probe.failures, content.urls.index(probe.url), probe.family))

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from mirrorlist_admin.errors import AdminError
 from mirrorlist_admin.fetch.pacing import DEFAULT_RATE
 from mirrorlist_admin.netguard import Netguard, parse_network
-from mirrorlist_admin.prober.asking import AskingRules
 from mirrorlist_admin.prober.loop import VOID, Prober, locked
 from mirrorlist_admin.prober.metrics import Metrics
+from mirrorlist_admin.prober.mirror_run import AskingRules
 from mirrorlist_admin.prober.publisher import Publisher
 from mirrorlist_admin.prober.reporting import Reporter
 from mirrorlist_admin.prober.settings import Settings

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mirrorlist_admin.network import Network, Unit
-    from mirrorlist_admin.prober.asking import MirrorRun
     from mirrorlist_admin.prober.known import Known, UnitKey
+    from mirrorlist_admin.prober.mirror_run import MirrorRun
     from mirrorlist_admin.prober.watcher import MastersSeen
     from mirrorlist_admin.store.rows import Event, UrlProbe
     from mirrorlist_admin.verdict.freshness import Judgement

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from mirrorlist_admin.exchange import Request
 from mirrorlist_admin.network import Network
-from mirrorlist_admin.prober.asking import Asked, Asking, MirrorRun
+from mirrorlist_admin.prober.asking import Asking
 from mirrorlist_admin.prober.conclusion import Conclusion, Seen, conclude
+from mirrorlist_admin.prober.mirror_run import Asked, MirrorRun
 from mirrorlist_admin.prober.reports import take_reports
 from mirrorlist_admin.store import schema
 from mirrorlist_admin.store.rows import Event, Run, Subject
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from mirrorlist_admin.network import Unit
-    from mirrorlist_admin.prober.asking import AskingRules, Fetcher
     from mirrorlist_admin.prober.known import Known, UnitKey
+    from mirrorlist_admin.prober.mirror_run import AskingRules, Fetcher, Lister
     from mirrorlist_admin.prober.watcher import MastersSeen, Watcher
     from mirrorlist_admin.store import Store
     from mirrorlist_admin.store.table import Table
@@ -54,6 +55,7 @@ class Tools:
     watcher: Watcher
     clock: Callable[[], float]
     rules: AskingRules
+    lister: Lister | None = None
     references: Sequence[str] = ()
     """URLs of hosts that show whether the prober is on the network."""
     progress: Callable[[int, int, int], None] = lambda _done, _all, _requests: None
@@ -82,6 +84,7 @@ class Cycle:
         mirrors = [mirror for name, mirror in network.mirrors.items() if only is None or name in only]
         about = Asked(
             fetcher=self._tools.fetcher,
+            lister=self._tools.lister,
             clock=self._clock,
             rules=self._tools.rules,
             busiest=self._busiest(network),

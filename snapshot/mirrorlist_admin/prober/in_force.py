@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mirrorlist_admin.network import AskedMirror, Unit
-    from mirrorlist_admin.prober.asking import MirrorRun
     from mirrorlist_admin.prober.happened import Happened
     from mirrorlist_admin.prober.known import Known, UnitKey, UrlKey
+    from mirrorlist_admin.prober.mirror_run import MirrorRun
     from mirrorlist_admin.store.rows import UrlProbe
     from mirrorlist_admin.verdict.freshness import Judgement
 

@@ -18,6 +18,7 @@ from mirrorlist_admin.prober.cycle import Cycle, Tools
 from mirrorlist_admin.prober.known import Known
 from mirrorlist_admin.prober.master import MasterReader
 from mirrorlist_admin.prober.watcher import Watcher
+from mirrorlist_admin.rsync import Lister
 from mirrorlist_admin.store import Store, schema
 from mirrorlist_snapshot.errors import ServingError, SourceError
 from mirrorlist_snapshot.publishing.running_server import send_sighup
@@ -92,6 +93,7 @@ class Prober:
             known,
             Tools(
                 fetcher=mirrors,
+                lister=Lister(self.clock),
                 watcher=Watcher(MasterReader(masters), self.clock),
                 clock=self.clock,
                 rules=self.settings.rules,
@@ -149,6 +151,7 @@ class Prober:
         except (AdminError, ServingError) as error:
             self._trouble("publish", str(error))
             return False
+        self.metrics.keeps(publisher.kept)
         if serial is not None:
             self.metrics.published(self.clock())
             self.reporter.note("published", target=publisher.target.name, serial=serial)

@@ -16,7 +16,7 @@ from mirrorlist_admin.units import LONGEST_HEAD, NotThisUnitError, kind_of, pars
 from mirrorlist_admin.verdict.master import Reading
 
 if TYPE_CHECKING:
-    from mirrorlist_admin.prober.asking import Fetcher
+    from mirrorlist_admin.prober.mirror_run import Fetcher
     from mirrorlist_admin.store.rows import UnitVersion, WatchedUnit
 
 LARGEST: Final = 256 << 20

@@ -26,6 +26,7 @@ class Metrics:
         self._held = self._gauge("held", "Removals that the brake holds back")
         self._troubled = self._gauge("masters_troubled", "Categories whose master cannot be judged by")
         self._published = self._gauge("last_publication_timestamp_seconds", "When a snapshot was last published")
+        self._kept = self._gauge("kept", "Units of mirrors that are offered out of date, as no mirror is better")
         self._requests = self._counter("requests", "Requests sent")
         self._runs = self._counter("runs", "Runs", "result")
         self._failures = self._counter("failures", "Steps that failed and are tried again", "step")
@@ -63,6 +64,10 @@ class Metrics:
     def failed(self, step: str) -> None:
         """Take a step that failed."""
         self._failures.labels(step).inc()
+
+    def keeps(self, units: int) -> None:
+        """Take how many units of mirrors are offered although they are out of date."""
+        self._kept.set(units)
 
     def published(self, at: float) -> None:
         """Take a publication."""

@@ -42,6 +42,8 @@ class Publisher:
     served: Callable[[int], None]
     """Makes a server load the serial; raises ServingError."""
     clock: Callable[[], float] = time.time
+    kept: int = 0
+    """Units of mirrors that are offered although they are out of date, because no mirror is better."""
     _merged: NetworkRecords | None = None
     """What was published last."""
     _at: float = 0.0
@@ -53,6 +55,7 @@ class Publisher:
         except ObservationsError as error:
             raise AdminError(str(error)) from error
         now = self.clock()
+        self.kept = len(merged.kept)
         if self._merged is not None and same_lists(merged.records, self._merged) and now - self._at < REFRESH:
             return None
         self._note_kept(merged, int(now))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mirrorlist_admin.fetch.pacing import DEFAULT_RATE
-from mirrorlist_admin.prober.asking import AskingRules
+from mirrorlist_admin.prober.mirror_run import AskingRules
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mirrorlist_admin.prober.asking import AskingRules
 from mirrorlist_admin.prober.cycle import Cycle, Tools
 from mirrorlist_admin.prober.in_force import NOT_OFFERED, is_away
 from mirrorlist_admin.prober.known import Known
 from mirrorlist_admin.prober.master import MasterReader
+from mirrorlist_admin.prober.mirror_run import AskingRules
 from mirrorlist_admin.prober.watcher import Watcher
 from mirrorlist_admin.store import Store, schema
 from support.simulated_mirrors import Mirror, SimulatedNetwork
