@@ -24,6 +24,36 @@ GUIDE = PAGE[PAGE.index("## Moving from mirrorlist-server") :]
 FLAGS = ["cache", "cccsv", "global_netblocks", "geoip", "minimum", "log", "listen", "port", "internet2_netblocks"]
 """All that mirrorlist-server 3.1 has."""
 
+DIFFERENCES = {
+    "no mirror can be offered (`protocol=` that no mirror has, countries not allowed, ...)": "nothing_to_offer",
+    "`protocol=HTTPS`": "protocols_have_no_case",
+    "empty items (`country=DE,,FR`, `country=,`, `protocol=https,`)": "empty_items_are_ignored",
+    "`country=EU`, `UK`, `EL`": "codes_that_people_write",
+    "`country=` whose mirrors all refuse the client's country": "countries_that_refuse_the_client",
+    "`country=` with two countries without mirrors": "two_countries_without_mirrors",
+    "`.` or `..` in `path=`": "dot_segments_are_refused",
+    "an architecture with `+` (`repo=r&arch=a+b`)": "a_plus_belongs_to_the_repository",
+    "`repo` alone": "a_repository_with_one_architecture",
+    "`ip=` of another address": "a_private_mirror_of_another_address",
+    "`X-Forwarded-For`": "lines_of_the_forwarding_header",
+    "HTTP/2 with prior knowledge (h2c)": "connections_have_the_limits",
+    "a large request head": "connections_have_the_limits",
+    "an idle connection": "idle_connections_are_closed",
+    "a directory's first host, for its netblock": "the_first_host_of_a_directory",
+    "the client's continent, and a mirror's, if its country is not in `country_continent.csv`": (
+        "the_continent_of_a_country_without_a_row"
+    ),
+    "a database record with `registered_country` only": "a_record_with_a_registered_country",
+    "a host without bandwidth, or with 0": "hosts_without_bandwidth",
+    "the base URLs": "urls_are_canonical",
+    "paths in text lists": "paths_are_percent_encoded",
+    "a redirect of a repository to a redirect": "redirects_of_repositories_are_followed",
+    "hashes of the wrong length": "hashes_of_the_wrong_length",
+    "the URLs of a mirror for `protocol=http,https`": "https_comes_first",
+}
+"""Differences that the page once was silent or wrong about -> the beginning of the name of the test that shows it."""
+TESTS = [Path(__file__), ROOT / "tests" / "presets" / "test_documented_differences.py"]
+
 
 def helped(program: str, verb: str) -> str:
     """The help of a command."""
@@ -35,6 +65,16 @@ def test_every_flag_of_the_original_has_a_row() -> None:
     """Whatever an operator has in the command line of mirrorlist-server stands in the table."""
     rows = [line.split("|")[1] for line in GUIDE.splitlines() if line.startswith("|")]
     assert not [flag for flag in FLAGS if not any(re.search(rf"--{flag}\b", row) for row in rows)]
+
+
+def test_each_difference_has_a_row_and_a_test() -> None:
+    """And each test of a difference belongs to a row: what the page says of the two servers is what they do."""
+    rows = {line[2:].partition(" | ")[0] for line in PAGE.splitlines() if line.startswith("| ")}
+    assert not DIFFERENCES.keys() - rows
+    tests = "".join(path.read_text() for path in TESTS)
+    assert not [name for name in DIFFERENCES.values() if f"def test_{name}" not in tests]
+    shown = re.findall(r"^def test_(\w+)", TESTS[1].read_text(), re.MULTILINE)
+    assert not [name for name in shown if not any(name.startswith(one) for one in DIFFERENCES.values())]
 
 
 @pytest.mark.process
