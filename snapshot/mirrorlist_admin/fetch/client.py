@@ -38,6 +38,8 @@ _MOST_IDLE: Final = 64
 class Client:
     """The HTTP client of a run; it belongs to one event loop."""
 
+    patience = transfer.Patience()
+
     def __init__(
         self, names: Names, guard: Netguard, pace: Pace, agent: str, clock: Callable[[], float] = time.time
     ) -> None:
@@ -104,6 +106,7 @@ class Client:
         handle = self._idle.pop() if self._idle else pycurl.Curl()
         try:
             received = transfer.prepare(handle, request, url, address, self._guard)
+            transfer.limit(handle, self.patience)
             handle.setopt(pycurl.USERAGENT, self._agent)
             async with self._pace.turn(address):
                 self.sent += 1

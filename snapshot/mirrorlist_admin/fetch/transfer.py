@@ -21,12 +21,8 @@ if TYPE_CHECKING:
     from mirrorlist_admin.exchange import Request
     from mirrorlist_admin.netguard import Netguard
 
-_CONNECT: Final = 10_000
-"""Milliseconds for a connection, TLS included."""
-_WHOLE: Final = 60_000
-"""Milliseconds for all."""
-_SLOW: Final = (200, 10)
-"""Less than so many bytes a second for so many seconds is given up."""
+_SLOW: Final = 200
+"""Bytes a second: less than that for a while is as good as nothing."""
 _HEADERS: Final = 100
 """Header lines that are read; more are ignored."""
 _WANTED: Final = {b"etag", b"last-modified", b"location", b"retry-after"}
@@ -50,6 +46,17 @@ _CAUSES: Final = {
 }
 _HOST: Final = {"refused", "timeout", "TLS", "certificate", "no answer", "reset", "unreachable"}
 """Causes that are the host's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a transfer may take, in seconds."""
+
+    connect: int = 10
+    """For a connection, TLS included."""
+    slow: int = 10
+    """With less than _SLOW bytes a second."""
+    whole: int = 60
 
 
 @dataclass(slots=True)
@@ -119,13 +126,17 @@ def prepare(handle: pycurl.Curl, request: Request, url: str, address: str, guard
     set_option(pycurl.NOBODY, int(request.head_only))
     set_option(pycurl.HEADERFUNCTION, received.header)
     set_option(pycurl.WRITEFUNCTION, received.body)
-    set_option(pycurl.CONNECTTIMEOUT_MS, _CONNECT)
-    set_option(pycurl.TIMEOUT_MS, _WHOLE)
-    set_option(pycurl.LOW_SPEED_LIMIT, _SLOW[0])
-    set_option(pycurl.LOW_SPEED_TIME, _SLOW[1])
     if url.startswith("https:"):
         _trust(handle)
     return received
+
+
+def limit(handle: pycurl.Curl, patience: Patience) -> None:
+    """Bound how long a transfer may take."""
+    handle.setopt(pycurl.CONNECTTIMEOUT, patience.connect)
+    handle.setopt(pycurl.TIMEOUT, patience.whole)
+    handle.setopt(pycurl.LOW_SPEED_LIMIT, _SLOW)
+    handle.setopt(pycurl.LOW_SPEED_TIME, patience.slow)
 
 
 def failure_of(handle: pycurl.Curl, code: int, text: str, address: str) -> Failure:
