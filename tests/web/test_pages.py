@@ -189,6 +189,16 @@ def test_countries_as_people_write_them(written: str, code: str, name: str) -> N
             f"{ONE_CODE}; did you mean DE?",
         ),
         (
+            "/mirrors?country=deu",
+            400,
+            f"{ONE_CODE}; did you mean DE?",
+        ),
+        (
+            "/mirrors?country=C%C3%B4te%20d'Ivoire",
+            400,
+            f"{ONE_CODE}; did you mean CI?",
+        ),
+        (
             "/mirrors?country=Europe",
             400,
             f"{ONE_CODE}; did you mean EU?",

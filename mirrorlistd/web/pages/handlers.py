@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mirrorlist_snapshot.countries import CONTINENT_CODES, CONTINENT_OF, country_code
+from mirrorlist_snapshot.country_names import place_called
 from mirrorlistd.memo import Memo
 from mirrorlistd.request.accept import preferred
 from mirrorlistd.web.client import accept_of, client_in
@@ -26,7 +27,6 @@ from mirrorlistd.web.pages import lists
 from mirrorlistd.web.pages.front import front_page
 from mirrorlistd.web.pages.html import HTML_HEADERS
 from mirrorlistd.web.pages.public import carried, public_mirrors
-from mirrorlistd.web.pages.world_map import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -186,7 +186,7 @@ def _country(text: str) -> str:
     code = country_code(text)
     if not text or code in CONTINENT_OF or code in CONTINENT_CODES:
         return code
-    hint = f"; did you mean {named}?" if (named := code_of(text)) else ", as in country=PL"
+    hint = f"; did you mean {named}?" if (named := place_called(text)) else ", as in country=PL"
     raise HTTPException(400, f"country= takes the two-letter code of one country or continent{hint}")
 
 

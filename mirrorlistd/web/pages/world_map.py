@@ -68,12 +68,6 @@ def country_name(code: str | None) -> str:
     return country["name"] if country else code or ""
 
 
-def code_of(name: str) -> str | None:
-    """Return the code of the country or continent with this English name; None without one."""
-    names = {code: country["name"] for code, country in _COUNTRIES.items()} | CONTINENTS
-    return next((code for code, known in names.items() if known.lower() == name.lower()), None)
-
-
 def land(shades: Mapping[str, Shade], here: str | None) -> Markup:
     """Draw every country that has a shape, the reader's own last, so that its outline is above the others."""
     codes = [code for code in _SHAPES if code != here] + [code for code in _SHAPES if code == here]
