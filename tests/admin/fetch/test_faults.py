@@ -212,6 +212,7 @@ def test_what_is_no_http_is_a_failure(answer: bytes) -> None:
     assert found.failure.evidence.isprintable()
 
 
+@pytest.mark.process
 def test_a_certificate_that_nobody_trusts_is_a_failure(tree: Path) -> None:
     """TLS is checked as clients check it."""
     write_certificate(tree / "cert.pem", tree / "key.pem", "127.0.0.1")
