@@ -96,8 +96,7 @@ class Decision:
         """Draw mirror numbers, best first; a stable format gives an address the same order for one period."""
         resolved = self.resolved
         if resolved.renderer.stable and self.address:
-            rendezvous = decider.rendezvous(self.address, now)
-            return tiers.rank(resolved.carriers.mask).draw(resolved.limit, decider.index.weights, rendezvous)
+            return tiers.stable(resolved.carriers, resolved.limit, decider.rendezvous(self.address, now))
         return tiers.draw(resolved.carriers, resolved.limit, random)
 
 
@@ -123,10 +122,12 @@ def reply(
 ) -> tuple[ResponseMeta, bytes]:
     """Answer a client whose place is known; return the status, headers and other metadata, and the body."""
     resolved = decider.queries.recent(query_string) or decider.resolve_query(query_string)
-    if isinstance(resolved, ResolvedQuery) and resolved.plain:
+    if isinstance(resolved, ResolvedQuery) and resolved.for_client:
         tiers = client.tiers if resolved.question == PLAIN else decider.tiers(client.place, resolved.question)
         carriers = resolved.carriers
         tiers = tiers.for_content(carriers.mask)
+        if not resolved.plain:
+            return _render(decider, resolved, resolved.offers, tiers, tiers.draw(carriers, resolved.limit, random))
         if not (urls := tiers.urls(carriers, resolved.limit, random)):
             return _nothing_offered(decider, resolved)
         separator = resolved.separator
@@ -136,17 +137,23 @@ def reply(
     decision = decide(decider, query_string, client, context)
     if isinstance(decision, Refused):
         return _refuse(decider, decision)
-    resolved, renderer = decision.resolved, decision.resolved.renderer
     tiers = decision.tiers(decider)
-    order = decision.draw(decider, tiers, random, context.now)
+    return _render(
+        decider, decision.resolved, decision.offers, tiers, decision.draw(decider, tiers, random, context.now)
+    )
+
+
+def _render(
+    decider: Decider, resolved: ResolvedQuery, offers: Offers, tiers: Tiers, order: list[int]
+) -> tuple[ResponseMeta, bytes]:
+    """Render the mirrors of a list in the format that the query asks for."""
     if not order:
         return _nothing_offered(decider, resolved)
-    ranking, comment = tiers.rank(resolved.carriers.mask), resolved.comment_at(tiers)
-    offers, public_url, parts = decision.offers, decider.settings.public_url, decider.parts
-    layout = decider.settings.pacman_layout
-    listing = Listing(decider.index, resolved.target, offers, ranking, order, comment, public_url, parts, layout)
+    mask, renderer = resolved.carriers.mask, resolved.renderer
+    comment, public_url, parts = resolved.comment_at(tiers), decider.settings.public_url, decider.parts
+    listing = Listing(decider.index, resolved.target, offers, tiers.rank(mask), order, comment, public_url, parts)
     status, headers, body = renderer.render(listing)
-    return ResponseMeta(status, headers, tiers.first_code(resolved.carriers.mask), renderer.name), body
+    return ResponseMeta(status, headers, tiers.first_code(mask), renderer.name), body
 
 
 def decide(decider: Decider, query_string: bytes, client: Client, context: RedirectContext) -> Decision | Refused:

@@ -52,6 +52,10 @@ _LEAST_LINES: Final = 8
 _MIRRORS_IN_LINES: Final = 30_000
 # Frames of metalinks: one for each file that is asked for, two kilobytes each.
 _FRAMES: Final = 2_048
+# Stable orders: of a client that is redirected, some 8 bytes a mirror; 5 MB if all clients need every mirror.
+_STABLE: Final = 4_096
+_LEAST_STABLE: Final = 64
+_MIRRORS_IN_STABLE: Final = 500_000
 _LONGEST_REMEMBERED: Final = 512
 """Bytes; longer query strings are answered, not remembered."""
 
@@ -68,6 +72,7 @@ class Decider:
         "_orders",
         "_places",
         "_regions",
+        "_stable",
         "_tier_maps",
         "_tiers",
         "geo",
@@ -107,6 +112,9 @@ class Decider:
         self._lines: Memo[tuple[LineOf, Offers], UrlLines] = Memo(lines)
         self._frames: Memo[tuple[FrameOf, Target], Frame] = Memo(_FRAMES)
         self.parts: Final = Parts(self._lines, self._frames)
+        stable = min(_STABLE, max(_LEAST_STABLE, _MIRRORS_IN_STABLE // max(1, len(index.snapshot.mirrors))))
+        self._stable: Memo[bytes, tuple[float, Rendezvous]] = Memo(stable)
+        """Address -> when its period began, in periods since 1970 UTC, and its random numbers."""
 
     @property
     def memos(self) -> list[Memo[Any, Any]]:
@@ -158,6 +166,7 @@ class Decider:
             limit=query.limit or renderer.longest or self.limit,
             comment=(before, after + times),
             separator=target.suffix + b"\n",
+            for_client=query.ip is None and not renderer.stable,
             plain=renderer is TEXT and offers.single and query.ip is None,
         )
 
@@ -229,10 +238,15 @@ class Decider:
         key = (place.country, place.continent)
         return self._regions.get(key) or self._regions.remember(key, Region.of(self.index, *key))
 
-    def rendezvous(self, address: Address | None, now: float) -> Rendezvous:
+    def rendezvous(self, address: Address, now: float) -> Rendezvous:
         """Return the random numbers of an address for one period; the periods of addresses begin at different times."""
-        packed = address.packed if address else b""
-        start = int.from_bytes(blake2b(packed, digest_size=8).digest(), "big")
-        period = int(now / self.settings.sticky + start / (1 << 64)) if self.settings.sticky else int(now)
+        packed, sticky = address.packed, self.settings.sticky or 1.0
+        known = self._stable.recent(packed) or self._stable.get(packed)
+        if known is not None and known[0] <= now / sticky < known[0] + 1:
+            return known[1]
+        start = (
+            int.from_bytes(blake2b(packed, digest_size=8).digest(), "big") / (1 << 64) if self.settings.sticky else 0.0
+        )
+        period = int(now / sticky + start)
         seed = int.from_bytes(blake2b(packed + period.to_bytes(8, "big"), digest_size=8).digest(), "big")
-        return Rendezvous(seed, self.index.hashes)
+        return self._stable.remember(packed, (period - start, Rendezvous(seed, self.index.hashes)))[1]

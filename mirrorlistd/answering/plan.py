@@ -63,6 +63,8 @@ class ResolvedQuery:
     """What stands in the comment lines before and after the place's words; empty where the client wants none."""
     separator: bytes
     """What follows a base URL in a text list: the path and LF."""
+    for_client: bool
+    """Whether the list is for the client itself, without `ip=`, and its order need not be stable."""
     plain: bool
     """Whether this is a text list of one URL a mirror, without `ip=`: most requests are."""
 

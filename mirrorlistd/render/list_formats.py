@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from mirrorlist_snapshot.tiers import tier_name
-from mirrorlistd.render.listing import LIST_HEADERS, TEXT_HEADERS, Listing, Rendered, Renderer, tiers_of
+from mirrorlistd.render.listing import LIST_HEADERS, TEXT_HEADERS, Listing, Rendered, Renderer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +29,10 @@ def _apt(listing: Listing) -> Rendered:
     Without priorities apt would mix the tiers; the TAB before them breaks dnf (docs/client-compatibility.md, Priorities
     for apt), hence a format.
     """
-    tiers = tiers_of(listing.ranking)
-    ranks = {code: rank for rank, code in enumerate(sorted(set(tiers.values())), start=1)}
-    lines = [f"{url}\tpriority:{ranks[tiers[number]]}\n" for _, number, url in listing.lines()]
+    code_of = listing.ranking.code
+    codes = sorted({code for code, _ in listing.ranking.all_tiers})
+    ranks = {code: rank for rank, code in enumerate(codes, start=1)}
+    lines = [f"{url}\tpriority:{ranks[code_of(number)]}\n" for _, number, url in listing.lines()]
     return Rendered(200, TEXT_HEADERS, listing.comment + "".join(lines).encode())
 
 
@@ -55,11 +56,11 @@ def _pacman(listing: Listing) -> Rendered:
 
 def _json(listing: Listing) -> Rendered:
     """Render an array at the top level, the shape libzypp takes; `prio` is the place in the list, 0 first."""
-    tiers = tiers_of(listing.ranking)
+    code_of = listing.ranking.code
 
     def rows() -> Iterator[dict[str, object]]:
         for place, (mirror, number, url) in enumerate(listing.lines()):
-            yield {"url": url, "prio": place, "country": mirror.country, "tier": tier_name(tiers[number])}
+            yield {"url": url, "prio": place, "country": mirror.country, "tier": tier_name(code_of(number))}
 
     return Rendered(200, _JSON_HEADERS, orjson.dumps(list(rows()), option=orjson.OPT_APPEND_NEWLINE))
 

@@ -11,10 +11,13 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 
 from mirrorlistd.render.listing import Listing, Rendered, Renderer, file_name
+from mirrorlistd.render.parts import Frame
 from mirrorlistd.request.escapes import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mirrorlistd.selection.index import Index, Target
 
 DUPLICATES: Final = 6
 """Mirrors in the `Link` headers: enough for failover, few enough for a small header. The first is among them because
@@ -37,10 +40,16 @@ def _redirect(listing: Listing) -> Rendered:
         links += _described_by(listing)
     headers = [*_HEADERS, (b"location", best.encode())]
     headers += [(b"link", link.encode()) for link in links]
-    details = listing.details
-    if details is not None and details.current.sha256:
-        headers.append((b"digest", b"SHA-256=" + b64encode(bytes.fromhex(details.current.sha256))))
+    if digest := listing.parts.frame_of(_digest, listing.index, listing.target).opening:
+        headers.append((b"digest", digest))
     return Rendered(302, tuple(headers), best.encode() + b"\n")
+
+
+def _digest(index: Index, target: Target) -> Frame:
+    """Return the value of `Digest` (RFC 3230), empty where the hash is not known."""
+    details = index.details(target)
+    known = details is not None and details.current.sha256
+    return Frame(b"SHA-256=" + b64encode(bytes.fromhex(known)) if known else b"", b"", b"")
 
 
 def _described_by(listing: Listing) -> Iterator[str]:

@@ -5,7 +5,7 @@ A set of mirrors is a mask: an integer with bit m for mirror m.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from math import log
 from operator import or_
@@ -30,6 +30,15 @@ class Rendezvous:
     """64 bits, of the client and the period of time."""
     hashes: Sequence[int]
     """64 bits of each mirror, by mirror number."""
+    orders: dict[int, list[int]] = field(default_factory=dict[int, list[int]], compare=False)
+    """Mask of a tier -> its mirrors, best first: what was drawn before is looked up."""
+
+    def order(self, tier: int, weights: Sequence[int]) -> list[int]:
+        """Return all mirrors of a tier, best first: of any content, its carriers are in this order."""
+        found = self.orders.get(tier)
+        if found is None:
+            found = self.orders[tier] = shuffled(tier, len(self.hashes), weights, self)
+        return found
 
     def uniform(self, mirror: int) -> float:
         """Return the number of a mirror, in (0, 1): both hashes, mixed by the finalizer of SplitMix64."""

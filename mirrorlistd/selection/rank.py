@@ -284,6 +284,11 @@ class Tiers:
         An order that was looked at must be used: orders that are too short for a list are not like the others.
         """
         mask, carried = carriers.mask, carriers.urls.__getitem__
+        if order is None and (ready := self.orders) is not None:
+            order = ready.draw(random)
+            taken = [*islice(filter(carried, order), limit)]
+            if len(taken) >= self.enough or len(taken) == limit:
+                return taken
         count = (self.reach & mask).bit_count()
         far = self.far & mask & ~self.reach if count < self._minimum else 0
         wanted = min(count + far.bit_count(), max(1, limit - (self.last & mask).bit_count()))
@@ -301,6 +306,23 @@ class Tiers:
         drawn = [*islice(found, wanted)]
         if self.last & mask and len(drawn) < limit:
             drawn += shuffled(self.last & mask, limit - len(drawn), self._weights, random)
+        return drawn
+
+    def stable(self, carriers: Carriers, limit: int, rendezvous: Rendezvous) -> list[int]:
+        """Return the mirrors of a stable list, best first: those that `Ranking.draw` would draw."""
+        mask, carried = carriers.mask, carriers.urls.__getitem__
+        last = self.last & mask
+        free = max(1, limit - last.bit_count())
+        poor = (self.reach & mask).bit_count() < self._minimum
+        found: dict[int, None] = {}
+        for tier in (*(tier for _, tier in self.near), *((self.far,) if poor and self.far else ())):
+            if len(found) < free and tier & mask:
+                # A mirror of a nearer tier is there already: so many are enough.
+                order = rendezvous.order(tier, self._weights)
+                found.update(dict.fromkeys(islice(filter(carried, order), limit)))
+        drawn = [*islice(found, free)]
+        if last and len(drawn) < limit:
+            drawn += [*islice(filter(carried, rendezvous.order(self.last, self._weights)), limit - len(drawn))]
         return drawn
 
     def _finish(self, found: dict[int, None], mask: int, wanted: int, random: Random) -> Iterator[int]:

@@ -381,7 +381,8 @@ def test_memory_is_bounded() -> None:
         assert reply.status == 200
     for query in (f"repo=r&ip={FR}", "repo=r&format=json", "repo=r&file=f&format=metalink"):
         assert ask(world, query, DE).status == 200
-    assert len(world.memos) == 9
+    assert ask(world, "repo=r&redirect=1", DE).status == 302
+    assert len(world.memos) == 10
     assert all(0 < len(memo) <= memo.limit for memo in world.memos)
     assert len(world.queries) < 5_000
     before = len(world.queries)
