@@ -52,7 +52,7 @@ SOURCE_FILE: Final = SizeLimit("a source file", 32 << 20)
 """A thousand mirrors take some 500 kB in the syntax of people; lists of 150,000 directories some 10 MB."""
 YAML_FILE: Final = SizeLimit("a YAML file", 2 << 20)
 """The YAML reader takes a hundred times the memory of the others; TOML and JSON hold larger descriptions."""
-CACHE_FILE: Final = SizeLimit("a MirrorManager cache", 1 << 30)
+CACHE_FILE: Final = SizeLimit("a MirrorManager cache", 1 << 32)
 """The cache of a large distribution (1,000 hosts, 150,000 directories) has some 300 MB."""
 TABLE_FILE: Final = SizeLimit("a table beside a cache", 256 << 20)
 """The million networks of the internet's routing table take some 30 MB."""
