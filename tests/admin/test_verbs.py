@@ -10,6 +10,7 @@ import pytest
 
 from mirrorlist_admin.cli import main
 from mirrorlist_admin.store import Store, schema
+from mirrorlist_admin.store.rows import HeldRemoval, Subject
 from support.observed_example import HOUR, fill
 
 if TYPE_CHECKING:
@@ -41,6 +42,19 @@ def test_status_shows_the_worst_first(state: str, capsys: pytest.CaptureFixture[
     assert "(private)" in shown.out
     assert "only 1 of 5 reference hosts answers" in shown.err
     assert "\x1b" not in shown.out
+
+
+def test_status_says_what_the_brake_holds_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A removal that waits for a second run is named, with what confirms it."""
+    fill(tmp_path, int(time.time()), mirrors=2)
+    with Store(tmp_path) as store:
+        held = HeldRemoval(mirror="fresh.example", category="epel", subject=Subject.URL, name="https://x/ v4", since=1)
+        store.write(schema.HELD, [held])
+    assert main(["status", "--state", str(tmp_path)]) == 0
+    assert "held back by the brake: fresh.example; the next run, or `probe --once --confirm`" in capsys.readouterr().err
+    assert main(["status", "--state", str(tmp_path), "--json"]) == 0
+    waiting = json.loads(capsys.readouterr().out)["held"]
+    assert waiting == [{"mirror": "fresh.example", "name": "https://x/ v4", "since": 1}]
 
 
 def test_status_of_some_states(state: str, capsys: pytest.CaptureFixture[str]) -> None:

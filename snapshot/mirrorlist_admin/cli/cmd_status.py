@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_admin.cli.shared import add_json, add_state, console
-from mirrorlist_admin.store import Store
+from mirrorlist_admin.store import Store, schema
 from mirrorlist_admin.views.mirrors import State, mirror_statuses
 from mirrorlist_admin.views.timeline import network_events, spoken
 from mirrorlist_snapshot.console import YELLOW, show, show_json
@@ -52,15 +52,22 @@ def run(options: argparse.Namespace) -> int:
     with Store(options.state, read_only=True) as store:
         found = mirror_statuses(store, now, private=True)
         taken = store.taken()
+        held = store.read(schema.HELD)
         notices = [event for event in network_events(store, most=_NOTICES) if event.at > now - _DAY]
     worst = list(State)
     chosen = [one for one in found if not options.only or one.state in options.only]
     chosen.sort(key=lambda one: (worst.index(one.state), one.mirror))
     if options.json:
-        show_json({"now": now, "taken": taken, "mirrors": [one.as_json() for one in chosen]})
+        waiting = [{"mirror": one.mirror, "name": one.name, "since": one.since} for one in held]
+        show_json({"now": now, "taken": taken, "held": waiting, "mirrors": [one.as_json() for one in chosen]})
         return 0
     for event in reversed(notices):
         console().say(f"{moment(event.at)}: {spoken(event)}", YELLOW)
+    if held:
+        names = ", ".join(sorted({one.mirror for one in held}))
+        console().say(
+            f"held back by the brake: {names}; the next run, or `probe --once --confirm`, confirms it", YELLOW
+        )
     looked = f"last run {ago(now - taken)}" if taken else "no run has ended yet"
     show("\n".join([f"{plural(len(found), 'mirror')}, {looked}", *_table(chosen, now)]) + "\n")
     return 0

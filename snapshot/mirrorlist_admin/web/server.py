@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-_GRACE = 10
+_GRACE: Final = 10
 """Seconds for requests in progress after SIGTERM."""
+_LONGEST_HEAD: Final = 1 << 14
+"""Bytes, as in the server for lists."""
+_MOST_CONNECTIONS: Final = 1000
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -49,8 +52,10 @@ def run(app: Starlette, listener: socket.socket, proxies: Sequence[str], ready: 
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
         timeout_graceful_shutdown=_GRACE,
-        limit_concurrency=1000,
-        h11_max_incomplete_event_size=1 << 14,
+        limit_concurrency=_MOST_CONNECTIONS,
+        http="h11",  # uvicorn's other parser takes a head of any size
+        h11_max_incomplete_event_size=_LONGEST_HEAD,
+        ws="none",
     )
     _Server(config, ready).run(sockets=[listener])
 

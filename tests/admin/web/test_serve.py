@@ -18,6 +18,7 @@ from mirrorlist_admin.cli import main
 from mirrorlist_admin.store import schema
 from support.admin_server import AdminServer, admin_server
 from support.observed_networks import Network, content, observed_network
+from support.processes import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +88,17 @@ def test_a_mirror_reports_and_its_page_follows(tmp_path: Path) -> None:
 def admin_json(*words: str) -> dict[str, Any]:
     """Run a verb with --json."""
     return dict(json.loads(admin(*words, "--json")))
+
+
+def test_a_head_without_end_is_refused(tmp_path: Path) -> None:
+    """A head of more than 16 KiB is 400, and the server goes on."""
+    with admin_server(tmp_path) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
+            connection.sendall(b"GET /mirrors HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 40_000)
+            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+        with urllib.request.urlopen(f"{server.url}/healthz") as answer:
+            assert answer.read() == b"alive\n"
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
