@@ -151,6 +151,25 @@ def test_one_top_with_different_urls_is_two_categories(folder: Path) -> None:
     snapshot_of(found)
 
 
+def test_a_cache_that_splits_a_top_into_countless_categories_is_read_in_time(folder: Path) -> None:
+    """Each of 1,000 directories with another URL of one host: 200 are placed, the others skipped and counted."""
+    urls = [(caches.URL, pair(1_000 + number, f"https://one.example/{number}")) for number in range(1_000)]
+    rows = [directory(f"pub/epel/d{number}", f"d{number}", {1: [1_000 + number]}, [1]) for number in range(1_000)]
+    found = imported(folder, [*caches.small_cache(), *urls, *rows])
+    assert sum(one.top == "pub/epel" for one in found.records.categories) == 200
+    (skipped,) = [one.counts for one in found.skips if one.counts]
+    assert skipped["MirrorListCache"] == 801
+
+
+def test_a_long_chain_of_redirects_is_followed_once(folder: Path) -> None:
+    """Ten thousand redirects, each to the next, lead to the repository at the end; what leads into a loop does not."""
+    rows = [(caches.REDIRECT, pair(f"a{number}", f"a{number + 1}")) for number in range(10_000)]
+    loop = [(caches.REDIRECT, pair("x", "y")), (caches.REDIRECT, pair("y", "z")), (caches.REDIRECT, pair("z", "y"))]
+    found = imported(folder, with_rows(*rows, (caches.REDIRECT, pair("a10000", "epel-9")), *loop))
+    assert found.records.aliases["a0"] == found.records.aliases["a10000"] == "epel-9"
+    assert {"x", "y", "z"}.isdisjoint(found.records.aliases)
+
+
 @pytest.mark.parametrize(
     ("row", "table", "reason"),
     [

@@ -14,6 +14,8 @@ from mirrorlist_snapshot.source.mirrormanager.placement import apply_rule
 from mirrorlist_snapshot.source.rules import RuleError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mirrorlist_snapshot.source.mirrormanager.cache import Cache, CachedVersion
     from mirrorlist_snapshot.source.mirrormanager.placement import Placement
     from mirrorlist_snapshot.source.mirrormanager.skips import SkippedRows
@@ -82,20 +84,31 @@ def _aliases(cache: Cache, names: set[str], skips: SkippedRows) -> dict[str, str
     """Return redirects as aliases of repositories."""
     table = "RepositoryRedirectCache"
     aliases: dict[str, str] = {}
-    for alias, first in cache.redirects.items():
+    ends = _ends(cache.redirects)
+    for alias in cache.redirects:
         if apply_rule(skips, table, "no name", rules.name, alias) is None:
             continue
-        target, seen = first, {alias}
-        while target in cache.redirects and target not in seen:
-            seen.add(target)
-            target = cache.redirects[target]
-        if target in seen:
+        target = ends[alias]
+        if target is None:
             skips.add(table, "a redirect that leads back to itself", alias)
         elif target not in names:
             skips.add(table, "there is no such repository", f"{alias}: {target}")
         else:
             aliases[alias] = target
     return aliases
+
+
+def _ends(redirects: Mapping[str, str]) -> dict[str, str | None]:
+    """Return where each redirect ends, None where it leads into a loop; each is followed once."""
+    ends: dict[str, str | None] = {}
+    for first in redirects:
+        chain: dict[str, None] = {}
+        target = first
+        while target in redirects and target not in ends and target not in chain:
+            chain[target] = None
+            target = redirects[target]
+        ends |= dict.fromkeys(chain, None if target in chain else ends.get(target, target))
+    return ends
 
 
 def files(cache: Cache, placement: Placement, skips: SkippedRows) -> dict[tuple[str, str], FileDetails]:

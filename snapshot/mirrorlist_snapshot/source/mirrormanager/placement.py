@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 T = TypeVar("T")
+MAX_SAME_TOP: Final = 200
+"""Categories with one top; real caches have one or two, where hosts have moved a part of their tree."""
 _PRIVATE_MARK: Final = "!"
 """Last character of the name of the private one of a host's two mirrors."""
 
@@ -87,8 +89,8 @@ def place_directories(cached: Cache, skips: SkippedRows) -> Placement:
             continue
         if not f"/{path}".endswith(f"/{below}" if below else ""):
             skips.add("MirrorListCache", "Subpath is not the end of the directory", f"{directory}: {row.subpath}")
-        elif not placing.add(path, below, row.hosts):
-            skips.add("MirrorListCache", "the directory was there before", directory)
+        elif (reason := placing.add(path, below, row.hosts)) is not None:
+            skips.add("MirrorListCache", reason, directory)
     return Placement(bases, placing.categories, placing.places, names)
 
 
@@ -102,29 +104,37 @@ class _DirectoryPlacer:
         self._chosen: dict[tuple[str, HostSet], PlacedCategory] = {}
         self._carriers: dict[HostSet, frozenset[str]] = {}
 
-    def add(self, path: str, below: str, hosts: HostSet) -> bool:
-        """Place a directory; return False if it has been placed already."""
+    def add(self, path: str, below: str, hosts: HostSet) -> str | None:
+        """Place a directory; return the reason if it cannot be placed."""
         if path in self.places:
-            return False
+            return "the directory was there before"
         top = path[: len(path) - len(below)].rstrip("/")
         category = self._chosen.get((top, hosts))
         if category is None:
-            category = self._chosen[top, hosts] = self._choose(top, hosts)
+            category = self._choose(top, hosts)
+            if category is None:
+                return f"its hosts have other URLs than in {MAX_SAME_TOP} categories with its top"
+            self._chosen[top, hosts] = category
         carriers = self._carriers.get(hosts)
         if carriers is None:
             carriers = frozenset(self._names[role] for role in self._roles.of(hosts))
             self._carriers[hosts] = carriers
         category.directories[below] = carriers
         self.places[path] = category.name, below
-        return True
+        return None
 
-    def _choose(self, top: str, hosts: HostSet) -> PlacedCategory:
-        """Return the first category with this top in which every host has the same URLs, or a new one."""
+    def _choose(self, top: str, hosts: HostSet) -> PlacedCategory | None:
+        """Return the first category with this top in which every host has the same URLs, or a new one.
+
+        None if there are too many. All are compared, so their number is limited.
+        """
         same = self._by_top.setdefault(top, [])
         for category in same:
             if all(category.urls.get(host, urls) == urls for host, urls in hosts.urls.items()):
                 break
         else:
+            if len(same) == MAX_SAME_TOP:
+                return None
             name = (top or "/") + (f"//{len(same) + 1}" if same else "")  # `//` is in no path, so the name is unique
             category = PlacedCategory(name, top)
             same.append(category)
