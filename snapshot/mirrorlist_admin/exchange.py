@@ -116,6 +116,8 @@ def failure_of(status: int, wait: int = 0) -> Failure | None:
 
 
 TOO_MANY: Final = 429
+LONGEST_WAIT: Final = 6 * 3600
+"""Seconds: a mirror may ask not to be asked for so long."""
 _PHRASES: Final = {
     400: "Bad Request",
     401: "Unauthorized",

@@ -71,6 +71,8 @@ class SimulatedNetwork:
         self.half_offline: list[Span] = []
         """When two requests in three fail, and the master answers."""
         self.master_defect = ""
+        self.master_behind = False
+        """Whether the master has the first version again."""
         self._random = Random(seed)
 
     def records(self, folder: Path, *, extra: str = "") -> NetworkRecords:
@@ -137,7 +139,7 @@ class SimulatedNetwork:
             return Answer(at=at, status=503, failure=failure)
         if defect == "404" or "does-not-exist" in path:
             return Answer(at=at, status=404)
-        number = self.version(mirror, self.clock())
+        number = 0 if mirror is None and self.master_behind else self.version(mirror, self.clock())
         body = repomd(number, self.published[number])
         if defect == "html":
             body = b"<!doctype html><html></html>"

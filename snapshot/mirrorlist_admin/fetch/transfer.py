@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pycurl
 
-from mirrorlist_admin.exchange import Failure
+from mirrorlist_admin.exchange import LONGEST_WAIT, Failure
 from mirrorlist_admin.units import LONGEST_HEAD
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ _SLOW: Final = 200
 _HEADERS: Final = 100
 """Header lines that are read; more are ignored."""
 _WANTED: Final = {b"etag", b"last-modified", b"location", b"retry-after"}
-_LONGEST_WAIT: Final = 6 * 3600
-"""Seconds: a mirror may ask not to be asked for so long."""
 _OURS: Final = {
     *(errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM),
     *(errno.EPERM, errno.EACCES, errno.ENETDOWN, errno.EAFNOSUPPORT),
@@ -99,7 +97,7 @@ class Received:
             seconds = int(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - now if text else 0
         except (ValueError, OverflowError, TypeError, IndexError):
             return 0
-        return int(min(max(seconds, 0), _LONGEST_WAIT))
+        return int(min(max(seconds, 0), LONGEST_WAIT))
 
 
 def prepare(handle: pycurl.Curl, request: Request, url: str, address: str, guard: Netguard) -> Received:

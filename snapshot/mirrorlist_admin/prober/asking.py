@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from mirrorlist_admin import plan
-from mirrorlist_admin.exchange import IPV4, IPV6, Purpose, Request
+from mirrorlist_admin.exchange import IPV4, IPV6, LONGEST_WAIT, Purpose, Request
 from mirrorlist_admin.prober.master import SAFE
 from mirrorlist_admin.prober.taking import EVERYTHING, Taking
 from mirrorlist_admin.verdict.reach import new_url
@@ -53,7 +53,7 @@ class Asking:
     async def run(self) -> MirrorRun:
         """Ask, follow up what puts other things in doubt, and try suspects again."""
         seen = self.seen
-        if seen.probe.quiet_until > self._began:
+        if 0 < seen.probe.quiet_until - self._began <= LONGEST_WAIT:  # more: the clock was set back
             return seen
         await self._find_urls()
         by_http = [probe for probe in seen.urls.values() if self._resolved(probe) and not plan.is_rsync(probe.url)]

@@ -146,6 +146,8 @@ class InForce:
         """Let the weight of a mirror that came back rise."""
         now, away, add = self.happened.at, is_away(self.known, name), self.happened.add
         probe = self.known.mirror(name, now)
+        if probe.back_since > now:  # the clock was set back
+            probe = replace(probe, back_since=now)
         if away and not was_away:
             add(Subject.MIRROR, mirror=name, before="up", after="down", cause="no URL of it answers")
         if was_away and not away:

@@ -74,7 +74,7 @@ def new_url(mirror: str, category: str, url: str, family: int) -> UrlProbe:
 
 def after_failure(probe: UrlProbe, failure: Failure, at: int, rule: DownRule) -> UrlProbe:
     """Return what is known after a failure."""
-    first = probe.first_failure or at
+    first = min(probe.first_failure or at, at)  # the clock may have been set back
     failures = probe.failures + 1
     after = replace(
         probe,
@@ -108,7 +108,13 @@ def after_good_answer(probe: UrlProbe, at: int, *, counts: bool) -> UrlProbe:
 
 def may_return(probe: UrlProbe, at: int) -> bool:
     """Whether a URL that is down has answered often enough, and has been outside long enough."""
-    return probe.state is Reachability.DOWN and probe.good >= GOOD_PROBES and at >= probe.outside_until
+    return (
+        probe.state is Reachability.DOWN
+        and probe.good >= GOOD_PROBES
+        and (
+            at >= probe.outside_until or probe.outside_until - at > _LONGEST_STAY  # the clock was set back
+        )
+    )
 
 
 def returned(probe: UrlProbe, at: int) -> UrlProbe:
