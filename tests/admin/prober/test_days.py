@@ -226,12 +226,15 @@ def test_a_master_that_goes_backwards_is_not_believed(tmp_path: Path) -> None:
     """The master has an older version than before: nobody is judged by it, until a person says that it is meant."""
     life = plain(tmp_path, 3, hours=0.5)
     life.network.master_behind = True
+    life.network.mirrors["m1"].delay = 1000 * H  # it follows the master, and has the first version again
     life.live(30)
     assert away(life) == 0
     assert "not judged" in life.events()
     assert life.runs[-1].troubled == 1
     life.live(0.01, confirm=True)
     assert life.runs[-1].troubled == 0
+    life.live(0.1)
+    assert life.known.unit_states["m1"]["c", "r0/repodata/repomd.xml"].lag == 0
 
 
 @pytest.mark.slow

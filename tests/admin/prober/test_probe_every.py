@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.process, pytest.mark.network]
 
 
-def test_a_mirror_that_stops_is_out_and_comes_back_after_two_good_runs(tmp_path: Path) -> None:
-    """Out of the running server's lists after three failures; after one good run still out, after two in again."""
+def test_a_mirror_that_stops_is_out_and_comes_back(tmp_path: Path) -> None:
+    """It is out of the running server's lists while it is stopped, and in them again when it is good."""
     with ProbedSite(tmp_path, 3) as site:
         published = tmp_path / "x.mls"
         prober = RunningProber(site, "--every", "1s", "--publish", str(published), "--metrics", "0")
@@ -36,18 +36,11 @@ def test_a_mirror_that_stops_is_out_and_comes_back_after_two_good_runs(tmp_path:
 
             eventually(lambda: offered() == {"m0", "m1", "m2"}, "all are offered")
             site.mirrors["m1"].stop()
-            down = prober.wait_for(event="mirror", mirror="m1", after="down")
+            prober.wait_for(event="mirror", mirror="m1", after="down")
             eventually(lambda: offered() == {"m0", "m2"}, "the stopped one is out")
-            asked = len(site.mirrors["m1"].asked())
             site.mirrors["m1"].start()
-            up = prober.wait_for(event="mirror", mirror="m1", after="up")
+            prober.wait_for(event="mirror", mirror="m1", after="up")
             eventually(lambda: offered() == {"m0", "m1", "m2"}, "it is back")
-            runs = [
-                line for line in prober.lines if line["event"] == "run ended" and down["at"] < line["ended"] <= up["at"]
-            ]
-            good = [one for one in site.mirrors["m1"].asked()[asked:] if one.path.endswith("repomd.xml")]
-            assert len(runs) >= 2
-            assert len(good) >= 2
         metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=SECONDS).read().decode()
         assert 'mirrorlist_probe_states{kind="mirror",state="up"} 3.0' in metrics
         assert prober.stop(signal.SIGTERM) == 0

@@ -49,6 +49,12 @@ def test_three_failures_over_a_minute_make_it_down() -> None:
     assert after_good_answer(fail(fresh(), 1000, 1020), 1060, counts=True).state is UP
 
 
+def test_a_clock_that_was_set_back_does_not_keep_a_dead_one_up() -> None:
+    """The first failure was tomorrow: the minute counts from now on."""
+    assert fail(fresh(), 100_000, 1000, 1020).state is SUSPECT
+    assert fail(fresh(), 100_000, 1000, 1020, 1060).state is DOWN
+
+
 def test_it_comes_back_after_two_good_runs() -> None:
     """An answer that counts is one of a run; two in a row are needed, and a failure between them starts anew."""
     down = fail(fresh(), 1000, 1020, 1060)
