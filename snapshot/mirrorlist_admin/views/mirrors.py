@@ -5,6 +5,7 @@ A mirror has the worst state that anything of it has. What was never observed is
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -135,24 +136,19 @@ def report_json(report: CheckIn) -> dict[str, Any]:
 
 
 def _units(store: Store, one: str, values: tuple[str, ...]) -> dict[str, _Units]:
-    """Count in SQL: of 150,000 rows almost all are fresh, and one number a mirror is enough of these."""
-    counts: dict[str, dict[str, int]] = {}
-    lags: dict[str, int] = {}
-    checked: dict[str, int] = {}
-    summed = f"SELECT mirror, state, count(*), max(lag), max(checked) FROM unit_state {one} GROUP BY mirror, state"  # noqa: S608 - ours
-    for mirror, state, count, lag, asked in store.query(summed, *values):
-        counts.setdefault(mirror, {})[state] = count
-        lags[mirror] = max(lags.get(mirror, 0), lag)
-        checked[mirror] = max(checked.get(mirror, 0), asked)
-    worst: dict[str, UnitObservation] = {}
+    """Sum up in SQL: of 150,000 rows almost all are fresh, and one row a mirror is enough of these."""
+    others: dict[str, list[UnitObservation]] = {}
     for unit in store.read(schema.UNIT_STATE, f"{one or 'WHERE true'} AND state <> 'fresh'", *values):
-        before = worst.get(unit.mirror)
-        if before is None or _badness(unit) < _badness(before):
-            worst[unit.mirror] = unit
-    return {
-        mirror: _Units(counts=found, lag=lags[mirror], checked=checked[mirror], worst=worst.get(mirror))
-        for mirror, found in counts.items()
-    }
+        others.setdefault(unit.mirror, []).append(unit)
+    found: dict[str, _Units] = {}
+    summed = f"SELECT mirror, count(*), max(lag), max(checked) FROM unit_state {one} GROUP BY mirror"  # noqa: S608 - ours
+    for mirror, count, lag, checked in store.query(summed, *values):
+        bad = others.get(mirror, [])
+        counts = Counter(unit.state.value for unit in bad)
+        if count > len(bad):
+            counts[Freshness.FRESH.value] = count - len(bad)
+        found[mirror] = _Units(counts=counts, lag=lag, checked=checked, worst=min(bad, key=_badness, default=None))
+    return found
 
 
 def _badness(unit: UnitObservation) -> tuple[int, int]:
