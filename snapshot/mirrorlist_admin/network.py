@@ -180,6 +180,17 @@ class Network:
             found.setdefault(unit.category, []).append(unit)
         return found
 
+    def unjudged(self) -> Iterator[str]:
+        """What is only asked whether it answers, and why: one line for people each."""
+        used = {content.category for mirror in self.mirrors.values() for content in mirror.contents}
+        for category in sorted(used - self.masters.keys()):
+            yield f"category {category}: no `master`, so mirrors are not compared with anything; state where it is"
+        for place in self.places:
+            if not any((place.category, path) in self.known for path in place.candidates):
+                tried = ", ".join(path.removeprefix(f"{place.directory}/") for path in place.candidates)
+                where = f"{place.category}:/{place.directory}"
+                yield f"{where}: the master has none of {tried}; state the repository's `unit`, or look at the master"
+
     def declared_mirrors(self) -> Iterator[DeclaredMirror]:
         """What the sources say of every mirror, for programs that do not read them."""
         for mirror in self.records.mirrors:

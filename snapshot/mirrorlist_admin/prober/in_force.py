@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_admin.store.rows import Subject
+from mirrorlist_snapshot.duration import in_words
 from mirrorlist_snapshot.freshness.observed import (
     Freshness,
     MirrorObservation,
@@ -184,8 +185,8 @@ def _url_cause(probe: UrlProbe, state: Reachability) -> str:
 
 def _unit_cause(unit: Unit, judgement: Judgement) -> str:
     return {
-        Freshness.FRESH: f"not older than {unit.fresh} s (fresh)",
-        Freshness.LATE: f"older than {unit.fresh} s (fresh)",
-        Freshness.STALE: f"older than {unit.max_lag} s (max_lag), or never the master's",
+        Freshness.FRESH: f"not older than {in_words(unit.fresh)} (fresh)",
+        Freshness.LATE: f"older than {in_words(unit.fresh)} (fresh)",
+        Freshness.STALE: f"older than {in_words(unit.max_lag)} (max_lag), or never the master's",
         Freshness.MISSING: "two answers without it",
     }[judgement.state]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import fcntl
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_admin.errors import AdminError
 from mirrorlist_admin.fetch import Client, Names, Pace
 from mirrorlist_admin.netguard import Netguard, parse_network
+from mirrorlist_admin.network import Network
 from mirrorlist_admin.prober import status_file
 from mirrorlist_admin.prober.cycle import Cycle, Tools
 from mirrorlist_admin.prober.known import Known
@@ -77,12 +79,14 @@ class Prober:
     agent: Callable[[NetworkRecords], str]
     """The User-Agent for a network: it names the network's contact."""
     clock: Callable[[], float] = time.time
+    _said: set[str] = field(default_factory=set[str])
 
     async def run(self) -> int:
         """Probe once, or until the task is cancelled; return the exit status."""
         records = self._read_sources(None)
         if records is None:
             return 1
+        self._check_names(records)
         known = Known(self.store)
         agent = self.agent(records)
         pace = Pace(self.settings.rate)
@@ -119,9 +123,22 @@ class Prober:
             mirrors.close()
             masters.close()
 
+    def _check_names(self, records: NetworkRecords) -> None:
+        """Raise AdminError if `--mirror` names what cannot be asked."""
+        asked = Network(records, ()).mirrors
+        for name in sorted((self.settings.only or frozenset()) - asked.keys()):
+            if any(mirror.name == name for mirror in records.mirrors):
+                raise AdminError(f"--mirror {name}: is not asked: it is private or not active, or has no URL for that")
+            near = difflib.get_close_matches(name, asked, n=1)
+            raise AdminError(f"--mirror {name}: there is none{f'; did you mean {near[0]}?' if near else ''}")
+
     def _follow(self, done: RunDone, known: Known, publisher: Publisher | None, records: NetworkRecords) -> int:
         """Do what follows from a run; return the exit status that it would have."""
         self.reporter.run(done)
+        for text in done.network.unjudged():
+            if text not in self._said:
+                self._said.add(text)
+                self.reporter.trouble(text)
         self.metrics.run(done, known, done.troubled)
         status = VOID if done.row.void else 0
         if not self._write_status(known):

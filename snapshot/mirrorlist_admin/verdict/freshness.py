@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from mirrorlist_admin.units import STAMP
+from mirrorlist_snapshot.duration import in_words
 from mirrorlist_snapshot.freshness.observed import Freshness
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _by_lag(lag: int, time: int, name: str, fresh: int, max_lag: int) -> Judgeme
         return Judgement(Freshness.FRESH, lag, "") if lag else CURRENT
     version = f"{name} of {_time(time)}" if time else name
     state = Freshness.LATE if lag <= max_lag else Freshness.STALE
-    return Judgement(state, lag, f"{version}, superseded {lag // 3600} h ago" if lag >= 3600 else version)  # noqa: PLR2004 - an hour
+    return Judgement(state, lag, f"{version}, superseded {in_words(lag)} ago")
 
 
 def _time(seconds: int) -> str:
