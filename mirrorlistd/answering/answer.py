@@ -150,8 +150,18 @@ def _render(
     if not order:
         return _nothing_offered(decider, resolved)
     mask, renderer = resolved.carriers.mask, resolved.renderer
-    comment, public_url, parts = resolved.comment_at(tiers), decider.settings.public_url, decider.parts
-    listing = Listing(decider.index, resolved.target, offers, tiers.rank(mask), order, comment, public_url, parts)
+    settings, ranking, comment = decider.settings, tiers.rank(mask), resolved.comment_at(tiers)
+    listing = Listing(
+        decider.index,
+        resolved.target,
+        offers,
+        ranking,
+        order,
+        comment,
+        settings.public_url,
+        decider.parts,
+        settings.pacman_layout,
+    )
     status, headers, body = renderer.render(listing)
     return ResponseMeta(status, headers, tiers.first_code(mask), renderer.name), body
 

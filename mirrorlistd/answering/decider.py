@@ -22,7 +22,7 @@ from mirrorlistd.request.client_address import translated
 from mirrorlistd.request.query import Query, format_of
 from mirrorlistd.selection.draw import Rendezvous
 from mirrorlistd.selection.index import NOWHERE, PROTOCOLS
-from mirrorlistd.selection.orders import Chance, Orders, orders_of
+from mirrorlistd.selection.orders import Orders, maker, orders_of
 from mirrorlistd.selection.rank import PLAIN, Carriers, Question, Region, TierMaps, TierSource
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Decider:
         # Half as many more than a list needs: one mirror in three may lack the content.
         length = max(1, self.limit + self.limit // 2)
         # Not a method: a cycle would keep the decider alive after a reload, because no collector comes.
-        find_orders = partial(orders_of, self._orders, Chance(index.weights))
+        find_orders = partial(orders_of, self._orders, maker(index.weights))
         source = TierSource(index=index, minimum=settings.minimum, length=length, find_orders=find_orders)
         self._tier_maps = TierMaps(source)
         lines = min(_LINES, max(_LEAST_LINES, _MIRRORS_IN_LINES // max(1, len(index.snapshot.mirrors))))

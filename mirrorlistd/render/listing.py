@@ -38,7 +38,7 @@ class Listing:
     """Where clients reach this server, without a slash at the end; empty where it is not configured."""
     parts: Parts
     """What is remembered between answers from one snapshot."""
-    pacman_layout: str = "$repo/os/$arch"
+    pacman_layout: str
     """What follows the URL of a directory for pacman, if its path has no variables."""
 
     @property

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from html import escape
 from typing import TYPE_CHECKING, Final
-from xml.sax.saxutils import escape, quoteattr
 
 from mirrorlistd.render.listing import LIST_HEADERS, Listing, Rendered, Renderer, file_name
 from mirrorlistd.render.parts import Frame
@@ -58,7 +58,7 @@ def _line_3(mirror: Mirror, base_url: bytes) -> tuple[bytes, bytes]:
     private = ' mm0:private="True"' if mirror.private else ""
     return (
         f'    <url protocol="{protocol}" type="{protocol}"{location} preference="'.encode(),
-        f'"{private}>{escape(url)}'.encode(),
+        f'"{private}>{escape(url, quote=False)}'.encode(),
     )
 
 
@@ -67,7 +67,7 @@ def _frame_3(index: Index, target: Target) -> Frame:
     lines = [
         *_opening_3(index.snapshot.built),
         " <files>",
-        f"  <file name={quoteattr(_xml_name(file_name(target)))}>",
+        f'  <file name="{_xml_name(file_name(target))}">',
     ]
     if details is not None:
         lines += _version_of_file(details.current, "   ")
@@ -82,7 +82,7 @@ def _frame_3(index: Index, target: Target) -> Frame:
 
 
 def _tail(target: Target) -> bytes:
-    return escape(target.suffix.decode()).encode() + b"</url>\n"
+    return escape(target.suffix.decode(), quote=False).encode() + b"</url>\n"
 
 
 def _opening_3(built: int) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _priorities(count: int) -> Sequence[bytes]:
 
 def _line_4(mirror: Mirror, base_url: bytes) -> tuple[bytes, bytes]:
     location = f' location="{mirror.country.lower()}"' if mirror.country else ""
-    return f'  <url{location} priority="'.encode(), f'">{escape(base_url.decode())}'.encode()
+    return f'  <url{location} priority="'.encode(), f'">{escape(base_url.decode(), quote=False)}'.encode()
 
 
 def _frame_4(index: Index, target: Target) -> Frame:
@@ -137,7 +137,7 @@ def _frame_4(index: Index, target: Target) -> Frame:
         '<metalink xmlns="urn:ietf:params:xml:ns:metalink">',
         " <generator>mirrorlistd</generator>",
         f" <published>{built:%Y-%m-%dT%H:%M:%SZ}</published>",
-        f" <file name={quoteattr(_xml_name(file_name(target)))}>",
+        f' <file name="{_xml_name(file_name(target))}">',
     ]
     details = index.details(target)
     if details is not None:
@@ -150,8 +150,8 @@ def _frame_4(index: Index, target: Target) -> Frame:
 
 
 def _xml_name(name: str) -> str:
-    """Drop characters that XML 1.0 does not have (section 2.2); the caller quotes."""
-    return "".join(letter for letter in name if letter.isprintable() or letter == " ")
+    """Return a name as the value of an attribute, without characters that XML 1.0 does not have (section 2.2)."""
+    return escape("".join(letter for letter in name if letter.isprintable() or letter == " "))
 
 
 METALINK: Final = Renderer("metalink", _version_3, file="repodata/repomd.xml")

@@ -1,4 +1,4 @@
-"""Orders: weighted shuffles of a place's mirrors, drawn in batches with numpy, whatever the clients there ask for.
+"""Orders: weighted shuffles of a place's mirrors, whatever the clients there ask for.
 
 A weighted shuffle without the mirrors that do not carry some content is a weighted shuffle of those that do, with the
 same weights (Plackett and Luce: the order of the others does not depend on who is left out). So one drawn order serves
@@ -6,198 +6,75 @@ any content: its answer takes the carriers, in order. Each order is used once.
 
 An order has every mirror of all tiers but the last one, and the first mirrors of the last. Where these are not enough,
 another order goes on: what it has and the list does not is a weighted shuffle of the rest.
+
+Small networks draw one order at a time. All others draw batches (see `batched_orders`) with numpy, whose import takes
+13 MB and a tenth of a second.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from mirrorlistd.selection.draw import mask_union, members
+from mirrorlistd.selection.draw import mask_union, shuffled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from random import Random
-
-    from numpy.typing import NDArray
 
     from mirrorlistd.memo import Memo
 
-    Numbers = NDArray[np.integer]
-    """A row for each order: numbers of mirrors, best first."""
-
-FIRST_BATCH: Final = 8
-LARGEST_BATCH: Final = 128
-"""Orders in a batch. Each batch has twice as many as the one before: a place where few clients are draws few."""
-_MOST_DRAWN: Final = 8_192
-"""Mirrors in all orders of a batch: long lists (MirrorManager's have no limit) are drawn in smaller batches."""
-_WHOLE: Final = 48
-"""A last tier of up to so many mirrors is drawn whole."""
-_ABOVE_ANY_KEY: Final = 64.0
-"""Distance between the keys of one tier and the next; numpy's exponentials of 53 random bits are below 45."""
-_SAMPLE_COST: Final = 1.75
-"""What a sample of `_Samples` costs, in mirrors that `_Sorted` sorts."""
-
-
-class Chance:
-    """The weights of all mirrors, and numpy's generator, which is seeded from a `Random` when the first batch is drawn.
-
-    No batch may be drawn before a process forks: its children would draw the same orders.
-    """
-
-    __slots__ = ("_generator", "numbers", "weights")
-
-    def __init__(self, weights: Sequence[int]) -> None:
-        self.weights: Final = np.array(weights, float)
-        """Mbit/s, by mirror number."""
-        self.numbers: Final = np.array(range(len(weights) + 1), object)
-        """The mirror numbers as objects that all orders share, and one number more: no mirror."""
-        self._generator: np.random.Generator | None = None
-
-    def generator(self, random: Random) -> np.random.Generator:
-        """Return the generator; the first call seeds it."""
-        if self._generator is None:
-            self._generator = np.random.Generator(np.random.SFC64(random.getrandbits(128)))
-        return self._generator
-
-
-def orders_of(
-    known: Memo[tuple[tuple[int, ...], int], Orders], chance: Chance, masks: tuple[int, ...], count: int
-) -> Orders:
-    """Return the orders of some tiers, one object for equal tiers: places share them."""
-    key = (masks, count)
-    return known.get(key) or known.remember(key, Orders(masks, count, chance))
+FEW: Final = 16
+"""Mirrors of a small network: a batch would save some microseconds of an answer."""
 
 
 class Orders:
     """Orders of the mirrors of some tiers, nearest first."""
 
-    __slots__ = ("_chance", "_count", "_masks", "_parts", "_rows", "complete", "mask", "ready")
+    __slots__ = ("_masks", "_weights", "complete", "mask", "ready")
 
-    def __init__(self, masks: tuple[int, ...], count: int, chance: Chance) -> None:
-        """Take the masks of the tiers, and how many mirrors of the last one an order shall have; draw nothing yet."""
+    def __init__(self, masks: tuple[int, ...], weights: Sequence[int], *, complete: bool = True) -> None:
+        """Take the masks of the tiers; draw nothing yet."""
         self._masks = masks
-        self._chance = chance
-        size = masks[-1].bit_count()
-        self.complete: Final = size <= max(count, _WHOLE)
+        self._weights = weights
+        self.complete: Final = complete
         """Whether an order has every mirror of the tiers."""
-        self._count = size if self.complete else count
         self.mask: Final = mask_union(masks)
-        self._parts: list[_Sorted | _Samples] = []
-        self._rows = FIRST_BATCH
         self.ready: Final[list[list[int]]] = []
         """What `draw` returns next, the last one first; the fast lane takes from it without a call."""
 
     def draw(self, random: Random) -> list[int]:
         """Return the numbers of mirrors, best first, and in between, any number of times, the number of no mirror."""
         if not self.ready:
-            self._refill(random)
+            self.refill(random)
         return self.ready.pop()
 
-    def _refill(self, random: Random) -> None:
-        if not self._parts:
-            self._parts = _parts(self._masks, self._count, self._chance)
-        width = sum(part.width for part in self._parts)
-        rows = max(1, min(self._rows, _MOST_DRAWN // width))
-        self._rows = min(2 * self._rows, LARGEST_BATCH)
-        generator = self._chance.generator(random)
-        drawn = [part.draw(rows, generator) for part in self._parts]
-        orders = drawn[0] if len(drawn) == 1 else np.concatenate(drawn, axis=1)
-        self.ready.extend(self._chance.numbers.take(orders).tolist())
+    def refill(self, random: Random) -> None:
+        """Draw at least one order."""
+        order: list[int] = []
+        for mask in self._masks:
+            order += shuffled(mask, mask.bit_count(), self._weights, random)
+        self.ready.append(order)
 
 
-def _parts(masks: tuple[int, ...], count: int, chance: Chance) -> list[_Sorted | _Samples]:
-    """Return what draws the whole tiers, and what draws the last one if sampling is quicker than sorting there."""
-    tiers = [np.array(members(mask), np.int64) for mask in masks]
-    weights = [chance.weights[mirrors] for mirrors in tiers]
-    samples = _samples(weights[-1], count)
-    if _SAMPLE_COST * samples >= len(tiers[-1]):
-        return [_Sorted(tiers, weights, sum(map(len, tiers[:-1])) + count)]
-    last = _Samples(tiers[-1], weights[-1], samples, len(chance.weights))
-    return [_Sorted(tiers[:-1], weights[:-1], sum(map(len, tiers[:-1]))), last] if tiers[:-1] else [last]
+def orders_of(
+    known: Memo[tuple[tuple[int, ...], int], Orders],
+    make: Callable[[tuple[int, ...], int], Orders],
+    masks: tuple[int, ...],
+    count: int,
+) -> Orders:
+    """Return the orders of some tiers, one object for equal tiers: places share them."""
+    key = (masks, count)
+    return known.get(key) or known.remember(key, make(masks, count))
 
 
-def _samples(weights: NDArray[np.floating], count: int) -> float:
-    """Return how many samples have so many different mirrors, on average; infinity where heavy mirrors repeat often."""
-    rare = 1 - weights / weights.sum()
-    for samples in (count * step // 8 for step in range(8, 25)):
-        if (1 - rare**samples).sum() >= count:
-            return samples
-    return float("inf")
+def maker(weights: Sequence[int]) -> Callable[[tuple[int, ...], int], Orders]:
+    """Return what makes orders in a network of mirrors with these weights, of masks of tiers and a length.
 
-
-class _Sorted:
-    """Draws by sorting a random key for each mirror, tier after tier in one sort."""
-
-    __slots__ = ("_exponents", "_mirrors", "_offsets", "_spare", "width")
-
-    def __init__(self, tiers: list[NDArray[np.int64]], weights: list[NDArray[np.floating]], width: int) -> None:
-        self.width: Final = width
-        self._mirrors = np.concatenate(tiers)
-        self._spare = 1 << int(self._mirrors.max()).bit_length()
-        # Scaled into (0, 1] in each tier, so that the tiers' keys do not overlap.
-        exponents = np.concatenate([one.min() / one for one in weights])
-        self._exponents = exponents if (exponents < 1).any() else None
-        sizes = [len(one) for one in tiers]
-        self._offsets = np.repeat(np.arange(len(tiers)) * _ABOVE_ANY_KEY, sizes) if len(tiers) > 1 else None
-
-    def draw(self, rows: int, generator: np.random.Generator) -> Numbers:
-        """Draw the first mirrors of so many orders."""
-        # A key is the mirror's time of arrival, as in `draw.shuffled`.
-        keys = generator.standard_exponential((rows, len(self._mirrors)))
-        if self._exponents is not None:
-            keys *= self._exponents
-        if self._offsets is not None:
-            keys += self._offsets
-        # Positive floats sort as their bits do. The lowest bits, at most 16 of 52, carry the mirror's number:
-        # sorting in place takes half as long as argsort.
-        bits = keys.view(np.int64)
-        bits &= -self._spare
-        bits |= self._mirrors
-        keys.sort(axis=1)
-        return bits[:, : self.width] & (self._spare - 1)
-
-
-class _Samples:
-    """Draws from a long tier with repetitions; a repetition becomes the number of no mirror.
-
-    Exact: drawing from all and ignoring what was drawn before is drawing from the rest. A draw costs the same for any
-    number of mirrors: a mirror is chosen evenly, then either it or its alias, so that each comes up by its weight
-    (Vose, 1991).
+    No batch may be drawn before a process forks: its children would draw the same orders.
     """
+    if len(weights) <= FEW:
+        return lambda masks, _: Orders(masks, weights)
+    from mirrorlistd.selection.batched_orders import BatchedOrders, Chance  # noqa: PLC0415 - see above
 
-    __slots__ = ("_aliases", "_mirrors", "_own", "_steps", "width")
-
-    def __init__(self, mirrors: NDArray[np.int64], weights: NDArray[np.floating], samples: float, nobody: int) -> None:
-        self.width: Final = int(samples)
-        self._mirrors = np.append(mirrors, nobody)
-        self._steps = np.arange(self.width - 1, -1, -1, dtype=np.uint16)
-        size = len(weights)
-        own = weights * (size / weights.sum())
-        aliases = np.arange(size)
-        light = [*np.flatnonzero(own < 1)]
-        heavy = [*np.flatnonzero(own >= 1)]
-        while light and heavy:
-            lighter, heavier = light.pop(), heavy[-1]
-            aliases[lighter] = heavier
-            own[heavier] -= 1 - own[lighter]
-            if own[heavier] < 1:
-                light.append(heavy.pop())
-        own[light] = 1  # the rest of rounding
-        self._own, self._aliases = own, aliases
-
-    def draw(self, rows: int, generator: np.random.Generator) -> Numbers:
-        """Draw the first mirrors of so many orders."""
-        size, width = len(self._own), self.width
-        spots = generator.random((rows, width))
-        spots *= size
-        places = spots.astype(np.intp)
-        spots -= places
-        places = np.where(spots < self._own.take(places), places, self._aliases.take(places))
-        # Each writes its step where its mirror is, the last step first: what is there in the end is the first time.
-        cells = places + np.arange(0, rows * size, size)[:, np.newaxis]
-        first = np.empty(rows * size, np.uint16)
-        first[cells[:, ::-1]] = self._steps
-        places[first.take(cells) != self._steps[::-1]] = size
-        return self._mirrors.take(places)
+    chance = Chance(weights)
+    return lambda masks, count: BatchedOrders(masks, count, chance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +21,10 @@ _MM0 = "http://fedorahosted.org/mirrormanager"
 _HASHES = (("md5", "md5"), ("sha1", "sha-1"), ("sha256", "sha-256"), ("sha512", "sha-512"))
 
 
+def _attribute(text: str) -> str:
+    return escape(text, {'"': "&quot;", "'": "&#x27;"})
+
+
 def version_3(built: int, name: str, details: FileDetails | None, lines: Sequence[Line]) -> str:
     """Write a whole document as MirrorManager does; `built` in seconds since 1970 UTC."""
     published = format_datetime(datetime.fromtimestamp(built, UTC), usegmt=True)
@@ -29,7 +33,7 @@ def version_3(built: int, name: str, details: FileDetails | None, lines: Sequenc
         '<?xml version="1.0" encoding="utf-8"?>',
         f'<metalink version="3.0" {spaces}>',
         " <files>",
-        f"  <file name={quoteattr(name)}>",
+        f'  <file name="{_attribute(name)}">',
     ]
     if details is not None:
         out += _version(details.current, "   ")
@@ -70,7 +74,7 @@ def version_4(built: int, name: str, details: FileDetails | None, lines: Sequenc
         '<metalink xmlns="urn:ietf:params:xml:ns:metalink">',
         " <generator>mirrorlistd</generator>",
         f" <published>{datetime.fromtimestamp(built, UTC):%Y-%m-%dT%H:%M:%SZ}</published>",
-        f" <file name={quoteattr(name)}>",
+        f' <file name="{_attribute(name)}">',
     ]
     if details is not None:
         out += [f"  <size>{details.current.size}</size>"] if details.current.size else []

@@ -61,7 +61,7 @@ def test_a_joined_metalink_equals_one_written_line_by_line(
     query = b"repo=r&file=" + file.encode().replace(b"&", b"%26")
     target = INDEX.resolve(parse_query(query))
     offers = INDEX.offers(target.category, protocols)
-    listing = Listing(INDEX, target, offers, NOBODY, order, b"", "", PARTS)
+    listing = Listing(INDEX, target, offers, NOBODY, order, b"", "", PARTS, "")
     lines = [
         (INDEX.snapshot.mirrors[number], (url + target.suffix).decode())
         for number in order

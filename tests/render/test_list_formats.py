@@ -7,6 +7,7 @@ import json
 from mirrorlist_snapshot.tiers import COUNTRY, FALLBACK, NEIGHBOURS, NETBLOCK
 from mirrorlistd.memo import Memo
 from mirrorlistd.render import FORMATS, TEXT, Listing, tiers_of
+from mirrorlistd.render.hashes import HASHES
 from mirrorlistd.render.parts import Parts
 from mirrorlistd.request.query import parse_query
 from mirrorlistd.selection.index import Index
@@ -32,7 +33,8 @@ BOTH = ("https", "http")
 def listing(path: str, protocols: tuple[str, ...], order: list[int], comment: bytes = b"# x\n") -> Listing:
     """A listing of these mirrors in this order."""
     target = INDEX.resolve(parse_query(f"path={path}".encode()))
-    return Listing(INDEX, target, INDEX.offers(0, protocols), CHOICE, order, comment, "", Parts(Memo(2), Memo(2)))
+    parts = Parts(Memo(2), Memo(2))
+    return Listing(INDEX, target, INDEX.offers(0, protocols), CHOICE, order, comment, "", parts, "$repo/os/$arch")
 
 
 def test_text() -> None:
@@ -76,7 +78,9 @@ def test_every_format() -> None:
     """Each is found by its own name, names every mirror in order, says its type, and nobody may share it."""
     asked = listing("c/p%3C%22", BOTH, [1, 0, 2])
     urls = TEXT.render(asked).body.splitlines()[1:]
-    for name, renderer in FORMATS.items():
+    lists = {name: renderer for name, renderer in FORMATS.items() if not renderer.hash}
+    assert len(lists) == len(FORMATS) - len(HASHES)
+    for name, renderer in lists.items():
         assert name == renderer.name
         status, headers, body = renderer.render(asked)
         assert status == (302 if name == "redirect" else 200)
