@@ -22,7 +22,8 @@ from mirrorlistd.request.client_address import translated
 from mirrorlistd.request.query import Query, format_of
 from mirrorlistd.selection.draw import Rendezvous
 from mirrorlistd.selection.index import NOWHERE, PROTOCOLS
-from mirrorlistd.selection.orders import Orders, maker, orders_of
+from mirrorlistd.selection.order_maker import maker
+from mirrorlistd.selection.orders import Orders, orders_of
 from mirrorlistd.selection.rank import PLAIN, Carriers, Question, Region, TierMaps, TierSource
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ any content: its answer takes the carriers, in order. Each order is used once.
 An order has every mirror of all tiers but the last one, and the first mirrors of the last. Where these are not enough,
 another order goes on: what it has and the list does not is a weighted shuffle of the rest.
 
-Small networks draw one order at a time. All others draw batches (see `batched_orders`) with numpy, whose import takes
-13 MB and a tenth of a second.
+Small networks draw one order at a time, all others draw batches (see `order_maker`).
 """
 
 from __future__ import annotations
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from random import Random
 
     from mirrorlistd.memo import Memo
-
-FEW: Final = 16
-"""Mirrors of a small network: a batch would save some microseconds of an answer."""
 
 
 class Orders:
@@ -65,16 +61,3 @@ def orders_of(
     """Return the orders of some tiers, one object for equal tiers: places share them."""
     key = (masks, count)
     return known.get(key) or known.remember(key, make(masks, count))
-
-
-def maker(weights: Sequence[int]) -> Callable[[tuple[int, ...], int], Orders]:
-    """Return what makes orders in a network of mirrors with these weights, of masks of tiers and a length.
-
-    No batch may be drawn before a process forks: its children would draw the same orders.
-    """
-    if len(weights) <= FEW:
-        return lambda masks, _: Orders(masks, weights)
-    from mirrorlistd.selection.batched_orders import BatchedOrders, Chance  # noqa: PLC0415 - see above
-
-    chance = Chance(weights)
-    return lambda masks, count: BatchedOrders(masks, count, chance)

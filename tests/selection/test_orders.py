@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY
+from mirrorlistd.selection.batched_orders import FIRST_BATCH, LARGEST_BATCH, BatchedOrders, Chance
 from mirrorlistd.selection.draw import mask_of, members, shuffled
 from mirrorlistd.selection.index import Place
-from mirrorlistd.selection.orders import FIRST_BATCH, LARGEST_BATCH, Chance, Orders
 from mirrorlistd.selection.rank import Tiers, TierSource
 from support.distributions import chi_square, unlikely
 from support.worlds import DE, ask, decider, mirror, network
@@ -33,7 +33,7 @@ def tiers_of(*near: Iterable[int], weights: Sequence[int], length: int, **more: 
     chance = Chance(weights)
     index: Any = SimpleNamespace(weights=weights)
     source = TierSource(
-        index=index, minimum=5, length=length, find_orders=lambda masks, count: Orders(masks, count, chance)
+        index=index, minimum=5, length=length, find_orders=lambda masks, count: BatchedOrders(masks, count, chance)
     )
     codes = (COUNTRY, CONTINENT)
     masks = tuple((codes[number], mask_of(mirrors)) for number, mirrors in enumerate(near))
@@ -199,7 +199,7 @@ def test_nothing_is_left_to_the_collector(size: int) -> None:
     gc.collect()
     gc.disable()
     try:
-        orders = Orders((mask_of(range(size)),), 10, Chance([*range(1, size + 1)]))
+        orders = BatchedOrders((mask_of(range(size)),), 10, Chance([*range(1, size + 1)]))
         assert orders.draw(Random(1))
         del orders
         assert gc.collect() == 0

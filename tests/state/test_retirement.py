@@ -11,7 +11,7 @@ import pytest
 
 from mirrorlistd.config import Config
 from mirrorlistd.lanes.respond import client_of
-from mirrorlistd.selection.orders import Orders
+from mirrorlistd.selection.batched_orders import BatchedOrders
 from mirrorlistd.selection.rank import Tiers
 from mirrorlistd.state.handover import RetiredState
 from mirrorlistd.state.loading import load
@@ -66,8 +66,8 @@ def test_nothing_of_a_replaced_state_stays() -> None:
     """
     service = worked()
     assert service.state is not None
-    old = {id(thing): type(thing) for thing in gc.get_objects() if isinstance(thing, State | Tiers | Orders)}
-    assert {*old.values()} == {State, Tiers, Orders}
+    old = {id(thing): type(thing) for thing in gc.get_objects() if isinstance(thing, State | Tiers | BatchedOrders)}
+    assert {*old.values()} == {State, Tiers, BatchedOrders}
 
     async def reload() -> None:
         await service.adopt(load(Config())).free()
@@ -76,7 +76,7 @@ def test_nothing_of_a_replaced_state_stays() -> None:
     gc.disable()
     try:
         asyncio.run(reload())
-        alive = {id(thing) for thing in gc.get_objects() if isinstance(thing, State | Tiers | Orders)}
+        alive = {id(thing) for thing in gc.get_objects() if isinstance(thing, State | Tiers | BatchedOrders)}
     finally:
         gc.enable()
     assert len(alive.intersection(old)) < len(old) // 10  # an address may be taken again
