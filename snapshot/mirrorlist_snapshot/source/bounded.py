@@ -69,11 +69,12 @@ class Bounded:
 
 
 def _in_chunks(value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
-    if not isinstance(value, (list, dict)) or len(cast("list[object]", value)) <= _CHUNK:
+    long = _long(value)
+    if long is None:
         return validate_counted(value, handler, info)
-    found: dict[str, object] | list[object] = {} if isinstance(value, dict) else []
+    found: dict[str, object] | list[object] = {} if isinstance(long, dict) else []
     mistakes = False
-    for chunk in _chunks(cast("list[object] | dict[str, object]", value)):
+    for chunk in _chunks(long):
         try:
             valid = handler(chunk)
         except ValidationError as error:
@@ -82,6 +83,19 @@ def _in_chunks(value: object, handler: ValidatorFunctionWrapHandler, info: Valid
         else:
             found.update(valid) if isinstance(found, dict) else found.extend(valid)
     return handler(value) if mistakes else found  # the whole again: its errors name the right positions
+
+
+def _long(value: object) -> list[object] | dict[str, object] | None:
+    """Return a list or map that is long; None for all other values."""
+    if not isinstance(value, (list, dict)):
+        return None
+    found = cast("list[object] | dict[str, object]", value)
+    return found if len(found) > _CHUNK else None
+
+
+def keys_of(value: object) -> int:
+    """Return the number of keys of a map; 0 for all other values."""
+    return len(cast("dict[str, object]", value)) if isinstance(value, dict) else 0
 
 
 def _chunks(value: list[object] | dict[str, object]) -> Iterator[object]:

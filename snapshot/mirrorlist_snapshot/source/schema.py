@@ -24,7 +24,7 @@ from pydantic import (
 
 from mirrorlist_snapshot.model import BANDWIDTH_RANGE, DEFAULT_BANDWIDTH, FileVersion
 from mirrorlist_snapshot.source import rules
-from mirrorlist_snapshot.source.bounded import Bounded, spend, validate_counted
+from mirrorlist_snapshot.source.bounded import Bounded, keys_of, spend, validate_counted
 from mirrorlist_snapshot.source.value_types import (
     AboutText,
     Asn,
@@ -77,8 +77,7 @@ class Table(BaseModel):
     @classmethod
     def _counted(cls, data: object, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         """Count the mistakes of the table; look at no more of its unknown keys than are told of."""
-        if isinstance(data, dict):
-            spend(info, len(cast("dict[str, object]", data)) - len(cls.model_fields))
+        spend(info, keys_of(data) - len(cls.model_fields))
         return cast("Self", validate_counted(data, handler, info))
 
 

@@ -118,6 +118,10 @@ class _Mark(Protocol):
     """From 0."""
 
 
+class _Event(Protocol):
+    start_mark: _Mark
+
+
 class _Node(Protocol):
     """The part of ruamel.yaml's nodes that is used here; they have no usable annotations."""
 
@@ -144,7 +148,7 @@ class _BoundedComposer(Composer):
     """ruamel.yaml's composer of nodes, which ends at a text of too many."""
 
     def __init__(self, loader: object = None) -> None:
-        super().__init__(loader)
+        super().__init__(loader)  # pyright: ignore[reportUnknownMemberType] - ruamel.yaml annotates nothing
         self.warn_double_anchors = False  # allowed by YAML; a warning of Python's is for programmers
         self._left = MAX_YAML_NODES
 
@@ -152,9 +156,10 @@ class _BoundedComposer(Composer):
         """Compose a node and what is below it; raise UnreadableTextError."""
         self._left -= 1
         if self._left < 0:
-            mark = cast("_Mark", self.parser.peek_event().start_mark)
+            event = cast("_Event", self.parser.peek_event())  # pyright: ignore[reportUnknownMemberType] - as above
+            mark = event.start_mark
             raise UnreadableTextError(_TOO_MANY_NODES, mark.line + 1)
-        return cast("object", super().compose_node(parent, index))
+        return cast("object", super().compose_node(parent, index))  # pyright: ignore[reportUnknownMemberType] - as above
 
 
 def _read_yaml(text: str) -> ParsedText:
