@@ -67,7 +67,9 @@ def run(options: argparse.Namespace) -> int:
                 "urls": [_plain(url) for url in urls],
                 "not_fresh": [_plain(unit) for unit in units],
                 "report": report_json(reports[0]) if reports else None,
-                "at": {"time": options.at, "facts": [fact_json(fact) for fact in facts]} if options.at else None,
+                "at": {"time": options.at, "facts": [fact_json(fact) for fact in facts]}
+                if options.at is not None
+                else None,
                 "events": [event_json(event) for event in events],
             }
         )

@@ -99,6 +99,9 @@ def test_the_timeline_answers_why_it_was_out(client: TestClient, names: dict[str
         ("v6", "down", True, "third failure in 85 s"),
     }
     assert client.get(f"/mirrors/{names['down']}?at=2026-11-28+07:30&format=json").json()["at"]["facts"] == []
+    for at in ("1970-01-01+00:00", "0001-01-01+00:00", "9999-12-31+23:59"):
+        assert client.get(f"/mirrors/{names['down']}?at={at}").status_code == 200
+    assert "nothing was known against it" in client.get(f"/mirrors/{names['down']}?at=1970-01-01+00:00").text
     page = client.get(f"/mirrors/{names['down']}?at=2026-11-29T07:30Z").text
     assert "was down since" in page
     assert "third failure in 85 s" in page
