@@ -44,6 +44,7 @@ OLD: Final[dict[str, dict[tuple[str, str], Tiers]]] = {
                 "https://de2.brain.example/f.iso",
                 "https://world.brain.example/f.iso",
             ],
+            ["http://it.brain.example/f.iso"],
             ["https://jp.brain.example/f.iso"],
         ],
         (AMERICAN, "/f.iso"): [["https://us.brain.example/f.iso", "https://world.brain.example/f.iso"]],

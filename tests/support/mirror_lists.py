@@ -361,6 +361,8 @@ VALUES (
   $QUOTE$Erika$QUOTE$, $QUOTE$erika@first.example$QUOTE$, '52.5', '13.4',
   'False', 'False', 'False', 'False',
   'fr', '0', '0');
+INSERT INTO server (identifier, baseurl, country, enabled, asn, lat, public_notes)
+VALUES ('it.brain.example', 'http://it.brain.example/', 'it', true, 0, NULL, NULL);
 COPY public.server (id, identifier, baseurl, enabled, region, country, asn, prefix, score, comment, country_only, \
 region_only, as_only, prefix_only, other_countries, file_maxsize) FROM stdin;
 2	de2.brain.example	https://de2.brain.example/	t	eu	de	0	-	50	a\\ttab	f	t	f	f		0

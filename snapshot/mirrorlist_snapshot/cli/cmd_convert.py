@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -126,7 +127,7 @@ def _summarise(options: argparse.Namespace, imported: Imported, files: int) -> N
     done = "checked, nothing written" if options.check else f"wrote {options.output}: {plural(files, 'file')}"
     console().say(f"{done}: {import_flags.summary(imported)}")
     if not options.check:
-        console().say(f"next: mirrorlist-snapshot compile {options.output} -o mirrors.mls")
+        console().say(f"next: mirrorlist-snapshot compile {shlex.quote(str(options.output))} -o mirrors.mls")
     if options.json:
         show_json(
             {

@@ -37,7 +37,7 @@ def test_every_format_has_a_list() -> None:
         ("pacman", 10, 0, 9),
         ("arch-status", 10, 0, 8),
         ("mirrorbits", 6, 0, 6),
-        ("mirrorbrain", 8, 1, 7),
+        ("mirrorbrain", 9, 1, 8),
         ("mirrorcache", 9, 1, 8),
         ("gentoo", 11, 1, 9),
         ("centos", 7, 0, 7),
@@ -209,6 +209,7 @@ def test_mirrorbrain_keys() -> None:
     two = found["de2.brain.example"]
     assert (two["bandwidth"], two["about"]) == (50, {"extra": {"comment": "a tab"}})
     assert set(two["allowed_countries"]) > EUROPE
+    assert found["it.brain.example"] == {"country": "IT", "categories": {"mirrors": "http://it.brain.example/"}}
     assert found["br.brain.example"]["private"] is True
     assert found["world.brain.example"]["worldwide"] is True
 
@@ -326,8 +327,8 @@ ALMALINUX_LINES: Final = [
         (
             "mirrorbrain",
             [
-                ("server.sql:22", "jp.brain.example.file_maxsize", "a largest size of files is no key of a source"),
-                ("server.sql:26", "", "the row has 2 columns, the table 16"),
+                ("server.sql:24", "jp.brain.example.file_maxsize", "a largest size of files is no key of a source"),
+                ("server.sql:28", "", "the row has 2 columns, the table 16"),
                 ("server.sql", "status_baseurl, scan_fpm", "the state of a moment, which a source does not have"),
             ],
         ),

@@ -34,7 +34,7 @@ NAMES: Final = {
     "South Africa": "ZA",
     "UK": "GB",
 }
-CONTINENTS: Final = {**CLIENTS, "GB": "EU", "PL": "EU", "RU": "EU"}
+CONTINENTS: Final = {**CLIENTS, "GB": "EU", "PL": "EU", "RU": "EU", "IT": "EU"}
 PLACES: Final = {
     f"192.0.2.{200 + number}": (country, continent, 0) for number, (country, continent) in enumerate(CLIENTS.items())
 }
@@ -151,6 +151,7 @@ def mirrorbits() -> Iterator[Site]:
 def mirrorbrain() -> Iterator[Site]:
     """The groups of mod_mirrorbrain: same country and wildcards, other countries, region, elsewhere."""
     yield Site("de1.brain.example", ("DE", "FR"))
+    yield Site("it.brain.example", ("IT",))
     for row in re.findall(r"^\d+\t.*\t.*$", lists.MIRRORBRAIN, re.MULTILINE):
         cells = row.split("\t")
         if len(cells) > 15 and cells[3] == "t" and cells[12] == "f":
