@@ -6,7 +6,8 @@ can get now. A mirror counts if it is active and carries something. A repository
 answered. A directory counts if such a mirror carries it, directly or by an ancestor's rule.
 
 A mirror that the new snapshot still has, and of which it says that it was seen down or out of date, is not lost: the
-prober's brake bounds how many those are in a run. So a loss is always one of the sources.
+prober's brake bounds how many those are in a run. That holds for half of the mirrors (three where that is more), and
+never for all: beyond that they count as lost, whatever was seen.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT: Final = 0.1
 """Fraction: a tenth of a mirror network does not disappear between two publications without a known reason."""
 NAMES_SHOWN: Final = 5
+MOST_LEFT_OUT: Final = 0.5
+"""Fraction of the mirrors that may be seen down or out of date without counting as lost; as `--max-down` of servers."""
+_FEW: Final = 3
+"""Mirrors that may be in any case, if there are more."""
 _BYTES: Final = 1 << 18
 """Compared at once."""
 
@@ -35,9 +40,13 @@ def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
 
     The time taken is proportional to the number of directories, and less if both snapshots have the same ones.
     """
-    left_out = _left_out(new)
     before, now = _offered(old), _offered(new)
     mirrors = _mirrors(old, before)
+    gone_mirrors = mirrors - _mirrors(new, now)
+    left_out = _left_out(new)
+    excused = len(gone_mirrors & left_out)
+    if excused == len(mirrors) or excused > max(_FEW, MOST_LEFT_OUT * len(mirrors)):
+        left_out = frozenset()
     # Only what the other mirrors carried can be lost.
     others = _offered(old, left_out) if left_out else before
     gone = [
@@ -46,7 +55,7 @@ def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
     ]
     directories = sum(count for number, count in _uses(old).items() if before[number])
     return (
-        _loss_of_names("mirrors", len(mirrors), list(mirrors - _mirrors(new, now) - left_out)),
+        _loss_of_names("mirrors", len(mirrors), list(gone_mirrors - left_out)),
         _loss_between("repositories", _repositories(old), _repositories(new) | _aliases(new)),
         _loss_of_names("directories", directories, gone),
     )

@@ -137,6 +137,16 @@ ALL = {f"d{number}": number for number in range(10)}
             id="a directory whose last mirrors were seen down is not lost",
         ),
         pytest.param(
+            network(sets=carrier_sets([[9]] * 10, MIRRORS), health=dict.fromkeys(range(9), DOWN)),
+            ["m0 m1 m2 m3 m4", "", ""],
+            id="most were seen down: that is a loss",
+        ),
+        pytest.param(
+            network(sets=carrier_sets([[]] * 10, MIRRORS), health=dict.fromkeys(range(10), DOWN)),
+            ["m0 m1 m2 m3 m4", "", "linux:/d0 linux:/d1 linux:/d2 linux:/d3 linux:/d4"],
+            id="all were seen down: everything is lost",
+        ),
+        pytest.param(
             network(categories=(Category(name="bsd", kind=CategoryKind.LISTED, top="linux"),)),
             ["", "", "linux:/d0 linux:/d1 linux:/d2 linux:/d3 linux:/d4"],
             id="a category gone",
@@ -146,6 +156,19 @@ ALL = {f"d{number}": number for number in range(10)}
 def test_what_is_lost(new: Snapshot, expected: list[str]) -> None:
     """Names are lost where clients cannot get any more what they could get: the first few are told, in order."""
     assert [" ".join(loss.names) for loss in losses(network(), new)] == expected
+
+
+def test_of_few_mirrors_most_may_be_seen_down() -> None:
+    """Two of three may be left out, and three of three not: somebody must be left."""
+    three = snapshot_of(
+        [mirror(f"m{number}") for number in range(3)],
+        sets=carrier_sets([range(3)], 3),
+        directories=table({"d": 0}),
+        categories=network().categories,
+    )
+    for left, lost in ((1, 0), (0, 3)):
+        new = replace(three, sets=carrier_sets([range(left)], 3), health=dict.fromkeys(range(left, 3), DOWN))
+        assert losses(three, new)[0].lost == lost
 
 
 def test_categories_may_change_places() -> None:
