@@ -22,11 +22,17 @@ class ImportedFile:
 
     @property
     def text(self) -> str:
-        """The text: UTF-8, with or without a byte order mark; what is no UTF-8 is Latin-1, as in old lists."""
-        try:
-            return self.data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            return self.data.decode("latin-1")
+        """The text: UTF-8, or UTF-16 with its byte order mark; anything else is Windows-1252 or Latin-1.
+
+        Spreadsheets save tables in all of these, and old lists are in Latin-1.
+        """
+        encodings = ("utf-16",) if self.data[:2] in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig", "cp1252")
+        for encoding in encodings:
+            try:
+                return self.data.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+        return self.data.decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

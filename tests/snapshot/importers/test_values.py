@@ -142,8 +142,11 @@ def test_a_country_for_mirrors_without_one(country: str, expected: dict[str, obj
     assert mirrors["b.example"]["country"] == "FR"
 
 
-def test_old_encodings_are_read() -> None:
-    """A list that is no UTF-8 is Latin-1; a byte order mark is no part of it."""
-    for encoding in ("utf-8-sig", "latin-1"):
+def test_encodings_of_spreadsheets_are_read() -> None:
+    """UTF-8 and UTF-16 with a byte order mark, and what old programs write in western Europe, are read as meant."""
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"):
         found = imported("csv", {"t": "url,sponsor\nhttps://a.example/,Universität\n".encode(encoding)}, columns={})
         assert source_of(found)["mirrors"]["a.example"]["about"] == {"sponsor": {"name": "Universität"}}
+    quoted = imported("csv", {"t": "url,sponsor\nhttps://a.example/,L\u2019École\n".encode("cp1252")}, columns={})
+    assert source_of(quoted)["mirrors"]["a.example"]["about"]["sponsor"]["name"] == "L\u2019École"
+    assert imported("csv", {"t": b"url,x\nhttps://a.example/,\x81\xfe\n"}, columns={}).mirrors == 1
