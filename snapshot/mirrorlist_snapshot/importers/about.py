@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
@@ -20,6 +21,10 @@ _RULES: Final[dict[str, Callable[[str], str] | Callable[[float], float]]] = {
     "latitude": partial(rules.degrees, 90),
     "longitude": partial(rules.degrees, 180),
 }
+
+
+_MAX_DEPTH: Final = 5
+"""Nested tables and lists in `extra`; what is nested deeper is kept as JSON in a text."""
 
 
 def about(**facts: object) -> dict[str, object]:
@@ -54,13 +59,20 @@ def _checked(table: dict[str, object], say: Callable[[str], None]) -> dict[str, 
     return found
 
 
-def _known(value: object) -> object:
+def _known(value: object, depth: int = 0) -> object:
     """Return a fact without what is empty in it; nothing at all is None. Sources have no null."""
+    if isinstance(value, (dict, list)) and depth > _MAX_DEPTH:
+        return json.dumps(value)
     if isinstance(value, dict):
-        table = {key: _known(inner) for key, inner in cast("dict[str, object]", value).items()}
+        pairs = cast("dict[str, object]", value).items()
+        table = {_encodable(key): _known(inner, depth + 1) for key, inner in pairs}
         return {key: inner for key, inner in table.items() if inner not in (None, "", [], {})}
     if isinstance(value, list):
-        return [inner for item in cast("list[object]", value) if (inner := _known(item)) is not None]
-    if isinstance(value, str):
-        return " ".join(value.encode("utf-8", "replace").decode().split())
-    return value
+        items = cast("list[object]", value)
+        return [inner for item in items if (inner := _known(item, depth + 1)) is not None]
+    return " ".join(_encodable(value).split()) if isinstance(value, str) else value
+
+
+def _encodable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which JSON can hold and a file cannot."""
+    return text.encode("utf-8", "replace").decode()

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from mirrorlist_snapshot.errors import Complaint, SourceError
 from mirrorlist_snapshot.importers.entries import Entry, NotTaken, Tables
 from mirrorlist_snapshot.importers.naming import host_of, mirror_name, path_of
 from mirrorlist_snapshot.importers.values import Values
+from mirrorlist_snapshot.model import MAX_MIRRORS
 from mirrorlist_snapshot.source import rules
 from mirrorlist_snapshot.source.lines import Lines
 from mirrorlist_snapshot.source.reading import Document
@@ -19,7 +21,6 @@ from mirrorlist_snapshot.source.reading import Document
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mirrorlist_snapshot.errors import Complaint
     from mirrorlist_snapshot.importers.entries import ImportOptions
     from mirrorlist_snapshot.importers.places import Place
 
@@ -27,6 +28,10 @@ Urls = dict[str, dict[str, str]]
 """Category -> protocol -> URL, of one mirror."""
 _SAME_PATH: Final = frozenset(("http", "https"))
 """Protocols whose URLs of one mirror have the same path; rsync and ftp often have another."""
+
+
+_MOST_OF_A_HOST: Final = 20
+"""Mirrors of one host among which the one is searched that a URL of another path belongs to."""
 
 
 @dataclass(slots=True)
@@ -76,6 +81,7 @@ class Gathering:
         self._country = options.country
         self._mirrors: dict[str, _Mirror] = {}
         self._by_host: dict[str, list[_Mirror]] = {}
+        self._by_path: dict[str, list[_Mirror]] = {}
         self._tables: list[Tables] = []
         self._complaints: list[Complaint] = []
         self._entries = 0
@@ -111,22 +117,26 @@ class Gathering:
         )
 
     def _settle_architectures(self) -> None:
-        """Give each repository that is a whole tree the architectures that its mirrors state.
+        """Give each repository that is a whole tree the architectures that its mirrors state, if some have fewer.
 
         A mirror that has all of them says so by stating none.
         """
+        stated = [
+            (name, one) for mirror in self._mirrors.values() for name, one in mirror.details.items() if "arches" in one
+        ]
         every: dict[str, dict[str, None]] = {}
-        for mirror in self._mirrors.values():
-            for category, details in mirror.details.items():
-                every.setdefault(category, {}).update(dict.fromkeys(cast("list[str]", details.get("arches", []))))
-        for mirror in self._mirrors.values():
-            for category, details in mirror.details.items():
-                if len(cast("list[str]", details.get("arches", []))) == len(every[category]):
-                    details.pop("arches", None)
+        for name, details in stated:
+            every.setdefault(name, {}).update(dict.fromkeys(cast("list[str]", details["arches"])))
+        partial: set[str] = set()
+        for name, details in stated:
+            if len(cast("list[str]", details["arches"])) < len(every[name]):
+                partial.add(name)
+            else:
+                del details["arches"]
         for tables in self._tables:
             for repository in cast("dict[str, dict[str, object]]", tables.data.get("repositories", {})).values():
-                if repository.keys() == {"category"} and (its := every.get(str(repository["category"]))):
-                    repository["arches"] = list(its)
+                if repository.keys() == {"category"} and (name := str(repository["category"])) in partial:
+                    repository["arches"] = list(every[name])
 
     def _document(self, file: str) -> Document:
         data: dict[str, dict[str, object]] = {}
@@ -165,8 +175,13 @@ class Gathering:
 
     def _keep(self, name: str, mirror: _Mirror) -> None:
         self._mirrors[name] = mirror
-        for host in {host_of(url) for found in mirror.urls.values() for url in found.values()}:
+        if len(self._mirrors) > MAX_MIRRORS:
+            raise SourceError((_too_many(mirror),))
+        urls = [url for found in mirror.urls.values() for url in found.values()]
+        for host in {host_of(url) for url in urls}:
             self._by_host.setdefault(host, []).append(mirror)
+        for place in {host_of(url) + path_of(url) for url in urls}:
+            self._by_path.setdefault(place, []).append(mirror)
 
     def _called(self, entry: Entry, urls: Urls, place: Place) -> _Mirror | None:
         """Return the mirror of an entry's own name: a table may have a row for each category of a mirror."""
@@ -176,7 +191,9 @@ class Gathering:
 
     def _same(self, urls: Urls, place: Place) -> _Mirror | None:
         """Return the mirror that these URLs belong to: on the same host, with the same path."""
-        for mirror in self._by_host.get(host_of(_best(urls)), ()):
+        best = _best(urls)
+        same_path = self._by_path.get(host_of(best) + path_of(best), [])
+        for mirror in [*same_path, *self._by_host.get(host_of(best), [])[:_MOST_OF_A_HOST]]:
             if not mirror.named and all(
                 _fits(mirror.urls.get(category, {}), found, same_place=mirror.place == place)
                 for category, found in urls.items()
@@ -193,6 +210,11 @@ class Gathering:
             if name not in self._mirrors:
                 return name
         return next(name for number in range(2, 1 << 30) if (name := f"{names[-1]}#{number}") not in self._mirrors)
+
+
+def _too_many(mirror: _Mirror) -> Complaint:
+    message = f"has more than {MAX_MIRRORS} mirrors, the most that a snapshot holds"
+    return Complaint(file=mirror.file, line=mirror.line, key="", message=message)
 
 
 def _merge(known: _Mirror, urls: Urls, entry: Entry, values: Values) -> bool:

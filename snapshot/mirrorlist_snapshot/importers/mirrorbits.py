@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Final
 
 from mirrorlist_snapshot.countries import CONTINENT_OF
 from mirrorlist_snapshot.importers.about import about
-from mirrorlist_snapshot.importers.entries import Content, Entry, ImportedFile, not_taken
+from mirrorlist_snapshot.importers.entries import Content, Entry, not_taken
 from mirrorlist_snapshot.importers.one_tree import one_tree
-from mirrorlist_snapshot.importers.records import Record, as_table, parsed
+from mirrorlist_snapshot.importers.records import Record, as_table, parsed_yaml
 from mirrorlist_snapshot.model import DEFAULT_BANDWIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mirrorlist_snapshot.importers.entries import Findings, ImportOptions
+    from mirrorlist_snapshot.importers.entries import Findings, ImportedFile, ImportOptions
 
 _START: Final = re.compile(r"^(?=Name:)", re.MULTILINE)
 _REMARK: Final = re.compile(r"^Comment:[ \t]*\n?", re.MULTILINE)
@@ -52,12 +52,12 @@ def _records(file: ImportedFile) -> Iterator[tuple[Record, str]]:
     text = file.text
     starts = [match.start() for match in _START.finditer(text)] or [0]
     starts[0] = 0
+    line = 0
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         part, *remark = _REMARK.split(text[start:end], maxsplit=1)
-        line = text.count("\n", 0, start)
-        # Line breaks keep the numbers of the lines of what follows.
-        data = parsed(ImportedFile(file.name, ("\n" * line + part).encode())).data
+        data = parsed_yaml(file, part, line).data
         yield Record(line + 1, as_table(data)), " ".join("".join(remark).split())
+        line += text.count("\n", start, end)
 
 
 def _entry(file: ImportedFile, record: Record, remark: str, options: ImportOptions) -> Entry:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from mirrorlist_snapshot.importers.entries import refuse
+from mirrorlist_snapshot.input_file import YAML_FILE
 from mirrorlist_snapshot.source.syntax import UnreadableTextError, read_text
 
 if TYPE_CHECKING:
@@ -76,11 +77,22 @@ def as_table(value: object) -> dict[str, object]:
 def parsed(file: ImportedFile) -> ParsedText:
     """Return the data of a JSON or YAML file; raise SourceError if it is neither."""
     text = file.text
-    suffix = ".json" if text.lstrip()[:1] in {"{", "["} else ".yaml"
+    if text.lstrip()[:1] not in {"{", "["}:
+        return parsed_yaml(file, text)
     try:
-        return read_text(suffix, text)
+        return read_text(".json", text)
     except UnreadableTextError as error:
         refuse(file, error.message, error.line)
+
+
+def parsed_yaml(file: ImportedFile, text: str, above: int = 0) -> ParsedText:
+    """Return the data of a text in YAML that stands in a file below so many lines; raise SourceError if it is none."""
+    if len(file.data) > YAML_FILE.size:
+        refuse(file, f"has {len(file.data)} bytes, more than the {YAML_FILE.size} that {YAML_FILE.purpose} may have")
+    try:
+        return read_text(".yaml", text)
+    except UnreadableTextError as error:
+        refuse(file, error.message, error.line and error.line + above)
 
 
 def structured(file: ImportedFile) -> list[Record]:

@@ -34,18 +34,23 @@ def rows_of(file: ImportedFile, table: str) -> Iterator[Record | NotTaken]:
     text = file.text
     name = re.escape(table)
     pattern = re.compile(f"{_COPY.format(table=name)}|{_INSERT.format(table=name)}", re.IGNORECASE | re.MULTILINE)
+    line, counted = 1, 0
     for match in pattern.finditer(text):
         columns = [column.strip().strip('"').lower() for column in (match[1] or match[2]).split(",")]
-        line = text.count("\n", 0, match.start()) + 1
+        line += text.count("\n", counted, match.start())
+        counted = match.start()
         if match[1]:
-            yield from _copied(file, text, match.end(), line + 1, columns)
+            yield from _copied(file, text, match.end(), line + match[0].count("\n"), columns)
         else:
             yield from _inserted(file, text, match.end(), line, columns)
 
 
 def _copied(file: ImportedFile, text: str, start: int, line: int, columns: list[str]) -> Iterator[Record | NotTaken]:
-    for row in text[start:].split("\n"):
-        plain = row.rstrip("\r")
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        plain = text[start:end].rstrip("\r")
+        start = end + 1
         if plain == r"\.":
             return
         cells = plain.split("\t")

@@ -116,6 +116,18 @@ def test_names_are_distinct() -> None:
     assert list(mirrors) == ["the-first", "a.example", "a.example/three", "b.example", "b.example#2"]
 
 
+def test_architectures_are_stated_where_mirrors_differ() -> None:
+    """A repository has the architectures of its mirrors if some have fewer; a mirror with all of them states none."""
+    table = "url,arch\nhttps://a.example/,amd64 arm64\nhttps://b.example/,{}\n"
+    some = source_of(imported("csv", {"t.csv": table.format("arm64")}, columns={}))
+    assert some["repositories"]["mirrors"]["arches"] == ["amd64", "arm64"]
+    assert some["mirrors"]["a.example"]["categories"] == {"mirrors": "https://a.example/"}
+    assert some["mirrors"]["b.example"]["categories"]["mirrors"]["arches"] == ["arm64"]
+    same = source_of(imported("csv", {"t.csv": table.format("arm64 amd64")}, columns={}))
+    assert "arches" not in same["repositories"]["mirrors"]
+    assert same["mirrors"]["b.example"]["categories"] == {"mirrors": "https://b.example/"}
+
+
 def test_urls_of_one_mirror_are_merged() -> None:
     """Protocols with the same host and path are one mirror, a second URL of a protocol another, the same one a line."""
     mirrors, lines = of(
