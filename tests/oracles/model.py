@@ -153,8 +153,25 @@ def resolve(source: Mapping[str, Any], values: Mapping[str, str]) -> Target:
         if other is not None and (found is None or stated(source, other)):
             found = replace(other, label=label)
     if found is None:
-        raise RefusedError(404, "no path")
+        raise refusal(source, values, target, "no path")
     return found
+
+
+def refusal(source: Mapping[str, Any], values: Mapping[str, str], target: Target, reason: str) -> RefusedError:
+    """The error for content that is found; what no public mirror has is as if it were not there."""
+    if has_public(source, target):
+        return RefusedError(404, reason)
+    hidden = "path" not in values and not has_public(source, by_repository(source, values))
+    return RefusedError(404, "nobody" if hidden else "no path")
+
+
+def has_public(source: Mapping[str, Any], target: Target) -> bool:
+    """Whether a mirror that is not private has the directory."""
+    return any(
+        target.directory in mirror["categories"].get(target.category, {"directories": ()})["directories"]
+        for mirror in source["mirrors"].values()
+        if not mirror.get("private")
+    )
 
 
 def stated(source: Mapping[str, Any], target: Target) -> bool:
@@ -208,10 +225,10 @@ def about_one_file(source: Mapping[str, Any], values: dict[str, str], preset: st
         in_it = (target.directory or source["categories"][target.category]["top"]).split("/")[-1] == "repodata"
         target = resolve(source, values | {"file": "repomd.xml" if in_it else "repodata/repomd.xml"})
     if not target.file:
-        raise RefusedError(404, "no metalink")
+        raise refusal(source, values, target, "no metalink")
     known = {file["path"]: file for file in source["categories"][target.category]["files"]}
     if target.below not in known and (implied or preset == "mirrormanager"):
-        raise RefusedError(404, "no metalink")
+        raise refusal(source, values, target, "no metalink")
     return target, known.get(target.below)
 
 
@@ -296,7 +313,7 @@ def answered(source: Mapping[str, Any], preset: str, values: dict[str, str], who
     target, details = about_one_file(source, values, preset) if shape == "metalink" else (resolve(source, values), None)
     protocols = [one.lower() for one in words(values.get("protocol"))]
     if protocols and not {"https", "http", "ftp", "rsync"} & set(protocols):
-        raise RefusedError(404, "nobody")
+        raise refusal(source, values, target, "nobody")
     protocols = [one for one in dict.fromkeys(protocols) if one in ("https", "http", "ftp", "rsync")]
     first = "http" if shape == "redirect" else "https"
     urls = {name: offered(mirror, target, protocols, first) for name, mirror in source["mirrors"].items()}
@@ -318,7 +335,7 @@ def answered(source: Mapping[str, Any], preset: str, values: dict[str, str], who
     )
     expected = tiers(source, asked)
     if not expected.tiers and not expected.fallback:
-        raise RefusedError(404, "nobody")
+        raise refusal(source, values, target, "nobody")
     longest = 6 if shape == "redirect" else 20 if preset == "default" else len(source["mirrors"])
     header = "" if not on.get("comments", True) else heading(source, preset, target, asked, expected, protocols)
     if header and on.get("time", False):
