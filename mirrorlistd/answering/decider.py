@@ -11,6 +11,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+from mirrorlist_snapshot.tiers import tier_map
 from mirrorlistd.answering.plan import ResolvedQuery
 from mirrorlistd.errors import NotServedError, QueryError, Reason
 from mirrorlistd.geo.locate import UNKNOWN
@@ -168,6 +169,7 @@ class Decider:
             comment=(before, after + times),
             separator=target.suffix + b"\n",
             for_client=query.ip is None and not renderer.stable,
+            fixed_length=len(before + after + times + target.suffix) + 1,
             plain=renderer is TEXT and offers.single and query.ip is None,
         )
 
@@ -226,7 +228,7 @@ class Decider:
         key = (place, question)
         remembered = self._tiers.recent(key) or self._tiers.get(key)
         if remembered is None:
-            remembered = self._tier_maps.tiers(place, self.region(place), question)
+            remembered = self._tier_maps.tiers(place, self._region(place), question)
             tiers: Tiers | None = remembered
             while tiers is not None:
                 tiers.words = self.settings.preset.words(self.index, tiers, question, self.settings.minimum)
@@ -234,8 +236,11 @@ class Decider:
             self._tiers.remember(key, remembered)
         return remembered
 
-    def region(self, place: Place) -> Region:
-        """Return what the country rules say at a place."""
+    def codes(self, place: Place) -> bytes:
+        """Return the tier map of a place: a tier code or a reason for each mirror; not remembered."""
+        return tier_map(self.index.snapshot, place.country, place.continent)
+
+    def _region(self, place: Place) -> Region:
         key = (place.country, place.continent)
         return self._regions.get(key) or self._regions.remember(key, Region.of(self.index, *key))
 

@@ -271,7 +271,7 @@ def _reasons(decider: Decider, resolved: ResolvedQuery, place: Place, ranking: R
     """Yield every mirror with the first reason for which it could be left out of the list."""
     carrying = decider.index.snapshot.sets.bits(resolved.target.carriers)
     ranked = tiers_of(ranking)
-    codes = decider.region(place).codes
+    codes = decider.codes(place)
     own = {match.mirror for match in decider.index.matches(place.chain)} | decider.index.mirrors_of_asn(place.asn)
     for mirror, code in enumerate(codes):
         if mirror in ranked:

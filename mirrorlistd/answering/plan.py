@@ -65,6 +65,8 @@ class ResolvedQuery:
     """What follows a base URL in a text list: the path and LF."""
     for_client: bool
     """Whether the list is for the client itself, without `ip=`, and its order need not be stable."""
+    fixed_length: int
+    """Length of a text list without the place's words, its URLs and the separators between them, in bytes."""
     plain: bool
     """Whether this is a text list of one URL a mirror, without `ip=`: most requests are."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Numbers = NDArray[np.integer]
-    """A row for each order: numbers of mirrors, best first."""
+    Numbers = NDArray[np.uint16]
+    """A row for each order: numbers of mirrors, best first. The number of mirrors stands for no mirror."""
 
 FIRST_BATCH: Final = 8
 LARGEST_BATCH: Final = 128
@@ -37,13 +38,11 @@ class Chance:
     No batch may be drawn before a process forks: its children would draw the same orders.
     """
 
-    __slots__ = ("_generator", "numbers", "weights")
+    __slots__ = ("_generator", "weights")
 
     def __init__(self, weights: Sequence[int]) -> None:
         self.weights: Final = np.array(weights, float)
         """Mbit/s, by mirror number."""
-        self.numbers: Final = np.array(range(len(weights) + 1), object)
-        """The mirror numbers as objects that all orders share, and one number more: no mirror."""
         self._generator: np.random.Generator | None = None
 
     def generator(self, random: Random) -> np.random.Generator:
@@ -56,7 +55,9 @@ class Chance:
 class BatchedOrders(Orders):
     """Orders of the mirrors of some tiers, nearest first."""
 
-    __slots__ = ("_chance", "_count", "_parts", "_rows")
+    __slots__ = ("_chance", "_count", "_hot_urls", "_items", "_parts", "_rows", "_share", "_size")
+
+    in_batches = True
 
     def __init__(self, masks: tuple[int, ...], count: int, chance: Chance) -> None:
         """Take the masks of the tiers, and how many mirrors of the last one an order shall have; draw nothing yet."""
@@ -64,11 +65,44 @@ class BatchedOrders(Orders):
         super().__init__(masks, (), complete=size <= max(count, _WHOLE))
         self._chance = chance
         self._count = size if self.complete else count
+        self._size = self.mask.bit_count()
+        self._share = self._size - size + self._count
         self._parts: list[_Sorted | _Samples] = []
         self._rows = FIRST_BATCH
+        self._hot_urls: Sequence[bytes] = ()
+        self._items: NDArray[np.object_] = np.empty(0, object)
+        """The URLs of the content whose lists were drawn last, as numpy takes them."""
+
+    def suit(self, mask: int, wanted: int) -> bool:
+        """As of `Orders`."""
+        return self.complete or self._share * (self.mask & mask).bit_count() >= wanted * self._size
 
     def refill(self, random: Random) -> None:
         """Draw a batch."""
+        batch = self._batch(random)
+        rows, width = batch.shape
+        numbers = array("H", batch.tobytes())
+        self.ready.extend(numbers[start : start + width] for start in range(0, rows * width, width))
+
+    def lists(
+        self, mask: int, urls: Sequence[bytes], limit: int, random: Random
+    ) -> tuple[list[list[bytes]], list[Sequence[int]]]:
+        """As of `Orders`; a batch."""
+        batch = self._batch(random)
+        packed = np.frombuffer(mask.to_bytes(len(urls) // 8 + 1, "little"), np.uint8)
+        carried = np.unpackbits(packed, bitorder="little").view(np.bool_).take(batch)
+        sizes = np.add.reduce(carried, axis=1, dtype=np.intp)
+        full = sizes >= limit
+        starts = (sizes.cumsum() - sizes)[full]
+        flat: Numbers = batch[carried]
+        cells = starts[:, np.newaxis] + np.arange(limit, dtype=np.intp)
+        if urls is not self._hot_urls:
+            self._hot_urls, self._items = urls, np.array(urls, object)
+        lists: list[list[bytes]] = self._items.take(flat.take(cells)).tolist()
+        short: list[Sequence[int]] = batch[~full].tolist()
+        return lists, short
+
+    def _batch(self, random: Random) -> Numbers:
         if not self._parts:
             self._parts = _parts(self._masks, self._count, self._chance)
         width = sum(part.width for part in self._parts)
@@ -76,8 +110,7 @@ class BatchedOrders(Orders):
         self._rows = min(2 * self._rows, LARGEST_BATCH)
         generator = self._chance.generator(random)
         drawn = [part.draw(rows, generator) for part in self._parts]
-        orders = drawn[0] if len(drawn) == 1 else np.concatenate(drawn, axis=1)
-        self.ready.extend(self._chance.numbers.take(orders).tolist())
+        return drawn[0] if len(drawn) == 1 else np.concatenate(drawn, axis=1)
 
 
 def _parts(masks: tuple[int, ...], count: int, chance: Chance) -> list[_Sorted | _Samples]:
@@ -129,7 +162,7 @@ class _Sorted:
         bits &= -self._spare
         bits |= self._mirrors
         keys.sort(axis=1)
-        return bits[:, : self.width] & (self._spare - 1)
+        return (bits[:, : self.width] & (self._spare - 1)).astype(np.uint16)
 
 
 class _Samples:
@@ -144,8 +177,8 @@ class _Samples:
 
     def __init__(self, mirrors: NDArray[np.int64], weights: NDArray[np.floating], samples: float, nobody: int) -> None:
         self.width: Final = int(samples)
-        self._mirrors = np.append(mirrors, nobody)
-        self._steps = np.arange(self.width - 1, -1, -1, dtype=np.uint16)
+        self._mirrors = np.append(mirrors, nobody).astype(np.uint16)
+        self._steps = np.arange(self.width, dtype=np.uint16)
         size = len(weights)
         own = weights * (size / weights.sum())
         aliases = np.arange(size)
@@ -168,9 +201,10 @@ class _Samples:
         places = spots.astype(np.intp)
         spots -= places
         places = np.where(spots < self._own.take(places), places, self._aliases.take(places))
-        # Each writes its step where its mirror is, the last step first: what is there in the end is the first time.
+        # The last sample counts as the first. Each writes its step where its mirror is: what is there in the end is the
+        # first time.
         cells = places + np.arange(0, rows * size, size)[:, np.newaxis]
-        first = np.empty(rows * size, np.uint16)
-        first[cells[:, ::-1]] = self._steps
-        places[first.take(cells) != self._steps[::-1]] = size
-        return self._mirrors.take(places)
+        steps = np.empty(rows * size, np.uint16)
+        steps[cells] = self._steps
+        np.putmask(places, steps.take(cells) != self._steps, size)
+        return self._mirrors.take(places[:, ::-1])

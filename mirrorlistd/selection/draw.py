@@ -6,9 +6,7 @@ A set of mirrors is a mask: an integer with bit m for mirror m.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import reduce
 from math import log
-from operator import or_
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -60,12 +58,15 @@ def members(mask: int) -> list[int]:
 
 def mask_of(mirrors: Iterable[int]) -> int:
     """Return the mask of some mirrors."""
-    return reduce(or_, map((1).__lshift__, mirrors), 0)
+    return mask_union(map((1).__lshift__, mirrors))
 
 
 def mask_union(masks: Iterable[int]) -> int:
     """Return the mask of the mirrors that are in any of some masks."""
-    return reduce(or_, masks, 0)
+    union = 0
+    for mask in masks:
+        union |= mask
+    return union
 
 
 def shuffled(mask: int, count: int, weights: Sequence[int], random: Random | Rendezvous) -> list[int]:

@@ -21,7 +21,7 @@ from mirrorlistd.selection.open_directories import OpenDirectories
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from mirrorlist_snapshot.model import FileDetails, NetblockMatch, Repository, Snapshot
+    from mirrorlist_snapshot.model import FileDetails, Mirror, NetblockMatch, Repository, Snapshot
     from mirrorlist_snapshot.tables import NetTable
     from mirrorlistd.geo.locate import Location
     from mirrorlistd.request.query import Query
@@ -108,6 +108,8 @@ class Index:
         "_v6",
         "countries",
         "hashes",
+        "kind_masks",
+        "kinds",
         "snapshot",
         "statuses",
         "weights",
@@ -143,6 +145,13 @@ class Index:
         self.countries: Mapping[str, int] = {country: mask_of(countries[country]) for country in sorted(countries)}
         """Country -> mask of its mirrors."""
         self._country_masks: dict[str, int] = {}
+        kinds: dict[object, list[int]] = {}
+        for number, mirror in enumerate(snapshot.mirrors):
+            kinds.setdefault(_kind(mirror), []).append(number)
+        self.kinds = replace(snapshot, mirrors=tuple(snapshot.mirrors[numbers[0]] for numbers in kinds.values()))
+        """The snapshot with one mirror of each kind: mirrors of a kind have the same tier everywhere."""
+        self.kind_masks = tuple(map(mask_of, kinds.values()))
+        """The mask of the mirrors of each kind."""
         self._base_urls = _base_urls(snapshot)
         named = {repository.name: repository for repository in snapshot.repositories}
         self._repositories = {**{alias: named[name] for alias, name in snapshot.aliases.items()}, **named}
@@ -380,6 +389,12 @@ def _no_directory() -> NotServedError:
 
 def _nobody(repository: str) -> NotServedError:
     return NotServedError(Reason.NOBODY, f"repository {repository} is carried by no mirror")
+
+
+def _kind(mirror: Mirror) -> object:
+    """Return all that the tier of a mirror depends on (see `mirrorlist_snapshot.tiers.tier_map`)."""
+    shown = mirror.active, mirror.private, mirror.fallback, mirror.allowed_countries, mirror.denied_countries
+    return *shown, mirror.country, mirror.continent, mirror.worldwide, mirror.also_countries
 
 
 def _finders(tables: Iterable[NetTable]) -> tuple[Callable[[bytes], int] | None, ...]:

@@ -12,7 +12,7 @@ Small networks draw one order at a time, all others draw batches (see `order_mak
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mirrorlistd.selection.draw import mask_union, shuffled
 
@@ -28,6 +28,9 @@ class Orders:
 
     __slots__ = ("_masks", "_weights", "complete", "mask", "ready")
 
+    in_batches: ClassVar[bool] = False
+    """Whether `lists` draws many lists at once."""
+
     def __init__(self, masks: tuple[int, ...], weights: Sequence[int], *, complete: bool = True) -> None:
         """Take the masks of the tiers; draw nothing yet."""
         self._masks = masks
@@ -35,10 +38,23 @@ class Orders:
         self.complete: Final = complete
         """Whether an order has every mirror of the tiers."""
         self.mask: Final = mask_union(masks)
-        self.ready: Final[list[list[int]]] = []
+        self.ready: Final[list[Sequence[int]]] = []
         """What `draw` returns next, the last one first; the fast lane takes from it without a call."""
 
-    def draw(self, random: Random) -> list[int]:
+    def suit(self, mask: int, wanted: int) -> bool:  # noqa: ARG002 - of short orders this depends on both
+        """Whether an order has so many of the mirrors in a mask, on average, or all of them."""
+        return True
+
+    def lists(
+        self, mask: int, urls: Sequence[bytes], limit: int, random: Random
+    ) -> tuple[list[list[bytes]], list[Sequence[int]]]:
+        """Draw lists of one content, and orders: lists of exactly `limit` URLs, and orders that are too short for one.
+
+        `mask` has the content's carriers, `urls` their base URLs, by mirror number.
+        """
+        raise NotImplementedError
+
+    def draw(self, random: Random) -> Sequence[int]:
         """Return the numbers of mirrors, best first, and in between, any number of times, the number of no mirror."""
         if not self.ready:
             self.refill(random)

@@ -12,8 +12,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mirrorlist_snapshot.countries import CONTINENT_CODES
-from mirrorlist_snapshot.tiers import ASN, CONTINENT, COUNTRY, FALLBACK, GLOBAL, NETBLOCK, PRIVATE, continent_of
-from mirrorlist_snapshot.tiers import tier_map as codes_of
+from mirrorlist_snapshot.tiers import (
+    ASN,
+    CONTINENT,
+    COUNTRY,
+    FALLBACK,
+    GLOBAL,
+    NETBLOCK,
+    PRIVATE,
+    continent_of,
+    tier_map,
+)
 from mirrorlistd.selection.draw import mask_of, mask_union, shuffled
 
 if TYPE_CHECKING:
@@ -75,8 +84,6 @@ class Carriers:
 class Region(NamedTuple):
     """Masks of the country rules: what clients in a country on a continent may be offered."""
 
-    codes: bytes
-    """A tier code or a reason for each mirror."""
     near: tuple[TierMask, ...]
     """Tiers 3 to 5, nearest first."""
     far: int
@@ -91,16 +98,12 @@ class Region(NamedTuple):
     @classmethod
     def of(cls, index: Index, country: str | None, continent: str | None) -> Region:
         """Sort the mirrors of a network into tiers."""
-        codes = codes_of(index.snapshot, country, continent)
-        masks = {code: _mask_of_code(codes, code) for code in sorted(set(codes))}
-        offered = mask_of(mirror for mirror, code in enumerate(codes) if code < FALLBACK)
+        masks: dict[int, int] = {}
+        for code, mask in sorted(zip(tier_map(index.kinds, country, continent), index.kind_masks, strict=True)):
+            masks[code] = masks.get(code, 0) | mask
         near = tuple((code, mask) for code, mask in masks.items() if code <= CONTINENT)
-        return cls(codes, near, masks.get(GLOBAL, 0), masks.get(FALLBACK, 0), offered, masks.get(PRIVATE, 0))
-
-
-def _mask_of_code(codes: bytes, code: int) -> int:
-    digits = bytes(48 + (value == code) for value in range(256))
-    return int(codes[::-1].translate(digits), 2)
+        offered = mask_union(mask for code, mask in masks.items() if code < FALLBACK)
+        return cls(near, masks.get(GLOBAL, 0), masks.get(FALLBACK, 0), offered, masks.get(PRIVATE, 0))
 
 
 class Ranking:
@@ -169,10 +172,17 @@ class Tiers:
     """What clients at a place may be offered, whatever they ask for: masks of tiers, and orders of their mirrors."""
 
     __slots__ = (
+        "_asking",
         "_deep",
+        "_hot",
+        "_hot_limit",
+        "_hot_orders",
+        "_hot_size",
         "_levels",
+        "_lists",
         "_minimum",
         "_own",
+        "_simple",
         "_weights",
         "by_country",
         "enough",
@@ -183,7 +193,6 @@ class Tiers:
         "near",
         "nearest",
         "needed",
-        "orders",
         "place",
         "reach",
         "words",
@@ -233,11 +242,18 @@ class Tiers:
         ]
         self._deep = source.find_orders(*_beginning((*masks, far), source.length * _LONGER)) if far else None
         self.nearest: Final[TierMask] = self.near[0] if self.near else (GLOBAL, self.far)
-        self.orders: Final[Orders | None] = None if own or last or instead or not masks else self._levels[0]
-        """Orders from which lists can be taken without anything else; None where there are none."""
+        self._asking: Carriers | None = None
+        """The content that used up the latest batch of orders."""
+        self._hot: Carriers | None = None
+        self._hot_limit = self._hot_size = 0
+        self._hot_orders: Orders
+        self._lists: Final[list[list[bytes]]] = []
+        """The next lists of the hot content, for `_hot_limit`; most have `_hot_size` URLs."""
+        self._simple = bool(masks) and not (own or last or instead)
+        """Whether lists can be taken from orders without anything else."""
         complete = bool(masks) and self._levels[0].mask == mask_union(masks) and self._levels[0].complete
         self.enough: Final = (source.minimum if far else 1) if complete else 1 << 30
-        """A list taken from one of the `orders` is right if it has so many mirrors, or as many as the client wants."""
+        """A list taken from one order is right if it has so many mirrors, or as many as the client wants."""
 
     def for_content(self, mask: int) -> Tiers:
         """Return the tiers that apply to content with these carriers."""
@@ -269,23 +285,58 @@ class Tiers:
 
     def urls(self, carriers: Carriers, limit: int, random: Random) -> list[bytes]:
         """Draw a list of base URLs, best first, one for each mirror; for `for_content`'s result."""
-        urls = carriers.urls
-        order = None
-        if (orders := self.orders) is not None:
+        if carriers is self._hot and limit == self._hot_limit:
+            if not self._lists:
+                self._draw_lists(carriers, limit, random)
+            return self._lists.pop()
+        urls, order = carriers.urls, None
+        if self._simple:
+            orders = self._suiting(carriers, limit)
+            if orders.in_batches and not orders.ready:
+                self._notice(orders, carriers, limit)
             order = orders.ready.pop() if orders.ready else orders.draw(random)
-            found = [*islice(filter(None, map(urls.__getitem__, order)), limit)]
+            found: list[bytes] = [*islice(filter(None, map(urls.__getitem__, order)), limit)]
             if len(found) >= self.enough or len(found) == limit:
                 return found
         return [*map(urls.__getitem__, self.draw(carriers, limit, random, order))]
 
-    def draw(self, carriers: Carriers, limit: int, random: Random, order: list[int] | None = None) -> list[int]:
-        """Draw the mirrors of a list, best first; `order` is one of the `orders` that this list begins with.
+    def _suiting(self, carriers: Carriers, limit: int) -> Orders:
+        """Return the orders that a list is drawn from: longer ones, where few mirrors carry the content."""
+        return self._levels[0] if self._levels[0].suit(carriers.mask, limit) else self._levels[1]
+
+    def _notice(self, orders: Orders, carriers: Carriers, limit: int) -> None:
+        """Let a content be the hot one, whose lists are drawn in batches, if it has used up two batches of orders."""
+        if carriers is not self._asking:
+            self._asking = carriers
+            return
+        size = min(limit, (orders.mask & carriers.mask).bit_count())
+        if size == limit or size >= self.enough:
+            self._hot, self._hot_limit, self._hot_size = carriers, limit, size
+            self._hot_orders = orders
+            self._lists.clear()
+
+    def _draw_lists(self, carriers: Carriers, limit: int, random: Random) -> None:
+        """Draw lists of the hot content; an order that is too short for a list is continued, as for other contents."""
+        urls = carriers.urls
+        lists, short = self._hot_orders.lists(carriers.mask, urls, self._hot_size, random)
+        self._lists.extend(lists)
+        self._lists.extend([*map(urls.__getitem__, self.draw(carriers, limit, random, order))] for order in short)
+
+    def draw_ahead(self, random: Random) -> bool:
+        """Draw the first batch of orders, unless there is one; return whether there was none."""
+        if not self._levels or self._levels[0].ready:
+            return False
+        self._levels[0].ready.append(self._levels[0].draw(random))
+        return True
+
+    def draw(self, carriers: Carriers, limit: int, random: Random, order: Sequence[int] | None = None) -> list[int]:
+        """Draw the mirrors of a list, best first; `order` is an order that this list begins with.
 
         An order that was looked at must be used: orders that are too short for a list are not like the others.
         """
         mask, carried = carriers.mask, carriers.urls.__getitem__
-        if order is None and (ready := self.orders) is not None:
-            order = ready.draw(random)
+        if order is None and self._simple:
+            order = self._suiting(carriers, limit).draw(random)
             taken = [*islice(filter(carried, order), limit)]
             if len(taken) >= self.enough or len(taken) == limit:
                 return taken
@@ -298,7 +349,7 @@ class Tiers:
             found.update(dict.fromkeys(shuffled(own & mask & ~met, limit, self._weights, random)))
             met |= own
         for orders in (*self._levels, self._deep) if far and self._deep else self._levels:
-            if len(found) < wanted:
+            if len(found) < wanted and (order or orders is not self._levels[0] or orders.suit(mask, wanted)):
                 found.update(dict.fromkeys(filter(carried, order or orders.draw(random))))
                 order = None
         if len(found) < wanted:

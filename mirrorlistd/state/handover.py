@@ -50,9 +50,7 @@ def _renewals(state: State, before: State, random: Random) -> Iterator[None]:
     renewal = Renewal(state.decider)
     yield from state.renew(before, renewal)
     for place in {*renewal.places.values()}:
-        orders = state.decider.tiers(place).orders
-        if orders is not None and not orders.ready:
-            orders.ready.append(orders.draw(random))
+        if state.decider.tiers(place).draw_ahead(random):
             yield
 
 

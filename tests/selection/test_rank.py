@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK, GLOBAL, NETBLOCK
+from mirrorlist_snapshot.tiers import CONTINENT, COUNTRY, FALLBACK, GLOBAL, NETBLOCK, PRIVATE, tier_map
 from mirrorlistd.selection.draw import mask_of, shuffled
-from mirrorlistd.selection.rank import Ranking
+from mirrorlistd.selection.index import Index
+from mirrorlistd.selection.rank import Ranking, Region
 from oracles.rules import CONTINENT as CONTINENT_OF
 from oracles.rules import Asked, Expected, fits, tiers
 from support.distributions import chi_square, unlikely
 from support.mirror_networks import COUNTRIES, networks
-from support.worlds import DE, FR, JP, NOWHERE, US, ask, decider, hosts, mirror, network
+from support.worlds import DE, FR, JP, NOWHERE, US, ask, compiled, decider, hosts, mirror, network
 
 
 @pytest.mark.slow
@@ -73,6 +74,20 @@ def test_lists_are_those_of_the_rules(
         assert not expected.fallback
     else:
         assert fits(hosts(reply), expected, limit), (hosts(reply), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(source=networks(), country=st.none() | COUNTRIES, continent=st.sampled_from([None, "EU", "AS", "NA"]))
+def test_masks_are_those_of_the_tier_map(source: dict[str, Any], country: str | None, continent: str | None) -> None:
+    """What is computed for one mirror of each kind is what the country rules say of every mirror."""
+    index = Index(compiled(source))
+    codes = tier_map(index.snapshot, country, continent)
+    region = Region.of(index, country, continent)
+    masks = {code: mask_of(number for number, own in enumerate(codes) if own == code) for code in {*codes}}
+    assert region.near == tuple((code, masks[code]) for code in sorted(masks) if code <= CONTINENT)
+    assert (region.far, region.last) == (masks.get(GLOBAL, 0), masks.get(FALLBACK, 0))
+    assert region.private == masks.get(PRIVATE, 0)
+    assert region.offered == mask_of(number for number, code in enumerate(codes) if code < FALLBACK)
 
 
 def test_the_model_can_say_no() -> None:

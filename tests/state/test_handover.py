@@ -68,7 +68,7 @@ def test_the_next_state_remembers_what_the_last_one_was_asked() -> None:
         assert all(one.head is known(before, name)[raw].head for raw, one in known(after, name).items())
     assert known(after, "forwarded_clients").keys() == {client.encode() for client in CLIENTS}
     for asker in known(after, "forwarded_clients").values():
-        assert asker.tiers.orders.ready
+        assert not asker.tiers.draw_ahead(Random(3))
 
 
 @pytest.mark.slow

@@ -111,11 +111,14 @@ class FastLane(Guard):
                     and self._hot
                     and (query := cached.plain_query) is not None
                 ):
-                    carriers, separator = query.carriers, query.separator
-                    tiers = client.tiers.for_content(carriers.mask)
+                    carriers, separator, tiers = query.carriers, query.separator, client.tiers
+                    mask = carriers.mask
+                    if tiers.instead is not None:
+                        tiers = tiers.for_content(mask)
                     if urls := tiers.urls(carriers, query.limit, service.random):
-                        comment, lines = query.comment_at(tiers), separator.join(urls)
-                        length = len(comment) + len(lines) + len(separator)
+                        before, after = query.comment
+                        words, lines = tiers.words(mask) if after else b"", separator.join(urls)
+                        length = query.fixed_length + len(words) + len(lines)
                         defaults = self.server_state.default_headers
                         connection_close = cached.connection_close
                         answer = b"".join(
@@ -124,12 +127,15 @@ class FastLane(Guard):
                                 _LENGTHS[length] if length < _SHORT else b"%d" % length,
                                 connection_close,
                                 b"\r\n\r\n",
-                                comment,
+                                before,
+                                words,
+                                after,
                                 lines,
                                 separator,
                             )
                         )
-                        counters, tier = service.counters, tiers.first_code(carriers.mask)
+                        counters = service.counters
+                        tier = tiers.nearest[0] if tiers.nearest[1] & mask else tiers.first_code(mask)
                         elapsed = perf_counter() - started
                         bucket = bisect_left(BUCKETS, elapsed) if elapsed > _FIRST_BUCKET else 0
                         counters.plain_fast[tier][bucket] += 1

@@ -143,7 +143,7 @@ def _levels(decider: Decider, resolved: ResolvedQuery, place: Place) -> dict[int
     carriers = resolved.carriers.mask
     tiers = decider.tiers(place, resolved.question._replace(private=False))
     ranked = tiers_of(tiers.for_content(carriers).rank(carriers))
-    barred = decider.region(place).codes
+    barred = decider.codes(place)
     return {
         mirror: _level(ranked[mirror]) if mirror in ranked else _KEPT_AWAY if barred[mirror] >= FIRST_REASON else _FAR
         for mirror in members(carriers)
