@@ -141,7 +141,7 @@ def _rows(
 def _levels(decider: Decider, resolved: ResolvedQuery, place: Place) -> dict[int, int]:
     """Return the level of each mirror in the requested carrier set, by the ranking that lists are drawn from."""
     carriers = resolved.carriers.mask
-    tiers = decider.tiers(place, resolved.question._replace(private=False))
+    tiers = decider.tiers(place, resolved.question._replace(private=resolved.query.ip is None))
     ranked = tiers_of(tiers.for_content(carriers).rank(carriers))
     barred = decider.codes(place)
     return {
