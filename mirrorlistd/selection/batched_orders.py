@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -94,13 +94,12 @@ class BatchedOrders(Orders):
         sizes = np.add.reduce(carried, axis=1, dtype=np.intp)
         full = sizes >= limit
         starts = (sizes.cumsum() - sizes)[full]
-        flat: Numbers = batch[carried]
+        flat = batch.ravel().compress(carried.ravel())
         cells = starts[:, np.newaxis] + np.arange(limit, dtype=np.intp)
         if urls is not self._hot_urls:
             self._hot_urls, self._items = urls, np.array(urls, object)
-        lists: list[list[bytes]] = self._items.take(flat.take(cells)).tolist()
-        short: list[Sequence[int]] = batch[~full].tolist()
-        return lists, short
+        lists: Any = self._items.take(flat.take(cells))
+        return lists.tolist(), batch[~full].tolist()
 
     def _batch(self, random: Random) -> Numbers:
         if not self._parts:

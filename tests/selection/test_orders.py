@@ -106,6 +106,25 @@ def test_every_place_of_a_list_is_drawn_from_the_rest(size: int, length: int, he
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("hot", [False, True])
+@pytest.mark.parametrize(("size", "length"), [(60, 8), (400, 30)])
+def test_an_order_that_is_too_short_is_used(size: int, length: int, hot: bool) -> None:
+    """The first place of two carriers is the heavy one's as often as its weight says, though few orders have both.
+
+    Orders with both are not like the others: where the light one comes first, the heavy one is seldom late.
+    """
+    weights = [1] * (size - 1) + [10]
+    tiers, random = tiers_of(range(size), weights=weights, length=length), Random(5)
+    first: Counter[bytes] = Counter()
+    asked = content([0, size - 1], weights)
+    for _ in range(DRAWS):
+        # Each is another content to the server, unless it is the same object: then it is soon the hot one.
+        same_or_not: Any = asked if hot else SimpleNamespace(**vars(asked))
+        first[tiers.urls(same_or_not, 2, random)[0]] += 1
+    assert not unlikely(chi_square(first, {b"0": 1, b"%d" % (size - 1): 10}, DRAWS), 1)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "length"), [(6, 30), (60, 4), (400, 30)])
 def test_consecutive_lists_of_different_contents_are_independent(size: int, length: int) -> None:
     """What came first in one list tells nothing about the next list at the place, of the same content or another."""
