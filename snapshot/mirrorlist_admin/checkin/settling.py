@@ -16,7 +16,7 @@ from mirrorlist_admin.store.checkin_rows import ClaimKind
 from mirrorlist_admin.store.rows import DueUnit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mirrorlist_admin.checkin.acceptance import UnitName
     from mirrorlist_admin.checkin.judgement import Word
@@ -48,8 +48,10 @@ def settle(store: Store, now: int) -> Settled:
     claims: dict[str, list[Claim]] = {}
     for claim in store.read(schema.CLAIM):
         claims.setdefault(claim.mirror, []).append(claim)
+    units = {(claim.category, claim.unit) for open_claims in claims.values() for claim in open_claims}
+    ages = versions(store, sorted(units))
     for mirror, open_claims in claims.items():
-        words += _settle_mirror(store, rows[mirror], open_claims, now, private=mirror in private)
+        words += _settle_mirror(store, rows[mirror], open_claims, ages, now, private=mirror in private)
     silent: set[str] = set()
     for row in store.read(schema.CHECK_IN):  # anew: some have changed
         after = row
@@ -99,16 +101,25 @@ def _expired(row: CheckIn, now: int) -> bool:
     return now > row.received + 2 * (row.interval or _FIRST_INTERVAL)
 
 
-def _settle_mirror(store: Store, row: CheckIn, claims: list[Claim], now: int, *, private: bool) -> tuple[Word, ...]:
+def _settle_mirror(  # noqa: PLR0913 - a mirror, and what is known of it
+    store: Store,
+    row: CheckIn,
+    claims: list[Claim],
+    ages: Mapping[UnitName, Mapping[str, int]],
+    now: int,
+    *,
+    private: bool,
+) -> tuple[Word, ...]:
     """Judge the claims of one mirror, store what follows, and return what counts."""
     before = row
     if row.pending:
         row, claims = _check_pending(store, row, claims, now)
-    probes = store.read(schema.UNIT_PROBE, "WHERE mirror = ?", row.mirror)
+    claimed = "WHERE mirror = ?1 AND (category, unit) IN (SELECT category, unit FROM claim WHERE mirror = ?1)"
+    probes = store.read(schema.UNIT_PROBE, claimed, row.mirror)
     judged = judge(
         claims,
         {(probe.category, probe.unit): probe for probe in probes},
-        versions(store, [(claim.category, claim.unit) for claim in claims]),
+        ages,
         private=private,
         waiting=bool(row.waiting),
     )
