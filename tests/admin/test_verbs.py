@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mirrorlist_admin.checkin.counter import first_check_in
 from mirrorlist_admin.cli import main
 from mirrorlist_admin.store import Store, schema
 from mirrorlist_admin.store.rows import HeldRemoval, Subject
@@ -71,6 +73,24 @@ def test_explain_says_why_and_since_when(state: str, capsys: pytest.CaptureFixtu
     assert "27 h" in shown
     assert "late -> stale (lag over 24 h; repomd.xml of 2026-11-28 03:00)" in shown
     assert "reported -> wrong" in shown
+    assert "last report 1 hour ago; a report was wrong: reports do not raise until" in shown
+
+
+def test_explain_says_what_a_mirror_reports_of_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its limit, its traffic and its usual interval: for the operators, not for the pages."""
+    now = int(time.time())
+    fill(tmp_path, now, mirrors=1)
+    name = named(str(tmp_path), "fresh", capsys)
+    row = replace(
+        first_check_in(name), received=now - 60, interval=7200, limit=200, traffic=2_500_000, syncing=now - 300
+    )
+    with Store(tmp_path) as store:
+        store.write(schema.CHECK_IN, [row])
+    assert main(["explain", name, "--state", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "last report 1 minute ago, usually every 2 h" in shown or "usually every 120 min" in shown
+    assert "it can give 200 Mbit/s by its own word; it sent 20.0 Mbit/s between its last two reports" in shown
+    assert "it has been synchronising for 5 min" in shown
 
 
 def test_explain_at_a_moment(state: str, capsys: pytest.CaptureFixture[str]) -> None:

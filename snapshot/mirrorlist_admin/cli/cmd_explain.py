@@ -17,6 +17,7 @@ from mirrorlist_snapshot.duration import in_words
 from mirrorlist_snapshot.report.text import ago, moment, table
 
 if TYPE_CHECKING:
+    from mirrorlist_admin.store.checkin_rows import CheckIn
     from mirrorlist_admin.views.mirrors import MirrorStatus
     from mirrorlist_snapshot.freshness.observed import UnitObservation, UrlObservation
 
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
                 "now": now,
                 "urls": [_plain(url) for url in urls],
                 "not_fresh": [_plain(unit) for unit in units],
-                "report": report_json(reports[0]) if reports else None,
+                "report": report_json(reports[0]) | {"traffic": reports[0].traffic} if reports else None,
                 "at": {"time": options.at, "facts": [fact_json(fact) for fact in facts]}
                 if options.at is not None
                 else None,
@@ -77,8 +78,7 @@ def run(options: argparse.Namespace) -> int:
     lines: list[str] = []
     if options.at is None:
         lines += _now(found[0], urls, units, now)
-        if reports and reports[0].received:
-            lines.append(f"last report {ago(now - reports[0].received)}")
+        lines += [_reported(report, now) for report in reports if report.received]
     else:
         lines.append(f"{name} at {moment(options.at)}:")
         lines += [
@@ -101,6 +101,22 @@ def _at(text: str) -> int:
 
 def _plain(row: UrlObservation | UnitObservation) -> dict[str, Any]:
     return {name: getattr(row, name) for name in type(row).__slots__}
+
+
+def _reported(report: CheckIn, now: int) -> str:
+    """Say what the mirror reports about itself."""
+    parts = [f"last report {ago(now - report.received)}, usually every {in_words(report.interval)}"]
+    if not report.interval:
+        parts = [f"last report {ago(now - report.received)}"]
+    if report.limit:
+        parts.append(f"it can give {report.limit} Mbit/s by its own word")
+    if report.traffic:
+        parts.append(f"it sent {report.traffic * 8 / 1e6:.1f} Mbit/s between its last two reports")
+    if report.syncing:
+        parts.append(f"it has been synchronising for {in_words(now - report.syncing)}")
+    if report.distrusted_until > now:
+        parts.append(f"a report was wrong: reports do not raise until {moment(report.distrusted_until)}")
+    return "; ".join(parts)
 
 
 def _now(one: MirrorStatus, urls: list[UrlObservation], units: list[UnitObservation], now: int) -> list[str]:

@@ -131,7 +131,6 @@ def report_json(report: CheckIn) -> dict[str, Any]:
         "syncing": report.syncing,
         "distrusted_until": report.distrusted_until,
         "limit": report.limit,
-        "traffic": report.traffic,
     }
 
 

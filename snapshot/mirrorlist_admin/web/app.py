@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
+from mirrorlist_admin.errors import AdminError
 from mirrorlist_admin.web.checkin_endpoint import CheckInEndpoint
 from mirrorlist_admin.web.database import Database
-from mirrorlist_admin.web.pages import Pages, error_page
+from mirrorlist_admin.web.pages import Pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -27,10 +28,11 @@ def create_app(folder: Path, clock: Callable[[], float] = time.time) -> Starlett
         yield
         database.close()
 
+    pages = Pages(database, clock)
     app = Starlette(
-        routes=[*CheckInEndpoint(database, clock).routes, *Pages(database, clock).routes],
+        routes=[*CheckInEndpoint(database, clock).routes, *pages.routes],
         lifespan=lifespan,
-        exception_handlers={HTTPException: error_page},
+        exception_handlers={HTTPException: pages.error, AdminError: pages.error},
     )
     app.router.redirect_slashes = False
     return app

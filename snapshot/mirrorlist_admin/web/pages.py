@@ -84,6 +84,16 @@ class Pages:
         name, arch = request.path_params["name"], request.query_params.get("arch")
         return await self._shared(request, lambda store, now, form: bodies.one_repository(store, now, form, name, arch))
 
+    async def error(self, request: Request, error: Exception) -> Response:
+        """Render an error, as JSON for programs. Anything but an HTTPException is a store that cannot be read."""
+        status, text = 503, "the store cannot be read"
+        if isinstance(error, HTTPException):
+            status, text = error.status_code, str(error.detail)
+        if _form(request, strict=False) == "json":
+            return Response(orjson.dumps({"error": text}, option=_JSON), status, headers=_JSON_HEADERS)
+        page = html("error.html", now=int(self._clock()), page="", title=f"{status}", text=text)
+        return Response(page, status, headers=HTML_HEADERS)
+
     async def _shared(self, request: Request, make: Callable[[Store, int, str], str | Any]) -> Response:
         """Answer with a body that was made within the last seconds, or with 304 where the client has it."""
         form = _form(request)
@@ -107,15 +117,6 @@ class Pages:
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers)
-
-
-def error_page(request: Request, error: Exception) -> Response:
-    """Render an error, as JSON for programs."""
-    status, text = (error.status_code, str(error.detail)) if isinstance(error, HTTPException) else (500, "an error")
-    if _form(request, strict=False) == "json":
-        return Response(orjson.dumps({"error": text}, option=_JSON), status, headers=_JSON_HEADERS)
-    page = html("error.html", now=int(time.time()), page="", title=f"{status}", text=text)
-    return Response(page, status, headers=HTML_HEADERS)
 
 
 def _form(request: Request, *, strict: bool = True) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -201,6 +202,17 @@ def test_every_state_has_a_meaning() -> None:
     """The table below the mirrors explains each state once."""
     assert {state for state, _ in MEANINGS} == set(State)
     assert len(STATES) >= len(State)
+
+
+def test_a_store_that_cannot_be_read_is_503(tmp_path: Path) -> None:
+    """A file that something else has damaged gives an error page, not a traceback."""
+    fill(tmp_path, NOW, mirrors=1)
+    with TestClient(create_app(tmp_path, lambda: NOW)) as client:
+        with sqlite3.connect(tmp_path / "observations.db") as damaged:
+            damaged.execute("DROP TABLE declared_mirror")
+        damaged.close()
+        answer = client.get("/mirrors")
+        assert (answer.status_code, "the store cannot be read" in answer.text) == (503, True)
 
 
 def test_before_the_first_run_the_pages_say_so(tmp_path: Path) -> None:
