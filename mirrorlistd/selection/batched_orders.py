@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -98,8 +98,10 @@ class BatchedOrders(Orders):
         cells = starts[:, np.newaxis] + np.arange(limit, dtype=np.intp)
         if urls is not self._hot_urls:
             self._hot_urls, self._items = urls, np.array(urls, object)
-        lists: Any = self._items.take(flat.take(cells))
-        return lists.tolist(), batch[~full].tolist()
+        # numpy's annotations do not know what `tolist` gives.
+        lists = cast("list[list[bytes]]", cast("Any", self._items.take(flat.take(cells))).tolist())
+        short = cast("list[Sequence[int]]", cast("Any", batch[~full]).tolist())
+        return lists, short
 
     def _batch(self, random: Random) -> Numbers:
         if not self._parts:

@@ -46,7 +46,7 @@ def losses(old: Snapshot, new: Snapshot) -> tuple[Loss, Loss, Loss]:
     left_out = _left_out(new)
     excused = len(gone_mirrors & left_out)
     if excused == len(mirrors) or excused > max(_FEW, MOST_LEFT_OUT * len(mirrors)):
-        left_out = frozenset()
+        left_out = frozenset[str]()
     # Only what the other mirrors carried can be lost.
     others = _offered(old, left_out) if left_out else before
     gone = [

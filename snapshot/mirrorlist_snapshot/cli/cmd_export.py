@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         width = max(map(len, FORMATS))
         show("".join(f"{name:{width}}  {one.purpose}\n" for name, one in FORMATS.items()))
         return 0
-    if options.file is None or options.to is None:
+    if None in {options.file, options.to}:
         options.parser.error("name a FILE and a format with --to FORMAT; --list-formats lists them")
     snapshot = _read(options.file)
     selected = replace(select(snapshot, private=options.private), layout=options.pacman_layout.lstrip("/"))

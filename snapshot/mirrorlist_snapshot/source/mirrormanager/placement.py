@@ -150,7 +150,12 @@ class _Roles:
     def __init__(self, bases: dict[int, str]) -> None:
         self._found: dict[HostSet, list[HostRole]] = {}
         self._role = cache(HostRole)
-        self._usable = cache(lambda urls: any(number in bases for number in urls))
+
+        @cache
+        def usable(urls: tuple[int, ...]) -> bool:
+            return any(number in bases for number in urls)
+
+        self._usable = usable
 
     def of(self, hosts: HostSet) -> list[HostRole]:
         """Return the mirrors of a set."""
