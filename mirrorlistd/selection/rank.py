@@ -349,7 +349,7 @@ class Tiers:
             found.update(dict.fromkeys(shuffled(own & mask & ~met, limit, self._weights, random)))
             met |= own
         for orders in (*self._levels, self._deep) if far and self._deep else self._levels:
-            if len(found) < wanted and (order or orders is not self._levels[0] or orders.suit(mask, wanted)):
+            if len(found) < wanted and (order or orders not in self._levels[:1] or orders.suit(mask, wanted)):
                 found.update(dict.fromkeys(filter(carried, order or orders.draw(random))))
                 order = None
         if len(found) < wanted:

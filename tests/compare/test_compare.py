@@ -369,7 +369,7 @@ def test_a_server_that_is_not_there_ends_it(servers: tuple[str, str, str]) -> No
         (["--as", "me"], "--as: expected an address"),
         (["--asks", "61"], "expected a whole number from 1 to 60"),
         (["--requests", "/no/such"], "/no/such: cannot be read"),
-        (["--requests", "/dev/null"], "there is no request in it"),
+        (["--requests", "/dev/null"], "is not a regular file but a device"),
     ],
 )
 def test_wrong_usage(servers: tuple[str, str, str], flags: list[str], said: str) -> None:

@@ -142,7 +142,7 @@ def server() -> Iterator[Server]:
         ("| 400: HTTP/1.1 only |", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
         ("heads of more than 16 KiB get 431", b"GET /mirrorlist HTTP/1.1\r\nX: %b\r\n\r\n" % (b"x" * 17_000), 431),
         (
-            "queries of more than 8 KiB get 400",
+            "queries of more than 8 KiB or a hundred parameters get 400",
             b"GET /mirrorlist?repo=debian&x=%b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % (b"x" * 8_300),
             400,
         ),

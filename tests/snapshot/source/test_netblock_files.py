@@ -50,12 +50,12 @@ def test_wrong_lines_are_told_with_file_and_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("none.txt", 'none.txt" cannot be read: No such file or directory'),
-        ("folder", 'folder" is not a regular file but a folder'),
+        ("none.txt", '" cannot be read: No such file or directory'),
+        ("folder", '" is not a regular file but a folder'),
         ("../a.txt", '"../a.txt" must be a file below the folder of this source; move it there'),
         ("/etc/passwd", '"/etc/passwd" must be a file below the folder of this source'),
         ("link", '"link" is a link that leads out of the folder of this source'),
-        ("latin.txt", 'latin.txt" is not UTF-8 text'),
+        ("latin.txt", '" is not UTF-8 text'),
         ("a\\u0000b", "must be a file below the folder"),
     ],
 )
