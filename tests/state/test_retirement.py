@@ -64,9 +64,15 @@ def test_nothing_of_a_replaced_state_stays() -> None:
 
     Nobody would notice a cycle but by its memory: what a State is made of is kept from the collector (`steady`).
     """
+    gc.collect()
+    others = {id(thing) for thing in gc.get_objects() if isinstance(thing, State | Tiers | BatchedOrders)}
     service = worked()
     assert service.state is not None
-    old = {id(thing): type(thing) for thing in gc.get_objects() if isinstance(thing, State | Tiers | BatchedOrders)}
+    old = {
+        id(thing): type(thing)
+        for thing in gc.get_objects()
+        if isinstance(thing, State | Tiers | BatchedOrders) and id(thing) not in others
+    }
     assert {*old.values()} == {State, Tiers, BatchedOrders}
 
     async def reload() -> None:
@@ -79,7 +85,7 @@ def test_nothing_of_a_replaced_state_stays() -> None:
         alive = {id(thing) for thing in gc.get_objects() if isinstance(thing, State | Tiers | BatchedOrders)}
     finally:
         gc.enable()
-    assert len(alive.intersection(old)) < len(old) // 10  # an address may be taken again
+    assert len(alive.intersection(old)) <= len(old) // 10  # an address may be taken again
 
 
 def test_a_first_state_leaves_nothing_behind() -> None:
